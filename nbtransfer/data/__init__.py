@@ -1,0 +1,1 @@
+"""Data in the kernel, without torch: reading it, describing it, splitting it."""

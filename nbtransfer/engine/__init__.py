@@ -1,0 +1,1 @@
+"""The worker process: training, evaluation and prediction with torch."""

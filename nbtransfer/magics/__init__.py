@@ -1,0 +1,1 @@
+"""The IPython magics: a table of names, their options, and one file per magic."""

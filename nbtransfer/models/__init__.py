@@ -1,0 +1,1 @@
+"""Models: cards read in the kernel without torch, and loading in the worker."""

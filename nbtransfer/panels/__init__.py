@@ -1,0 +1,1 @@
+"""What the notebook shows: panels that follow a run folder, and the static records they leave."""

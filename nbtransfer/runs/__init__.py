@@ -1,0 +1,1 @@
+"""The run folder: the disk format, the events in it, and the handle a notebook holds on it."""

@@ -1,0 +1,121 @@
+"""The event log: one JSON record a line, appended by one writer, folded by any reader.
+
+A record is `{"v": 1, "seq": n, "time": unix seconds, "type": name, ...}`. Names are past tense. Readers
+skip types they do not know and never yield a line that is not whole yet.
+
+The types, and the fields each carries besides the four above:
+
+    worker_started        pid, process_start, host, threads, versions{}, warm (bool)
+    phase_started         phase: importing | loading | tokenizing | training | evaluating | saving
+    plan_changed          field, old, new, reason
+    model_loaded          num_parameters, num_trainable_parameters, notes[]
+    data_encoded          num_train, num_validation, num_tokens, share_texts_cut, share_tokens_cut
+    training_started      num_steps, steps_per_epoch, num_train_epochs, learning_rate, device, precision, step_kind
+    run_resumed           from_step, checkpoint (folder name), skipped[[name, reason], ...]
+    step_completed        step, epoch, loss, learning_rate, grad_norm, num_examples, num_tokens, elapsed_s
+    throughput_measured   step, examples_per_s, tokens_per_s, memory_bytes, memory_total_bytes
+    control_applied       revision, step, changes{name: [old, new]}; names: learning_rate, num_train_epochs
+    run_paused            step
+    run_unpaused          step
+    evaluation_completed  step, epoch, metrics{eval_*}, train_loss, duration_s, elapsed_s, is_best, requested (bool)
+    checkpoint_saved      step, name, reason, num_bytes, duration_s
+    warning_raised        code, headline, advice
+    model_saved           step, choice: best | last, metric, value
+    report_saved          name (of the evaluation folder)
+    run_completed         step, reason: finished | early_stopping, train_runtime_s
+    run_stopped           step, reason: stop | interrupt | sigterm, train_runtime_s
+    run_failed            step, error_type, message, advice, traceback
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+VERSION = 1
+FINAL_TYPES = ("run_completed", "run_stopped", "run_failed")
+
+Event = dict[str, Any]
+
+
+class EventWriter:
+    """Append events to a log; the only writer of its file.
+
+    Opening cuts a torn last line (the write a crash interrupted) and goes on with its numbering.
+    """
+
+    def __init__(self, path: Path) -> None:
+        events = list(read_events(path)) if path.exists() else []
+        self._seq = events[-1]["seq"] + 1 if events else 0
+        self._file = path.open("ab")
+        if path.exists():
+            self._file.truncate(_whole_size(path))
+
+    def append(self, type: str, **fields: object) -> None:  # noqa: A002 -- the record's own field name
+        """Write one event and hand it to the operating system (no fsync: 1 ms each is too dear)."""
+        record = {"v": VERSION, "seq": self._seq, "time": round(time.time(), 3), "type": type}
+        line = json.dumps({**record, **{k: _finite(v) for k, v in fields.items()}}, allow_nan=False)
+        self._file.write(line.encode() + b"\n")
+        self._file.flush()
+        self._seq += 1
+
+    def close(self) -> None:
+        """Make everything written durable and close the file."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def _finite(value: object) -> object:
+    """Return `value` with NaN and infinities as strings: JSON has no word for them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return value
+
+
+def _whole_size(path: Path) -> int:
+    """Return the bytes up to and with the last newline."""
+    return path.read_bytes().rfind(b"\n") + 1
+
+
+class EventReader:
+    """Read a growing log bit by bit: each call of `poll` returns the events that are new and whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def poll(self) -> list[Event]:
+        """Return the events appended since the last call; an unfinished last line waits for the next."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                chunk = file.read()
+        except FileNotFoundError:
+            return []
+        end = chunk.rfind(b"\n") + 1
+        self._offset += end
+        return [event for line in chunk[:end].splitlines() if (event := _parse(line)) is not None]
+
+
+def _parse(line: bytes) -> Event | None:
+    """Return the record on `line`, or None where it is damaged or no record at all."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "type" in record and "seq" in record else None
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """Yield the whole records of the log at `path`, oldest first."""
+    yield from EventReader(path).poll()

@@ -1,0 +1,69 @@
+"""Where everything in a run folder lies; no other module spells a file name of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from nbtransfer.errors import SpecError, quoted
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def check_run_name(name: str) -> str:
+    """Return `name` if it may name a run.
+
+    Raises:
+        SpecError: if it is not 1 to 64 of A-Z a-z 0-9 . _ - starting with a letter or digit.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise SpecError(
+            f"{quoted(name)} cannot name a run: use 1 to 64 letters, digits, '.', '_' or '-', "
+            "the first a letter or digit."
+        )
+    return name
+
+
+class RunPaths:
+    """The paths of one run folder."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.dir = run_dir
+        self.spec = run_dir / "spec.json"
+        self.plan = run_dir / "plan.json"
+        self.process = run_dir / "process.json"
+        self.control = run_dir / "control.json"
+        self.events = run_dir / "events.jsonl"
+        self.log = run_dir / "worker.log"
+        self.data_dir = run_dir / "data"
+        self.data_card = self.data_dir / "card.json"
+        self.base_model_dir = run_dir / "base_model"
+        self.checkpoints_dir = run_dir / "checkpoints"
+        self.model_dir = run_dir / "model"
+        self.figures_dir = run_dir / "figures"
+        self.learning_curves_png = self.figures_dir / "learning_curves.png"
+
+    def split(self, name: str) -> Path:
+        """The snapshot of one split: columns `text` (string), `label` (int32), `row` (int64, in the source)."""
+        return self.data_dir / f"{name}.parquet"
+
+    def checkpoint(self, step: int) -> Path:
+        """The folder of the checkpoint made after `step` optimizer steps."""
+        return self.checkpoints_dir / f"step-{step:06d}"
+
+    def evaluation(self, name: str) -> EvaluationPaths:
+        """The paths of the evaluation called `name`."""
+        return EvaluationPaths(self.dir / "evaluation" / check_run_name(name))
+
+
+class EvaluationPaths:
+    """The paths of one evaluation or prediction job of a run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.dir = folder
+        self.request = folder / "request.json"
+        self.events = folder / "events.jsonl"
+        self.inputs = folder / "inputs.parquet"
+        self.report = folder / "report.json"
+        self.predictions = folder / "predictions.parquet"
+        self.confusion_png = folder / "confusion_matrix.png"

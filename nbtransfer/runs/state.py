@@ -1,0 +1,254 @@
+"""What a run's events add up to: `fold` is the only place that interprets them.
+
+State is never stored; it is computed from the log, so a panel, a new kernel and a test all see the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from nbtransfer.runs.events import Event
+
+Ending = Literal["completed", "stopped", "failed"]
+
+
+class StepRow(NamedTuple):
+    """One optimizer step. Loss in nats; learning rate as applied in this step; time in seconds."""
+
+    step: int
+    epoch: float
+    loss: float
+    learning_rate: float
+    grad_norm: float
+    num_examples: int
+    num_tokens: int
+    elapsed_s: float
+
+
+class EvaluationRow(NamedTuple):
+    """One evaluation during training; `metrics` holds `eval_loss`, `eval_accuracy`, `eval_f1_macro`, ..."""
+
+    step: int
+    epoch: float
+    metrics: dict[str, float]
+    train_loss: float | None
+    elapsed_s: float
+    is_best: bool
+
+
+class ChangeRow(NamedTuple):
+    """A live change and the step from which it holds: `changes[name] == (old, new)`."""
+
+    step: int
+    revision: int
+    changes: dict[str, tuple[float, float]]
+
+
+class CheckpointRow(NamedTuple):
+    """A checkpoint that was announced; `time` is unix seconds."""
+
+    step: int
+    name: str
+    time: float
+
+
+class WarningRow(NamedTuple):
+    """Something to tell the user: a bold headline and what to do about it."""
+
+    code: str
+    headline: str
+    advice: str
+
+
+@dataclass
+class RunState:
+    """Everything the events say about a run so far."""
+
+    phase: str = "importing"
+    num_steps: int = 0
+    steps_per_epoch: int = 0
+    num_train_epochs: float = 0.0
+    learning_rate: float = 0.0
+    device: str = ""
+    precision: str = ""
+    step_kind: str = ""
+    steps: list[StepRow] = field(default_factory=list)
+    evaluations: list[EvaluationRow] = field(default_factory=list)
+    changes: list[ChangeRow] = field(default_factory=list)
+    checkpoints: list[CheckpointRow] = field(default_factory=list)
+    warnings: list[WarningRow] = field(default_factory=list)
+    plan_changes: list[tuple[str, Any, Any, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    examples_per_s: float = 0.0
+    tokens_per_s: float = 0.0
+    memory_bytes: int = 0
+    memory_total_bytes: int = 0
+    num_parameters: int = 0
+    num_trainable_parameters: int = 0
+    paused: bool = False
+    revision: int = 0
+    resumed_from: int | None = None
+    skipped_checkpoints: list[tuple[str, str]] = field(default_factory=list)
+    saved_choice: str | None = None
+    saved_step: int | None = None
+    saved_metric: str | None = None
+    saved_value: float | None = None
+    reports: list[str] = field(default_factory=list)
+    ending: Ending | None = None
+    ending_reason: str = ""
+    ended_step: int | None = None
+    train_runtime_s: float = 0.0
+    error_type: str = ""
+    error_message: str = ""
+    error_advice: str = ""
+    error_traceback: str = ""
+    started_time: float | None = None
+    last_time: float | None = None
+    last_seq: int = -1
+
+    @property
+    def step(self) -> int:
+        """The last step completed; 0 before the first."""
+        return self.steps[-1].step if self.steps else (self.resumed_from or 0)
+
+    @property
+    def best_evaluation(self) -> EvaluationRow | None:
+        """The newest evaluation that was the best when it was made."""
+        return next((row for row in reversed(self.evaluations) if row.is_best), None)
+
+    def apply(self, event: Event) -> None:
+        """Fold one more event in; unknown types and repeated records change nothing."""
+        if event["seq"] <= self.last_seq:
+            return
+        self.last_seq = event["seq"]
+        self.last_time = event["time"]
+        handler = getattr(self, f"_on_{event['type']}", None)
+        if handler is not None:
+            handler(event)
+
+    def _on_worker_started(self, event: Event) -> None:
+        self.started_time = event["time"]
+        self.paused = False
+        self.ending = None
+
+    def _on_phase_started(self, event: Event) -> None:
+        self.phase = event["phase"]
+
+    def _on_plan_changed(self, event: Event) -> None:
+        self.plan_changes.append((event["field"], event["old"], event["new"], event["reason"]))
+
+    def _on_model_loaded(self, event: Event) -> None:
+        self.num_parameters = event["num_parameters"]
+        self.num_trainable_parameters = event["num_trainable_parameters"]
+        self.notes = list(event["notes"])
+
+    def _on_training_started(self, event: Event) -> None:
+        for name in (
+            "num_steps",
+            "steps_per_epoch",
+            "num_train_epochs",
+            "learning_rate",
+            "device",
+            "precision",
+        ):
+            setattr(self, name, event[name])
+        self.step_kind = event["step_kind"]
+
+    def _on_run_resumed(self, event: Event) -> None:
+        """Drop what lies beyond the checkpoint: the resumed run does it again."""
+        at = event["from_step"]
+        self.resumed_from = at
+        self.skipped_checkpoints = [tuple(pair) for pair in event["skipped"]]
+        self.steps = [row for row in self.steps if row.step <= at]
+        self.evaluations = [row for row in self.evaluations if row.step <= at]
+        self.changes = [row for row in self.changes if row.step <= at]
+        self.checkpoints = [row for row in self.checkpoints if row.step <= at]
+        self.warnings = []
+        self.ending = None
+        self.ended_step = None
+
+    def _on_step_completed(self, event: Event) -> None:
+        self.steps.append(StepRow(*(_number(event[name]) for name in StepRow._fields)))  # type: ignore[arg-type]
+
+    def _on_throughput_measured(self, event: Event) -> None:
+        self.examples_per_s = event["examples_per_s"]
+        self.tokens_per_s = event["tokens_per_s"]
+        self.memory_bytes = event["memory_bytes"]
+        self.memory_total_bytes = event["memory_total_bytes"]
+
+    def _on_control_applied(self, event: Event) -> None:
+        self.revision = event["revision"]
+        changes = {name: (old, new) for name, (old, new) in event["changes"].items()}
+        if not changes:
+            return
+        self.changes.append(ChangeRow(event["step"], event["revision"], changes))
+        if "learning_rate" in changes:
+            self.learning_rate = changes["learning_rate"][1]
+        if "num_train_epochs" in changes:
+            self.num_train_epochs = changes["num_train_epochs"][1]
+            self.num_steps = event["num_steps"]
+
+    def _on_run_paused(self, event: Event) -> None:
+        self.paused = True
+
+    def _on_run_unpaused(self, event: Event) -> None:
+        self.paused = False
+
+    def _on_evaluation_completed(self, event: Event) -> None:
+        metrics = {name: _number(value) for name, value in event["metrics"].items()}
+        self.evaluations.append(
+            EvaluationRow(
+                event["step"],
+                event["epoch"],
+                metrics,
+                event["train_loss"],
+                event["elapsed_s"],
+                event["is_best"],
+            )
+        )
+
+    def _on_checkpoint_saved(self, event: Event) -> None:
+        self.checkpoints.append(CheckpointRow(event["step"], event["name"], event["time"]))
+
+    def _on_warning_raised(self, event: Event) -> None:
+        row = WarningRow(event["code"], event["headline"], event["advice"])
+        self.warnings = [w for w in self.warnings if w.code != row.code] + [row]
+
+    def _on_model_saved(self, event: Event) -> None:
+        self.saved_choice, self.saved_step = event["choice"], event["step"]
+        self.saved_metric, self.saved_value = event["metric"], event["value"]
+
+    def _on_report_saved(self, event: Event) -> None:
+        self.reports.append(event["name"])
+
+    def _end(self, ending: Ending, event: Event) -> None:
+        self.ending, self.ending_reason = ending, event.get("reason", "")
+        self.ended_step = event["step"]
+        self.train_runtime_s = event.get("train_runtime_s", 0.0)
+        self.paused = False
+
+    def _on_run_completed(self, event: Event) -> None:
+        self._end("completed", event)
+
+    def _on_run_stopped(self, event: Event) -> None:
+        self._end("stopped", event)
+
+    def _on_run_failed(self, event: Event) -> None:
+        self._end("failed", event)
+        self.error_type, self.error_message = event["error_type"], event["message"]
+        self.error_advice, self.error_traceback = event["advice"], event["traceback"]
+
+
+def _number(value: float | str) -> float:
+    """Return the number a record holds; NaN and infinities are written as strings."""
+    return float(value) if isinstance(value, str) else value
+
+
+def fold(events: Iterable[Event]) -> RunState:
+    """Return the state that `events` add up to."""
+    state = RunState()
+    for event in events:
+        state.apply(event)
+    return state

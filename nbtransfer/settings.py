@@ -1,0 +1,31 @@
+"""User configuration: one object, `nbtransfer.options`, also reachable as `%config NbTransfer`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class Options:
+    """Settings that hold for the whole session.
+
+    Attributes:
+        runs_dir: where runs are kept; None means the environment variable NBTRANSFER_RUNS_DIR, then ./runs.
+        show_traceback: print full tracebacks for users' errors too.
+        worker_idle_s: seconds a warm worker stays alive without a job.
+    """
+
+    runs_dir: str | None = None
+    show_traceback: bool = False
+    worker_idle_s: float = 600.0
+
+
+options = Options()
+
+
+def resolve_runs_dir(runs_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Return the absolute runs folder: the argument, the option, NBTRANSFER_RUNS_DIR, then ./runs."""
+    chosen = runs_dir or options.runs_dir or os.environ.get("NBTRANSFER_RUNS_DIR") or "runs"
+    return Path(chosen).expanduser().absolute()

@@ -1,0 +1,217 @@
+"""RunSpec: what was asked for, in transformers' own names, checked in one go before anything loads."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from nbtransfer.errors import SpecError, nearest, quoted
+
+Technique = Literal["full", "head", "features"]
+Scheduler = Literal["linear", "cosine", "constant"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Metric = Literal["f1_macro", "accuracy", "loss"]
+
+NOT_BUILT_TECHNIQUES = ("top:N", "gradual", "layerwise", "lora", "setfit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One fine-tuning job as asked for. None means: nbtransfer decides, and the plan says what.
+
+    Attributes:
+        model: the model as typed: `demo:NAME`, a folder, a run id, a hub id, or a variable's name.
+        data: the data as typed: `demo:NAME`, a file or glob, a hub id, or a variable's name.
+        task: the task's name.
+        text: the column that holds the text.
+        label: the column that holds the class.
+        technique: `full` trains every layer, `head` only the classification head, `features` a linear
+            layer on the mean-pooled, frozen encoder.
+        num_train_epochs: passes over the training rows; may be a fraction.
+        max_steps: optimizer steps in all; overrides the epochs when positive.
+        per_device_train_batch_size: rows a forward pass.
+        per_device_eval_batch_size: rows a forward pass in evaluation.
+        gradient_accumulation_steps: forward passes an optimizer step.
+        learning_rate: the peak of the schedule.
+        lr_scheduler_type: how the rate falls after the warm-up.
+        warmup_steps: optimizer steps of linear warm-up; below 1, a share of all steps.
+        weight_decay: AdamW's decay, not applied to biases and normalisation weights.
+        adam_beta1: AdamW's decay of the first moment.
+        adam_beta2: AdamW's decay of the second moment.
+        adam_epsilon: AdamW's term in the denominator.
+        max_grad_norm: gradients are scaled down to this norm; 0 turns clipping off.
+        max_length: tokens a text is cut to.
+        validation: a split's name, a fraction, a file, or False; None takes a split named validation or
+            dev, otherwise 10 %, stratified.
+        metric_for_best_model: decides which evaluated model is kept.
+        class_weights: `balanced`, or a weight for each class by name.
+        early_stopping_patience: evaluations without a better metric after which training stops.
+        eval_steps: optimizer steps between evaluations; None evaluates after each epoch.
+        precision: arithmetic of the forward and backward pass; weights stay float32.
+        use_cpu: train on the CPU even where an accelerator is there.
+        from_scratch: start from random weights of the same architecture (to show what pre-training buys).
+        seed: decides initial head weights, order of rows and dropout.
+        name: the run's name; None draws one.
+    """
+
+    model: str
+    data: str
+    task: str = "text-classification"
+    text: str | None = None
+    label: str | None = None
+    technique: Technique = "full"
+    num_train_epochs: float = 3.0
+    max_steps: int = -1
+    per_device_train_batch_size: int = 16
+    per_device_eval_batch_size: int = 64
+    gradient_accumulation_steps: int = 1
+    learning_rate: float | None = None
+    lr_scheduler_type: Scheduler = "linear"
+    warmup_steps: float = 0.06
+    weight_decay: float = 0.01
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.999
+    adam_epsilon: float = 1e-8
+    max_grad_norm: float = 1.0
+    max_length: int | None = None
+    validation: str | float | bool | None = None
+    metric_for_best_model: Metric = "f1_macro"
+    class_weights: str | dict[str, float] | None = None
+    early_stopping_patience: int | None = None
+    eval_steps: int | None = None
+    precision: Precision = "auto"
+    use_cpu: bool = False
+    from_scratch: bool = False
+    seed: int = 42
+    name: str | None = None
+
+    def problems(self) -> list[str]:
+        """Return everything wrong with the values themselves, one line each; empty if all is well."""
+        found = [*_choice_problems(self), *_range_problems(self)]
+        if self.task != "text-classification":
+            found.append(
+                f"task={quoted(self.task)} is not built yet; choices: 'text-classification'."
+            )
+        if self.name is not None:
+            from nbtransfer.runs.paths import check_run_name
+
+            try:
+                check_run_name(self.name)
+            except SpecError as error:
+                found.append(f"name: {error}")
+        return found
+
+    def check(self) -> None:
+        """Raise one SpecError that lists every problem.
+
+        Raises:
+            SpecError: if any value is impossible.
+        """
+        if found := self.problems():
+            raise SpecError(found)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON can hold them."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> RunSpec:
+        """Return the spec that `to_json` wrote; fields of newer versions are left out."""
+        names = {f.name for f in dataclasses.fields(cls)}
+        return cls(**{k: v for k, v in record.items() if k in names})
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "technique": get_args(Technique),
+    "lr_scheduler_type": get_args(Scheduler),
+    "precision": get_args(Precision),
+    "metric_for_best_model": get_args(Metric),
+}
+
+# name: (lowest, highest, lowest allowed itself, whole numbers only)
+_RANGES: dict[str, tuple[float, float, bool, bool]] = {
+    "num_train_epochs": (0, 1000, False, False),
+    "per_device_train_batch_size": (1, 65536, True, True),
+    "per_device_eval_batch_size": (1, 65536, True, True),
+    "gradient_accumulation_steps": (1, 65536, True, True),
+    "learning_rate": (0, 1, False, False),
+    "warmup_steps": (0, 1e9, True, False),
+    "weight_decay": (0, 1, True, False),
+    "adam_beta1": (0, 0.999999, True, False),
+    "adam_beta2": (0, 0.99999999, True, False),
+    "adam_epsilon": (0, 1, False, False),
+    "max_grad_norm": (0, 1e9, True, False),
+    "max_length": (4, 1_000_000, True, True),
+    "early_stopping_patience": (1, 1000, True, True),
+    "eval_steps": (1, 1e9, True, True),
+    "seed": (0, 2**32 - 1, True, True),
+}
+
+
+def _choice_problems(spec: RunSpec) -> list[str]:
+    found = []
+    for name, choices in _CHOICES.items():
+        value = getattr(spec, name)
+        if value in choices:
+            continue
+        if name == "technique" and str(value).split(":")[0] in {
+            t.split(":")[0] for t in NOT_BUILT_TECHNIQUES
+        }:
+            found.append(
+                f"technique={quoted(value)} is not built yet; choices: {', '.join(map(repr, choices))}."
+            )
+            continue
+        close = nearest(str(value), choices)
+        hint = f" Did you mean {close!r}?" if close else ""
+        found.append(f"{name}={quoted(value)} is not one of {', '.join(map(repr, choices))}.{hint}")
+    if isinstance(spec.class_weights, str) and spec.class_weights != "balanced":
+        found.append(
+            f"class_weights={quoted(spec.class_weights)} is neither 'balanced' nor weights by class name, "
+            "as in {'negative': 1.0, 'positive': 3.0}."
+        )
+    if isinstance(spec.class_weights, dict):
+        for label, weight in spec.class_weights.items():
+            if not _is_number(weight) or not 0 < weight < math.inf:
+                found.append(
+                    f"class_weights[{quoted(label)}]={quoted(weight)} must be a number above 0."
+                )
+    return found
+
+
+def _range_problems(spec: RunSpec) -> list[str]:
+    found = []
+    for name, (low, high, low_allowed, whole) in _RANGES.items():
+        value = getattr(spec, name)
+        if value is None and RunSpec.__dataclass_fields__[name].default is None:
+            continue
+        kind = "a whole number" if whole else "a number"
+        bound = "at least" if low_allowed else "above"
+        wanted = f"{kind} {bound} {low:g} and at most {high:g}"
+        if not _is_number(value) or (whole and int(value) != value):
+            found.append(f"{name}={quoted(value)} must be {wanted}.")
+        elif not (low <= value <= high) or (value == low and not low_allowed):
+            found.append(f"{name}={value:g} must be {wanted}.")
+    if (
+        not _is_number(spec.max_steps)
+        or int(spec.max_steps) != spec.max_steps
+        or spec.max_steps == 0
+    ):
+        found.append(
+            f"max_steps={quoted(spec.max_steps)} must be a whole number above 0, or -1 for none."
+        )
+    validation = spec.validation
+    if isinstance(validation, float) and not 0 < validation < 1:
+        found.append(
+            f"validation={validation:g} must be a fraction between 0 and 1, a split's name, a file or False."
+        )
+    if validation is True or (isinstance(validation, int) and not isinstance(validation, bool)):
+        found.append(
+            f"validation={validation!r} is not understood: give a fraction (0.1), a split's name, a file or False."
+        )
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

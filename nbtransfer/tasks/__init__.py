@@ -1,0 +1,1 @@
+"""One file per NLP task: its columns, checks, labels and metrics."""
