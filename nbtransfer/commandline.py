@@ -1,0 +1,116 @@
+"""A RunSpec written back as what a user would type: the magic's line, or the Python call."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from nbtransfer.spec import RunSpec
+
+# The three spellings that are shorter than the field's name; every other option is the field's own
+# name with hyphens, which the magics accept too.
+_SHORT = {
+    "num_train_epochs": "--epochs",
+    "per_device_train_batch_size": "--batch-size",
+    "learning_rate": "--lr",
+}
+# The order a reader looks for them: what, then how; fields not named here follow as RunSpec has them.
+_FIRST = (
+    "text",
+    "label",
+    "technique",
+    "learning_rate",
+    "num_train_epochs",
+    "per_device_train_batch_size",
+    "max_length",
+    "validation",
+)
+
+
+def finetune_line(spec: RunSpec, *, runs_dir: str | None = None) -> str:
+    """Return the shortest `%finetune` line that asks for the same run.
+
+    Args:
+        spec: what is asked for.
+        runs_dir: a runs folder to name; None leaves the session's own.
+
+    Returns:
+        One line; values are quoted as the magic's parser (shlex) reads them.
+    """
+    words = ["%finetune", _word(spec.model), _word(spec.data)]
+    for name, value in _chosen(spec):
+        option = _SHORT.get(name, "--" + name.replace("_", "-"))
+        text = "" if value is True else _option_text(value)
+        if text.startswith("-"):  # argparse would take it for the next option
+            words.append(f"{option}={_word(text)}")
+        else:
+            words += [option] if value is True else [option, _word(text)]
+    if runs_dir is not None:
+        words += ["--runs-dir", _word(runs_dir)]
+    return " ".join(words)
+
+
+def finetune_code(
+    spec: RunSpec, *, variables: Collection[str] = (), runs_dir: str | None = None
+) -> str:
+    """Return the Python call that asks for the same run.
+
+    Args:
+        spec: what is asked for.
+        variables: names that stand for objects of the notebook; written bare instead of as strings.
+        runs_dir: a runs folder to name; None leaves the session's own.
+
+    Returns:
+        Python source of two or more lines, `run = nt.finetune(...)` at its end.
+    """
+    arguments = [_name_or_text(reference, variables) for reference in (spec.model, spec.data)]
+    arguments += [f"{name}={_literal(value)}" for name, value in _chosen(spec)]
+    if runs_dir is not None:
+        arguments.append(f"runs_dir={runs_dir!r}")
+    call = f"run = nt.finetune({', '.join(arguments)})"
+    if len(call) > 88:
+        call = "run = nt.finetune(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
+    return f"import nbtransfer as nt\n\n{call}"
+
+
+def _chosen(spec: RunSpec) -> Iterator[tuple[str, Any]]:
+    """Yield the options that differ from the defaults, the most looked-for first."""
+    fields = {f.name: f.default for f in dataclasses.fields(spec)}
+    names = [*_FIRST, *(n for n in fields if n not in _FIRST and n not in ("model", "data"))]
+    for name in names:
+        value = getattr(spec, name)
+        # `False == 0`, so the types are compared too: validation=False is not a fraction of 0.
+        if value != fields[name] or type(value) is bool is not type(fields[name]):
+            yield name, value
+
+
+def _option_text(value: object) -> str:
+    if value is False:
+        return "none"
+    if isinstance(value, dict):
+        return ",".join(f"{label}={_literal(float(weight))}" for label, weight in value.items())
+    return value if isinstance(value, str) else _literal(value)
+
+
+def _literal(value: object) -> str:
+    """Return `value` as Python reads it; numbers as short as they can be without changing."""
+    if not isinstance(value, float):
+        return repr(value)
+    if value.is_integer() and abs(value) < 1e6:
+        return str(int(value))
+    if abs(value) >= 1e-2:
+        return repr(value)
+    mantissa, _, exponent = f"{value:e}".partition("e")
+    short = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return short if float(short) == value else repr(value)
+
+
+def _word(text: str) -> str:
+    """Return `text` as one word of the line."""
+    return shlex.quote(text)
+
+
+def _name_or_text(reference: str, variables: Collection[str]) -> str:
+    return reference if reference in variables and reference.isidentifier() else repr(reference)
