@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Collection, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nbtransfer.spec import RunSpec
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from nbtransfer.spec import RunSpec
 
 # The three spellings that are shorter than the field's name; every other option is the field's own
 # name with hyphens, which the magics accept too.
@@ -16,7 +18,7 @@ _SHORT = {
     "per_device_train_batch_size": "--batch-size",
     "learning_rate": "--lr",
 }
-# The order a reader looks for them: what, then how; fields not named here follow as RunSpec has them.
+# The order a reader looks for them: what, then how; the other fields follow as RunSpec has them.
 _FIRST = (
     "text",
     "label",

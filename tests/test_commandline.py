@@ -22,7 +22,8 @@ def test_only_options_that_differ_from_the_defaults_are_named():
         max_length=64,
     )
     assert finetune_line(spec) == (
-        "%finetune demo:minilm df --text review --label sentiment --lr 1e-4 --epochs 6 --max-length 64"
+        "%finetune demo:minilm df --text review --label sentiment"
+        " --lr 1e-4 --epochs 6 --max-length 64"
     )
 
 
