@@ -1,27 +1,29 @@
 """The one style sheet of all cards, and `card`, which puts it in front of a card's content.
 
-Every rule lies under `.nbt`. Colours come from JupyterLab's theme where there is one; the values behind
-them are for pages without a theme. Dark is taken from what the notebook says about itself (JupyterLab and
-nbconvert, VS Code, Colab), never from the system's preference, which JupyterLab does not follow.
+Every rule lies under `.nbt`. Colours come from JupyterLab's theme where there is one; the values
+behind them are for pages without a theme. Dark is taken from what the notebook says about itself
+(JupyterLab and nbconvert, VS Code, Colab), never from the system's preference, which JupyterLab
+does not follow.
 
 The words of the sheet:
 
-    nbt-head        title row: nbt-title, nbt-dim, nbt-chip (nbt-chip-done, nbt-chip-bad), nbt-right
-    nbt-bar         progress: <i> is the filled part, <s> a mark; both placed by inline `left`/`width`
-    nbt-facts       a line of figures: <span><b>330</b> of 564</span>
-    nbt-body        nbt-chart beside nbt-ctl (controls); below 640 px the controls go underneath
-    nbt-grid        columns that stack when they no longer fit; a child's own class nbt-wide doubles its share
-    nbt-section     a part of a card below the line
-    nbt-kv          names and values: a table of th + td, or a div of span + b
-    nbt-table       figures under headings, first column left; nbt-best marks a row
-    nbt-list        sentences with thin lines between
-    nbt-big         the one large figure            nbt-note   small print
-    nbt-say         a warning: bold headline, then advice; nbt-say-bad for errors
-    nbt-row         a control: a label with its nbt-value, then the control
-    nbt-btns        buttons; nbt-btn draws one in a static card, nbt-btn-primary fills it (widgets too)
-    nbt-code        a line of code
-    nbt-scroll      a wide table's frame
-    nbt-a -b -c     text and SVG strokes in the colours of the three series
+    nbt-head      title row: nbt-title, nbt-dim, nbt-chip (nbt-chip-done, nbt-chip-bad), nbt-right
+    nbt-bar       progress: <i> is the filled part, <s> a mark; placed by inline `width` and `left`
+    nbt-facts     a line of figures: <span><b>330</b> of 564</span>
+    nbt-body      nbt-chart beside nbt-ctl (controls); below 640 px the controls go underneath
+    nbt-grid      columns that stack when they no longer fit; nbt-wide on a child gives it more
+    nbt-section   a part of a card below a line
+    nbt-kv        names and values: a table of th + td, or a div of span + b
+    nbt-table     figures under headings, first column left; nbt-best marks a row
+    nbt-list      sentences with thin lines between
+    nbt-big       the one large figure
+    nbt-note      small print
+    nbt-say       a warning: bold headline, then advice; nbt-say-bad for errors
+    nbt-row       a control: a label with its nbt-value, then the control
+    nbt-btns      buttons, drawn (nbt-btn) or real; nbt-btn-primary fills one
+    nbt-code      a line of code
+    nbt-scroll    the frame of a wide table
+    nbt-a -b -c   text in the colours of the three series
 """
 
 from __future__ import annotations
@@ -55,23 +57,29 @@ _CSS = (
 {",".join(_DARK_PAGES)}{{{_DARK}}}
 """
     + """
-.nbt{--nbt-dim:color-mix(in srgb,var(--nbt-fg) 68%,var(--nbt-bg));box-sizing:border-box;max-width:100%;
-border:1px solid var(--nbt-line);border-radius:8px;overflow:hidden;color:var(--nbt-fg);background:var(--nbt-bg);
+.nbt{--nbt-dim:color-mix(in srgb,var(--nbt-fg) 68%,var(--nbt-bg));box-sizing:border-box;
+max-width:100%;
+border:1px solid var(--nbt-line);border-radius:8px;overflow:hidden;color:var(--nbt-fg);
+background:var(--nbt-bg);
 font:13px/1.45 var(--jp-ui-font-family,system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif);
 font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .nbt *{box-sizing:border-box}
 .nbt .nbt{border:0;border-radius:0}
 .nbt .nbt-head{display:flex;flex-wrap:wrap;align-items:baseline;gap:2px 10px;padding:12px 16px 8px}
-.nbt.nbt .nbt-title{margin:0;padding:0;font-weight:600;font-size:14px;line-height:1.45;color:var(--nbt-fg)}
+.nbt.nbt .nbt-title{margin:0;padding:0;font-weight:600;font-size:14px;line-height:1.45;
+color:var(--nbt-fg)}
 .nbt .nbt-dim{color:var(--nbt-dim)}
 .nbt .nbt-right{margin-left:auto}
-.nbt .nbt-chip{font-size:11px;font-weight:600;padding:1px 8px;border-radius:10px;border:1px solid currentColor;
+.nbt .nbt-chip{font-size:11px;font-weight:600;padding:1px 8px;border-radius:10px;
+border:1px solid currentColor;
 color:var(--nbt-accent);white-space:nowrap}
 .nbt .nbt-chip-done{color:var(--nbt-good)}
 .nbt .nbt-chip-bad{color:var(--nbt-bad)}
-.nbt .nbt-bar{height:6px;margin:0 16px;border-radius:3px;position:relative;background:var(--nbt-soft);
+.nbt .nbt-bar{height:6px;margin:0 16px;border-radius:3px;position:relative;
+background:var(--nbt-soft);
 border:1px solid var(--nbt-line)}
-.nbt .nbt-bar i{position:absolute;left:0;top:0;bottom:0;border-radius:3px;background:var(--nbt-accent)}
+.nbt .nbt-bar i{position:absolute;left:0;top:0;bottom:0;border-radius:3px;
+background:var(--nbt-accent)}
 .nbt .nbt-bar s{position:absolute;top:-2px;bottom:-2px;width:1px;background:var(--nbt-line)}
 .nbt .nbt-facts{display:flex;flex-wrap:wrap;gap:4px 22px;padding:8px 16px 12px}
 .nbt b,.nbt strong{font-weight:600}
@@ -84,32 +92,41 @@ border:solid var(--nbt-line);border-width:1px 0 0 1px;margin:-1px 0 0 -1px}
 .nbt .nbt-value{font-weight:600}
 .nbt .nbt-note{font-size:11px;color:var(--nbt-dim);margin:0}
 .nbt .nbt-btns{display:grid;grid-template-columns:1fr 1fr;gap:6px;margin-top:4px}
-.nbt .nbt-btn,.nbt .nbt-btns button{border:1px solid var(--nbt-line);border-radius:5px;padding:4px 8px;
-text-align:center;font-weight:500;color:var(--nbt-fg);background:var(--nbt-bg);width:auto;margin:0;box-shadow:none}
+.nbt .nbt-btn,.nbt .nbt-btns button{border:1px solid var(--nbt-line);border-radius:5px;
+padding:4px 8px;
+text-align:center;font-weight:500;color:var(--nbt-fg);background:var(--nbt-bg);width:auto;margin:0;
+box-shadow:none}
 .nbt .nbt-btns button:hover:enabled{border-color:var(--nbt-accent)}
 .nbt .nbt-btns button:focus-visible{outline:2px solid var(--nbt-accent);outline-offset:1px}
 .nbt .nbt-btns button:disabled{opacity:.5}
 .nbt.nbt .nbt-btn-primary,.nbt.nbt button.nbt-btn-primary{color:var(--nbt-on-accent);
 background:var(--nbt-accent);border-color:var(--nbt-accent)}
 .nbt .nbt-section{border-top:1px solid var(--nbt-line);padding:10px 16px}
-.nbt.nbt h4,.nbt.nbt caption{margin:0 0 6px;padding:0;font-size:12px;font-weight:600;line-height:1.45;
+.nbt.nbt h4,.nbt.nbt caption{margin:0 0 6px;padding:0;font-size:12px;font-weight:600;
+line-height:1.45;
 color:var(--nbt-fg);text-align:left;caption-side:top}
 .nbt.nbt p{margin:0}
-.nbt.nbt table{border-collapse:collapse;border:0;width:100%;margin:0;table-layout:auto;font-size:13px;color:inherit}
+.nbt.nbt table{border-collapse:collapse;border:0;width:100%;margin:0;table-layout:auto;
+font-size:13px;color:inherit}
 .nbt.nbt tr,.nbt.nbt tbody tr:nth-child(n),.nbt.nbt tbody tr:nth-child(n):hover{background:none}
-.nbt.nbt .nbt-table th,.nbt.nbt .nbt-table td{text-align:right;vertical-align:baseline;padding:3px 10px;
+.nbt.nbt .nbt-table th,.nbt.nbt .nbt-table td{text-align:right;vertical-align:baseline;
+padding:3px 10px;
 white-space:normal;max-width:none;border:0}
-.nbt.nbt .nbt-table thead th{font-weight:500;color:var(--nbt-dim);border-bottom:1px solid var(--nbt-line)}
+.nbt.nbt .nbt-table thead th{font-weight:500;color:var(--nbt-dim);
+border-bottom:1px solid var(--nbt-line)}
 .nbt.nbt .nbt-table tbody th{font-weight:400}
 .nbt.nbt .nbt-table tr>:first-child{text-align:left}
 .nbt.nbt .nbt-table tr.nbt-best>*{font-weight:600}
 .nbt.nbt .nbt-grid .nbt-table tr>*,.nbt.nbt .nbt-section .nbt-table tr>*{padding:3px 4px}
-.nbt.nbt .nbt-grid .nbt-table tr>:first-child,.nbt.nbt .nbt-section .nbt-table tr>:first-child{padding-left:0}
-.nbt.nbt .nbt-grid .nbt-table tr>:last-child,.nbt.nbt .nbt-section .nbt-table tr>:last-child{padding-right:0}
+.nbt.nbt .nbt-grid .nbt-table tr>:first-child,.nbt.nbt .nbt-section .nbt-table tr>:first-child{
+padding-left:0}
+.nbt.nbt .nbt-grid .nbt-table tr>:last-child,.nbt.nbt .nbt-section .nbt-table tr>:last-child{
+padding-right:0}
 .nbt .nbt-scroll{overflow-x:auto}
 .nbt div.nbt-kv{display:grid;grid-template-columns:1fr auto;gap:3px 12px}
 .nbt div.nbt-kv>b{text-align:right}
-.nbt.nbt .nbt-kv th,.nbt.nbt .nbt-kv td{padding:2px 0;border:0;vertical-align:baseline;max-width:none}
+.nbt.nbt .nbt-kv th,.nbt.nbt .nbt-kv td{padding:2px 0;border:0;vertical-align:baseline;
+max-width:none}
 .nbt.nbt .nbt-kv th{font-weight:400;text-align:left;color:var(--nbt-dim);padding-right:12px}
 .nbt.nbt .nbt-kv td{font-weight:600;text-align:right}
 .nbt .nbt-grid{display:flex;flex-wrap:wrap;border-top:1px solid var(--nbt-line);overflow:hidden}
@@ -122,14 +139,17 @@ border-width:1px 0 0 1px;margin:-1px 0 0 -1px}
 .nbt.nbt .nbt-list>li:last-child{border:0}
 .nbt.nbt .nbt-say{border-top:1px solid var(--nbt-line);padding:8px 16px;color:var(--nbt-warn)}
 .nbt.nbt .nbt-say-bad{color:var(--nbt-bad)}
-.nbt.nbt .nbt-code{font:12px/1.5 var(--jp-code-font-family,ui-monospace,'DejaVu Sans Mono',monospace);
+.nbt.nbt .nbt-code{font:12px/1.5 var(--jp-code-font-family,ui-monospace,'DejaVu Sans Mono',
+monospace);
 color:var(--nbt-fg);background:var(--nbt-soft);border:1px solid var(--nbt-line);border-radius:4px;
 padding:6px 10px;margin:3px 0;white-space:pre-wrap}
 .nbt svg{max-width:100%}
 .nbt svg text{fill:var(--nbt-dim);font-size:10.5px;font-family:inherit}
-.nbt text.nbt-a,.nbt tspan.nbt-a{fill:var(--nbt-a)}.nbt text.nbt-b,.nbt tspan.nbt-b{fill:var(--nbt-b)}
+.nbt text.nbt-a,.nbt tspan.nbt-a{fill:var(--nbt-a)}.nbt text.nbt-b,.nbt tspan.nbt-b{
+fill:var(--nbt-b)}
 .nbt text.nbt-c,.nbt tspan.nbt-c{fill:var(--nbt-c)}
-.nbt span.nbt-a{color:var(--nbt-a)}.nbt span.nbt-b{color:var(--nbt-b)}.nbt span.nbt-c{color:var(--nbt-c)}
+.nbt span.nbt-a{color:var(--nbt-a)}.nbt span.nbt-b{color:var(--nbt-b)}.nbt span.nbt-c{
+color:var(--nbt-c)}
 """
 )
 
@@ -137,5 +157,5 @@ STYLE: str = "".join(_CSS.splitlines())
 
 
 def card(*children: object) -> Markup:
-    """Return a card: one frame around `children`, its style sheet inside so that it stands alone."""
+    """Return a card: one frame around `children`, with its style sheet so that it stands alone."""
     return tag("div", style_sheet(STYLE), *children, class_="nbt")
