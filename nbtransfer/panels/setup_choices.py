@@ -1,0 +1,161 @@
+"""What the setup form offers, and the words beside each offer; no widget is known here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nbtransfer.spec import RunSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from nbtransfer.data.sources import Tables
+    from nbtransfer.runs.run import Run
+
+DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+# A working folder may hold thousands of files; a picker of more than these helps nobody.
+MAX_FILES = 20
+MAX_RUNS = 5
+
+TECHNIQUES: dict[str, str] = {
+    "full": "every layer learns",
+    "head": "only the classifier learns",
+    "features": "a linear layer on frozen features",
+}
+RATE_HINTS: dict[str, str] = {
+    "full": "2e-5 to 1e-4 is usual for full",
+    "head": "5e-4 to 5e-3 is usual for head",
+    "features": "3e-3 to 3e-2 is usual for features",
+}
+METRICS: dict[str, str] = {"f1_macro": "macro F1", "accuracy": "accuracy", "loss": "loss"}
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Choice(NamedTuple):
+    """One entry of a picker: what goes into the spec, and what the reader sees."""
+
+    value: Any
+    label: str
+
+
+def data_choices(namespace: Mapping[str, object], folder: Path) -> list[Choice]:
+    """Return the data on offer: the notebook's variables, then demos, then files beside the notebook."""
+    from nbtransfer.data.demo import DEMO_DATA
+
+    found = [
+        Choice(name, f"{name} · {words}")
+        for name, value in reversed(list(namespace.items()))
+        if not name.startswith("_") and (words := describe_data(value)) is not None
+    ]
+    found += [Choice(f"demo:{n}", f"demo:{n} · {_short(w)}") for n, w in DEMO_DATA.items()]
+    return found + [Choice(name, name) for name in _data_files(folder)]
+
+
+def model_choices(namespace: Mapping[str, object], runs: Iterable[Run]) -> list[Choice]:
+    """Return the models on offer: demos, the notebook's variables, then recent finished runs."""
+    from nbtransfer.models.catalog import DEMO_MODELS
+
+    found = [
+        Choice(f"demo:{name}", f"demo:{name} · {_short(demo.description)}")
+        for name, demo in DEMO_MODELS.items()
+    ]
+    found += [
+        Choice(name, f"{name} · {words}")
+        for name, value in reversed(list(namespace.items()))
+        if not name.startswith("_") and (words := describe_model(value)) is not None
+    ]
+    finished = [run for run in runs if run.status in ("completed", "stopped")]
+    return found + [
+        Choice(run.id, f"{run.id} · run on {run.spec.data}") for run in finished[:MAX_RUNS]
+    ]
+
+
+def describe_data(value: object) -> str | None:
+    """Return the size of a variable that can be trained on, or None where it cannot.
+
+    The libraries are recognised by name, so that looking through a namespace imports none of them.
+    """
+    kinds = {f"{c.__module__.split('.')[0]}.{c.__name__}" for c in type(value).__mro__}
+    if kinds & {"pandas.DataFrame", "datasets.Dataset", "datasets.arrow_dataset"}:
+        columns = value.column_names if "datasets.Dataset" in kinds else value.columns  # type: ignore[attr-defined]
+        return _size(len(value), len(columns))  # type: ignore[arg-type]
+    if "datasets.DatasetDict" in kinds:
+        return ", ".join(f"{name} {len(part):,}" for name, part in value.items())  # type: ignore[attr-defined]
+    if {"pyarrow.Table", "lib.Table"} & kinds:
+        return _size(value.num_rows, value.num_columns)  # type: ignore[attr-defined]
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return _size(len(value), len(value[0]))
+    return None
+
+
+def describe_model(value: object) -> str | None:
+    """Return the class of a variable that is a transformers model, or a (model, tokenizer) pair."""
+    if isinstance(value, tuple) and len(value) == 2:
+        value = value[0]
+    is_model = any(
+        c.__name__ == "PreTrainedModel" and c.__module__.startswith("transformers.")
+        for c in type(value).__mro__
+    )
+    return type(value).__name__ if is_model else None
+
+
+def validation_choices(tables: Tables | None, *, seed: int = 42) -> list[Choice]:
+    """Return where validation rows may come from; the first is what None means for this data."""
+    shares = [Choice(0.1, f"10 %, stratified, seed {seed}"), Choice(0.2, "20 %, stratified")]
+    if tables is not None and "validation" in tables.splits:
+        rows = tables.splits["validation"].num_rows
+        first = [Choice(None, f"validation split · {rows:,} rows")]
+    else:
+        first, shares[0] = [Choice(None, shares[0].label)], shares[1]
+        shares = shares[:1]
+    return [*first, *shares, Choice(False, "none · nothing is held out")]
+
+
+def first_guess(
+    models: list[Choice], data: list[Choice], defaults: Mapping[str, object] | None = None
+) -> RunSpec:
+    """Return the spec that the form opens with: the first of each offer, unless `defaults` says."""
+    given = {name: value for name, value in (defaults or {}).items() if value is not None}
+    given.setdefault("model", models[0].value if models else "")
+    given.setdefault("data", data[0].value if data else "")
+    return RunSpec(**given)  # type: ignore[arg-type]
+
+
+def with_choice(choices: list[Choice], value: object) -> list[Choice]:
+    """Return `choices`, `value` put in front where it is not among them."""
+    if any(type(c.value) is type(value) and c.value == value for c in choices):
+        return choices
+    return [Choice(value, str(value)), *choices]
+
+
+def more_summary(spec: RunSpec) -> str:
+    """Return the values under More in one line, so that the closed part hides nothing."""
+    warmup = spec.warmup_steps
+    warmup_words = f"{warmup * 100:g} %" if warmup < 1 else f"{warmup:g} steps"
+    parts = [
+        f"best by {METRICS[spec.metric_for_best_model]}",
+        f"warm-up {warmup_words}",
+        f"weight decay {spec.weight_decay:g}",
+        "balanced classes" if spec.class_weights else "no class weights",
+    ]
+    if spec.early_stopping_patience is not None:
+        parts.append(f"stops after {spec.early_stopping_patience} without a gain")
+    parts += [f"precision {spec.precision}", f"seed {spec.seed}"]
+    return "More: " + ", ".join(parts)
+
+
+def _data_files(folder: Path) -> list[str]:
+    try:
+        names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in DATA_SUFFIXES)
+    except OSError:
+        return []
+    return names[:MAX_FILES]
+
+
+def _size(rows: int, columns: int) -> str:
+    return f"{rows:,} rows, {columns} columns"
+
+
+def _short(words: str, limit: int = 48) -> str:
+    return words if len(words) <= limit else words[: limit - 1].rstrip() + "…"

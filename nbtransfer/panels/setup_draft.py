@@ -1,0 +1,179 @@
+"""From what the setup form asks for to what would happen: `Drafter.draft` turns a spec into a Draft.
+
+Models and data are loaded once for each choice and kept, so that moving a slider costs a plan and
+nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from nbtransfer.commandline import finetune_line
+from nbtransfer.errors import ModelError, NbTransferError
+from nbtransfer.panels.setup_choices import describe_data, describe_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from nbtransfer.data.lengths import Lengths
+    from nbtransfer.data.sources import Tables
+    from nbtransfer.models.catalog import ModelCard
+    from nbtransfer.planning import Hardware, Plan
+    from nbtransfer.spec import RunSpec
+    from nbtransfer.tasks.text_classification import Prepared
+
+# Lengths of this many texts tell the share that is cut to a tenth of a per cent, in about a second.
+MAX_MEASURED_TEXTS = 20_000
+
+Kept = TypeVar("Kept")
+
+
+class Draft(NamedTuple):
+    """What a spec comes to; what could not be found is None, and `problems` says why."""
+
+    spec: RunSpec
+    line: str
+    tables: Tables | None
+    model: ModelCard | None
+    prepared: Prepared | None
+    lengths: Lengths | None
+    plan: Plan | None
+    problems: tuple[str, ...]
+
+
+class Drafter:
+    """Loads what a form refers to, once for each choice, and plans.
+
+    Attributes:
+        namespace: the notebook's variables.
+        runs_dir: where finished runs, which can be models, are looked for.
+    """
+
+    def __init__(self, namespace: Mapping[str, object], runs_dir: Path) -> None:
+        self.namespace = namespace
+        self.runs_dir = runs_dir
+        self._kept: dict[str, tuple[object, Any]] = {}
+
+    def data_object(self, reference: str) -> object:
+        """Return the variable that `reference` names, or the reference itself."""
+        value = self.namespace.get(reference)
+        return reference if describe_data(value) is None else value
+
+    def model_object(self, reference: str) -> object:
+        """Return the model variable that `reference` names, or the reference itself."""
+        value = self.namespace.get(reference)
+        return reference if describe_model(value) is None else value
+
+    def forget_failures(self) -> None:
+        """Look again for what could not be loaded: the user has typed a name again."""
+        self._kept = {
+            k: kept for k, kept in self._kept.items() if not isinstance(kept[1], NbTransferError)
+        }
+
+    def draft(self, spec: RunSpec) -> Draft:
+        """Return what `spec` comes to: cards, lengths, and a plan or the problems in its way."""
+        problems: list[str] = []
+        model = _unless_refused(lambda: self._model(spec), problems)
+        tables = _unless_refused(lambda: self._tables(spec), problems)
+        prepared = lengths = plan = None
+        if tables is not None:
+            prepared = _unless_refused(lambda: self._prepared(spec, tables), problems)
+        if prepared is not None and model is not None:
+            lengths = self._lengths(spec, prepared, model)
+            plan = _unless_refused(lambda: self._plan(spec, prepared, lengths, model), problems)
+        else:
+            problems += spec.problems()
+        line = finetune_line(spec)
+        return Draft(spec, line, tables, model, prepared, lengths, plan, tuple(problems))
+
+    def _keep(self, kind: str, key: object, make: Callable[[], Kept]) -> Kept:
+        """Return what was made for `key` last time, failures too; one of each kind is kept."""
+        if kind not in self._kept or self._kept[kind][0] != key:
+            try:
+                self._kept[kind] = (key, make())
+            except NbTransferError as error:
+                self._kept[kind] = (key, error)
+        kept = self._kept[kind][1]
+        if isinstance(kept, NbTransferError):
+            raise kept.with_traceback(None)
+        return kept
+
+    def _tables(self, spec: RunSpec) -> Tables:
+        from nbtransfer.data.sources import load_tables
+
+        if not spec.data:
+            from nbtransfer.errors import DataError
+
+            raise DataError("no data is chosen. Pick a variable, a demo or a file.")
+        data = self.data_object(spec.data)
+        return self._keep(
+            "tables", (spec.data, id(data)), lambda: load_tables(data, name=spec.data)
+        )
+
+    def _prepared(self, spec: RunSpec, tables: Tables) -> Prepared:
+        from nbtransfer.tasks.text_classification import prepare
+
+        return self._keep(
+            "prepared",
+            (id(tables), spec.text, spec.label, repr(spec.validation)),
+            lambda: prepare(tables, text=spec.text, label=spec.label, validation=spec.validation),
+        )
+
+    def _model(self, spec: RunSpec) -> ModelCard:
+        from nbtransfer.models.catalog import open_model
+
+        if not spec.model:
+            raise ModelError(
+                "no model is chosen. Pick a demo, a run or a variable, or type a hub id."
+            )
+        return self._keep(
+            "model", spec.model, lambda: open_model(spec.model, runs_dir=self.runs_dir)
+        )
+
+    def _lengths(self, spec: RunSpec, prepared: Prepared, model: ModelCard) -> Lengths | None:
+        if model.tokenizer_file is None:
+            return None
+        return self._keep(
+            "lengths",
+            (prepared.card.fingerprint, spec.text, model.tokenizer_file),
+            lambda: measure_lengths(prepared.splits["train"]["text"], model.tokenizer_file),
+        )
+
+    def _hardware(self) -> Hardware:
+        from nbtransfer.planning import detect_hardware
+
+        return self._keep("hardware", None, lambda: detect_hardware(self.runs_dir))
+
+    def _plan(
+        self, spec: RunSpec, prepared: Prepared, lengths: Lengths | None, model: ModelCard
+    ) -> Plan:
+        from nbtransfer.planning import make_plan
+
+        return make_plan(spec, prepared.card, lengths, model, self._hardware())
+
+
+def measure_lengths(texts: pa.ChunkedArray, tokenizer_file: str | None) -> Lengths:
+    """Return the lengths of `texts` in tokens, of evenly spread ones where there are very many."""
+    from nbtransfer.data.lengths import token_lengths
+
+    if len(texts) > MAX_MEASURED_TEXTS:
+        texts = texts.take(spread_rows(len(texts), MAX_MEASURED_TEXTS))
+    return token_lengths(texts, str(tokenizer_file))
+
+
+def spread_rows(num_rows: int, wanted: int) -> list[int]:
+    """Return at most `wanted` row numbers, evenly spread over `num_rows`."""
+    wanted = min(wanted, num_rows)
+    return [row * num_rows // wanted for row in range(wanted)]
+
+
+def _unless_refused(make: Callable[[], Kept], problems: list[str]) -> Kept | None:
+    """Return what `make` makes, or None with the reasons added to `problems`."""
+    try:
+        return make()
+    except NbTransferError as error:
+        problems += getattr(error, "problems", (str(error),))
+        return None
