@@ -1,0 +1,60 @@
+"""What every test gets: a runs folder of its own, no network for unit tests, and the options as they were."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+from pathlib import Path
+
+import pytest
+
+from nbtransfer.settings import options
+
+NEEDS_SOCKETS = ("browser", "notebook", "environment", "slow", "benchmark")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--build-environments",
+        action="store_true",
+        help="environment tests: build the environments whole (minutes, gigabytes), not only resolve them",
+    )
+
+
+@pytest.fixture
+def runs_dir(tmp_path: Path) -> Path:
+    """An empty runs folder."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_runs_dir(tmp_path, monkeypatch):
+    """A test that names no runs folder must not leave runs in the working tree."""
+    monkeypatch.setenv("NBTRANSFER_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(autouse=True)
+def options_as_they_were():
+    """Put `nbtransfer.options` back after each test."""
+    before = dataclasses.asdict(options)
+    yield
+    for name, value in before.items():
+        setattr(options, name, value)
+
+
+@pytest.fixture(autouse=True)
+def no_network(request, monkeypatch):
+    """Fail a unit test that reaches for the network, instead of letting it pass on our machines only."""
+    if any(request.node.get_closest_marker(name) for name in NEEDS_SOCKETS):
+        return
+
+    def refuse(self, address):
+        if self.family == getattr(socket, "AF_UNIX", None):
+            return connect(self, address)
+        raise AssertionError(f"a unit test opened a connection to {address!r}")
+
+    connect = socket.socket.connect
+    monkeypatch.setattr(socket.socket, "connect", refuse)
