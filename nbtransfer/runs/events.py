@@ -5,19 +5,24 @@ skip types they do not know and never yield a line that is not whole yet.
 
 The types, and the fields each carries besides the four above:
 
-    worker_started        pid, process_start, host, threads, versions{}, warm (bool)
-    phase_started         phase: importing | loading | tokenizing | training | evaluating | saving
+    worker_started        pid, process_start, warm (bool)
+    phase_started         phase: importing | loading | tokenizing | extracting features | training
+                          | evaluating | saving
     plan_changed          field, old, new, reason
     model_loaded          num_parameters, num_trainable_parameters, notes[]
     data_encoded          num_train, num_validation, num_tokens, share_texts_cut, share_tokens_cut
-    training_started      num_steps, steps_per_epoch, num_train_epochs, learning_rate, device, precision, step_kind
-    run_resumed           from_step, checkpoint (folder name), skipped[[name, reason], ...]
-    step_completed        step, epoch, loss, learning_rate, grad_norm, num_examples, num_tokens, elapsed_s
+    run_resumed           from_step, revision, checkpoint (folder name), skipped[[name, reason], ...]
+    training_started      num_steps, steps_per_epoch, num_train_epochs, learning_rate, device,
+                          precision, step_kind
+    step_completed        step, epoch, loss, learning_rate, grad_norm, num_examples, num_tokens,
+                          elapsed_s
     throughput_measured   step, examples_per_s, tokens_per_s, memory_bytes, memory_total_bytes
-    control_applied       revision, step, changes{name: [old, new]}; names: learning_rate, num_train_epochs
+    control_applied       revision, step, changes{name: [old, new]}, wanted{name: value}, num_steps;
+                          names: learning_rate, num_train_epochs
     run_paused            step
     run_unpaused          step
-    evaluation_completed  step, epoch, metrics{eval_*}, train_loss, duration_s, elapsed_s, is_best, requested (bool)
+    evaluation_completed  step, epoch, metrics{eval_*}, train_loss, duration_s, elapsed_s, is_best,
+                          cause: schedule | asked | stop
     checkpoint_saved      step, name, reason, num_bytes, duration_s
     warning_raised        code, headline, advice
     model_saved           step, choice: best | last, metric, value
@@ -25,6 +30,9 @@ The types, and the fields each carries besides the four above:
     run_completed         step, reason: finished | early_stopping, train_runtime_s
     run_stopped           step, reason: stop | interrupt | sigterm, train_runtime_s
     run_failed            step, error_type, message, advice, traceback
+
+An evaluation or prediction job has a log of its own with worker_started, phase_started, and at its end
+job_completed or job_failed (error_type, message, advice, traceback).
 """
 
 from __future__ import annotations
@@ -38,7 +46,6 @@ from pathlib import Path
 from typing import Any
 
 VERSION = 1
-FINAL_TYPES = ("run_completed", "run_stopped", "run_failed")
 
 Event = dict[str, Any]
 
@@ -56,7 +63,7 @@ class EventWriter:
         if path.exists():
             self._file.truncate(_whole_size(path))
 
-    def append(self, type: str, **fields: object) -> None:  # noqa: A002 -- the record's own field name
+    def append(self, type: str, **fields: object) -> None:
         """Write one event and hand it to the operating system (no fsync: 1 ms each is too dear)."""
         record = {"v": VERSION, "seq": self._seq, "time": round(time.time(), 3), "type": type}
         line = json.dumps({**record, **{k: _finite(v) for k, v in fields.items()}}, allow_nan=False)

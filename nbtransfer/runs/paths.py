@@ -37,6 +37,7 @@ class RunPaths:
         self.log = run_dir / "worker.log"
         self.data_dir = run_dir / "data"
         self.data_card = self.data_dir / "card.json"
+        self.model_card = run_dir / "model_card.json"
         self.base_model_dir = run_dir / "base_model"
         self.checkpoints_dir = run_dir / "checkpoints"
         self.model_dir = run_dir / "model"
@@ -63,6 +64,7 @@ class EvaluationPaths:
         self.dir = folder
         self.request = folder / "request.json"
         self.events = folder / "events.jsonl"
+        self.log = folder / "worker.log"
         self.inputs = folder / "inputs.parquet"
         self.report = folder / "report.json"
         self.predictions = folder / "predictions.parquet"

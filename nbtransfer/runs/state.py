@@ -36,6 +36,7 @@ class EvaluationRow(NamedTuple):
     train_loss: float | None
     elapsed_s: float
     is_best: bool
+    cause: str
 
 
 class ChangeRow(NamedTuple):
@@ -89,6 +90,7 @@ class RunState:
     num_trainable_parameters: int = 0
     paused: bool = False
     revision: int = 0
+    wanted: dict[str, float | None] = field(default_factory=dict)
     resumed_from: int | None = None
     skipped_checkpoints: list[tuple[str, str]] = field(default_factory=list)
     saved_choice: str | None = None
@@ -162,8 +164,12 @@ class RunState:
         self.resumed_from = at
         self.skipped_checkpoints = [tuple(pair) for pair in event["skipped"]]
         self.steps = [row for row in self.steps if row.step <= at]
-        self.evaluations = [row for row in self.evaluations if row.step <= at]
-        self.changes = [row for row in self.changes if row.step <= at]
+        # The evaluation made on stopping is no part of the run that goes on.
+        self.evaluations = [
+            row for row in self.evaluations if row.step <= at and row.cause != "stop"
+        ]
+        self.changes = [row for row in self.changes if row.revision <= event["revision"]]
+        self.revision = event["revision"]
         self.checkpoints = [row for row in self.checkpoints if row.step <= at]
         self.warnings = []
         self.ending = None
@@ -180,6 +186,7 @@ class RunState:
 
     def _on_control_applied(self, event: Event) -> None:
         self.revision = event["revision"]
+        self.wanted = event["wanted"]
         changes = {name: (old, new) for name, (old, new) in event["changes"].items()}
         if not changes:
             return
@@ -206,6 +213,7 @@ class RunState:
                 event["train_loss"],
                 event["elapsed_s"],
                 event["is_best"],
+                event["cause"],
             )
         )
 

@@ -1,0 +1,187 @@
+"""Checkpoints: staged, synced, summed, renamed into place, and only then spoken of.
+
+A checkpoint is a folder `step-NNNNNN` with model.safetensors, optimizer.safetensors, state.json and
+manifest.json (size and sha256 of each). The order of a save is data, manifest, folder, rename, parent
+folder; a crash at any point leaves a staging folder, which no reader takes for a checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from nbtransfer.runs.files import read_json, sync_folder
+
+_FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
+_MANIFEST = "manifest.json"
+_STAGING = ".staging-"
+KEEP = 2
+
+
+class Found(NamedTuple):
+    """The newest checkpoint that verifies, and the newer ones that did not, with the reason."""
+
+    folder: Path | None
+    skipped: tuple[tuple[str, str], ...]
+
+
+def save_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> int:
+    """Write a checkpoint to `folder`, all or nothing.
+
+    Args:
+        folder: where it will be; its parent is made as needed.
+        model: its whole state is kept, tied tensors once.
+        optimizer: AdamW's moments of what learns.
+        state: everything else, as JSON.
+
+    Returns:
+        The bytes written.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = folder.with_name(_STAGING + folder.name)
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    aliases = _save_tensors(staging / _FILES[0], model.state_dict())
+    _save_tensors(staging / _FILES[1], _optimizer_tensors(model, optimizer))
+    (staging / _FILES[2]).write_text(json.dumps({**state, "aliases": aliases}, allow_nan=False))
+    manifest = {}
+    for name in _FILES:
+        _make_durable(staging / name)
+        manifest[name] = {
+            "num_bytes": (staging / name).stat().st_size,
+            "sha256": _sha256(staging / name),
+        }
+    (staging / _MANIFEST).write_text(json.dumps({"v": 1, "files": manifest}))
+    _make_durable(staging / _MANIFEST)
+    sync_folder(staging)
+    # A checkpoint of this step can be there already, from before a resume: same step, same bits.
+    shutil.rmtree(folder, ignore_errors=True)
+    staging.rename(folder)
+    sync_folder(folder.parent)
+    return sum(entry["num_bytes"] for entry in manifest.values())
+
+
+def load_model_state(folder: Path, model: nn.Module) -> None:
+    """Put a checkpoint's weights into `model`."""
+    tensors = load_file(folder / _FILES[0])
+    for alias, name in read_json(folder / _FILES[2])["aliases"].items():
+        tensors[alias] = tensors[name]
+    model.load_state_dict(tensors)
+
+
+def load_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Put a checkpoint's weights and moments in place and return the rest of its state."""
+    load_model_state(folder, model)
+    tensors = load_file(folder / _FILES[1])
+    for name, parameter in model.named_parameters():
+        moments = {
+            key.rpartition("/")[2]: tensor
+            for key, tensor in tensors.items()
+            if key.rpartition("/")[0] == name
+        }
+        if moments:
+            optimizer.state[parameter] = {
+                # AdamW keeps its step count on the CPU unless fused on an accelerator.
+                key: tensor.to(parameter.device)
+                if key != "step" or _step_on_device(parameter)
+                else tensor
+                for key, tensor in moments.items()
+            }
+    return read_json(folder / _FILES[2])
+
+
+def newest_checkpoint(checkpoints_dir: Path) -> Found:
+    """Return the newest checkpoint whose every file has the size and sha256 its manifest says."""
+    skipped: list[tuple[str, str]] = []
+    for folder in sorted(checkpoints_dir.glob("step-*"), reverse=True):
+        reason = damage(folder)
+        if reason is None:
+            return Found(folder, tuple(skipped))
+        skipped.append((folder.name, reason))
+    return Found(None, tuple(skipped))
+
+
+def damage(folder: Path) -> str | None:
+    """Return what is wrong with the checkpoint in `folder`, in words, or None if it verifies."""
+    try:
+        files = read_json(folder / _MANIFEST)["files"]
+    except FileNotFoundError:
+        return "manifest.json is missing"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "manifest.json is damaged"
+    for name in _FILES:
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if name not in files or path.stat().st_size != files[name].get("num_bytes"):
+            return f"{name} has {path.stat().st_size} bytes, not what the manifest says"
+        if _sha256(path) != files[name].get("sha256"):
+            return f"{name} differs from its sha256"
+    return None
+
+
+def prune(checkpoints_dir: Path, best: str | None) -> None:
+    """Remove all but the last two checkpoints and the best one, and staging folders left by a crash."""
+    folders = sorted(checkpoints_dir.glob("step-*"))
+    for folder in folders[:-KEEP]:
+        if folder.name != best:
+            shutil.rmtree(folder, ignore_errors=True)
+    for folder in checkpoints_dir.glob(_STAGING + "*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str, str]:
+    """Write `tensors`, those that share storage once. Returns alias -> name written."""
+    written: dict[tuple[int, torch.Size], str] = {}
+    aliases: dict[str, str] = {}
+    kept: dict[str, torch.Tensor] = {}
+    for name, tensor in tensors.items():
+        key = (tensor.data_ptr(), tensor.shape)
+        if tensor.numel() and key in written:
+            aliases[name] = written[key]
+            continue
+        written[key] = name
+        kept[name] = tensor.detach().cpu().contiguous()
+    save_file(kept, path)
+    return aliases
+
+
+def _optimizer_tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer
+) -> dict[str, torch.Tensor]:
+    """Return AdamW's state by `parameter name/field`."""
+    return {
+        f"{name}/{key}": value
+        for name, parameter in model.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _step_on_device(parameter: torch.Tensor) -> bool:
+    return parameter.device.type == "cuda"  # fused AdamW counts on the device
+
+
+def _make_durable(path: Path) -> None:
+    """Sync a file and give it the mode the umask says (safetensors writes 0600)."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

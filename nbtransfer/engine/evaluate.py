@@ -1,0 +1,86 @@
+"""Running a classifier over rows: sorted by length, one batch in memory at a time."""
+
+# Shapes: N rows, B rows of a batch, C classes, H features.
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from nbtransfer.data.encode import Encoded, EncodedFeatures, EncodedTexts
+from nbtransfer.engine.batching import by_length
+from nbtransfer.engine.step import logits_of
+from nbtransfer.models.load import MeanPooledClassifier
+
+
+class Scores(NamedTuple):
+    """What a classifier says of rows: probabilities, float64 array (N, C), and the mean loss in nats."""
+
+    probabilities: np.ndarray
+    loss: float
+
+
+@torch.inference_mode()
+def score_rows(
+    accelerator: Accelerator,
+    model: nn.Module,
+    encoded: Encoded,
+    labels: np.ndarray | None,
+    batch_size: int,
+    between: Callable[[], None] | None = None,
+) -> Scores:
+    """Classify every row. The model is left in evaluation mode.
+
+    Args:
+        accelerator: places tensors and chooses the arithmetic.
+        model: maps a batch to logits.
+        encoded: the rows.
+        labels: int array (N,), or None where there are none; the loss is then NaN.
+        batch_size: rows a forward pass.
+        between: called after each batch.
+
+    Returns:
+        Scores in the rows' own order, whatever the batches.
+    """
+    model.eval()
+    logits: np.ndarray | None = None
+    for rows in by_length(encoded.lengths, batch_size):
+        batch = {k: v.to(accelerator.device) for k, v in encoded.batch(rows).items()}
+        with accelerator.autocast():
+            out = logits_of(model, batch).float().cpu().numpy()
+        if logits is None:
+            logits = np.empty((len(encoded.lengths), out.shape[1]), dtype=np.float64)
+        logits[rows] = out
+        if between is not None:
+            between()
+    if logits is None:
+        return Scores(np.zeros((0, 0)), float("nan"))
+    shifted = torch.from_numpy(logits)
+    probabilities = torch.softmax(shifted, dim=1).numpy()
+    loss = float("nan")
+    if labels is not None:
+        loss = float(cross_entropy(shifted, torch.from_numpy(labels.astype(np.int64))))
+    return Scores(probabilities, loss)
+
+
+@torch.inference_mode()
+def extract_features(
+    accelerator: Accelerator, model: MeanPooledClassifier, encoded: EncodedTexts, batch_size: int
+) -> EncodedFeatures:
+    """Run the frozen encoder once over all rows.
+
+    Returns:
+        The mean-pooled features, float32 tensor (N, H), on the CPU.
+    """
+    model.eval()
+    features = torch.empty(len(encoded.lengths), model.config.hidden_size)
+    for rows in by_length(encoded.lengths, batch_size):
+        batch = {k: v.to(accelerator.device) for k, v in encoded.batch(rows).items()}
+        with accelerator.autocast():
+            features[torch.from_numpy(rows)] = model.features(**batch).float().cpu()
+    return EncodedFeatures(features=features, lengths=encoded.lengths)

@@ -1,0 +1,110 @@
+"""The end of a run: the model that is kept, the report on it, and the figure of the record."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from nbtransfer.engine.checkpoints import load_model_state
+from nbtransfer.engine.evaluate import score_rows
+from nbtransfer.engine.reporting import write_evaluation
+from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
+from nbtransfer.runs.files import read_table, sync_folder, write_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbtransfer.engine.train import Training
+
+
+def export_run(training: Training) -> None:
+    """Keep the best evaluated model, otherwise the last; write it, its report and the figure."""
+    progress, paths, events = training.progress, training.paths, training.events
+    best = progress.best_step if training.has_validation else None
+    kept_step = progress.step if best is None else best
+    if kept_step != progress.step:
+        load_model_state(paths.checkpoint(kept_step), training.plain_learner())
+    _write_model(training, kept_step)
+    state = training.run.state()
+    row = next((r for r in reversed(state.evaluations) if r.step == kept_step), None)
+    metric = f"eval_{training.spec.metric_for_best_model}"
+    events.append(
+        "model_saved",
+        step=kept_step,
+        choice="last" if best is None else "best",
+        metric=None if row is None else metric,
+        value=None if row is None else row.metrics[metric],
+    )
+    if training.has_validation:
+        _report(training)
+    info = learning_curves_info(training.run.state(), training.plan.baseline_accuracy)
+    write_bytes(paths.learning_curves_png, learning_curves_png(info))
+
+
+def _report(training: Training) -> None:
+    """Evaluate the kept model once more, this time keeping every prediction."""
+    start = time.monotonic()
+    scores = score_rows(
+        training.accelerator,
+        training.learner,
+        training.validation_rows,
+        training.validation_labels.numpy(),
+        training.spec.per_device_eval_batch_size,
+    )
+    write_evaluation(
+        training.paths.evaluation("validation"),
+        training.run,
+        read_table(training.paths.split("validation")),
+        scores,
+        split="validation",
+        majority_label=int(training.train_labels.bincount().argmax()),
+        duration_s=time.monotonic() - start,
+    )
+    training.events.append("report_saved", name="validation")
+
+
+def _write_model(training: Training, step: int) -> None:
+    """Write model/ beside its place, sync it, and put it in the place of an earlier one."""
+    target = training.paths.model_dir
+    staging = target.with_name(f".{target.name}.part")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    training.model.save_pretrained(staging)
+    training.tokenizer.save_pretrained(staging)
+    (staging / "README.md").write_text(_model_card(training, step), encoding="utf-8")
+    _make_durable(staging)
+    shutil.rmtree(target, ignore_errors=True)
+    staging.rename(target)
+    sync_folder(target.parent)
+
+
+def _make_durable(folder: Path) -> None:
+    """Sync every file, with the mode that the umask says (safetensors writes 0600)."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(0o666 & ~umask)
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+def _model_card(training: Training, step: int) -> str:
+    """Return the README of the saved model: what it is, from what, on what, and how good."""
+    run, spec, card = training.run, training.spec, training.run.model_card
+    row = next((r for r in reversed(run.state().evaluations) if r.step == step), None)
+    figures = sorted(row.metrics.items()) if row is not None else []
+    base = card.location if card.source == "hub" else card.name
+    labels = "\n".join(f"- {name}" for name in training.label_names[:50])
+    metrics = "\n".join(f"- {name}: {value:.4f}" for name, value in figures) or "- not evaluated"
+    return (
+        f"---\nlibrary_name: transformers\nbase_model: {base}\n"
+        "tags:\n- text-classification\n- nbtransfer\n---\n\n"
+        f"# {run.id}\n\n"
+        f"`{card.name}` fine-tuned with nbtransfer on `{run.data_card.name}`: technique "
+        f"{spec.technique}, weights of step {step} of {training.progress.step}.\n\n"
+        f"## Classes\n\n{labels}\n\n## On the validation rows\n\n{metrics}\n"
+    )

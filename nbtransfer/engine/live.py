@@ -1,0 +1,104 @@
+"""What the notebook's sliders and buttons mean to a training run, and making it again on resume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from nbtransfer.engine.progress import Progress
+from nbtransfer.runs.control import Control, ControlReader, StopReason
+from nbtransfer.runs.state import ChangeRow
+
+Changes = dict[str, tuple[float, float]]
+
+
+class Asked(NamedTuple):
+    """What is asked of the run at this step boundary."""
+
+    changes: Changes
+    revision: int | None
+    stop: StopReason | None
+    evaluate: bool
+
+
+NOTHING = Asked({}, None, None, False)
+_SLIDERS = ("learning_rate", "num_train_epochs")
+
+
+class LiveControls:
+    """Apply control.json to a run's progress.
+
+    Args:
+        path: the control file.
+        progress: changed in place.
+        steps_per_epoch: optimizer steps of one epoch.
+    """
+
+    def __init__(self, path: Path, progress: Progress, steps_per_epoch: int) -> None:
+        self._reader = ControlReader(path)
+        self._progress = progress
+        self._steps_per_epoch = steps_per_epoch
+        self._replay: list[ChangeRow] = []
+        self._control = Control()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the run is to hold at this step boundary."""
+        return self._control.paused
+
+    @property
+    def wanted(self) -> dict[str, float | None]:
+        """The slider values of the last control read, as asked for, before any clamping."""
+        return {name: getattr(self._control, name) for name in _SLIDERS}
+
+    def replay(self, changes: Iterable[ChangeRow], wanted: dict[str, float | None]) -> None:
+        """Make the changes that lie beyond the checkpoint again, each at its own step.
+
+        Args:
+            changes: what the log says was changed, oldest first.
+            wanted: the slider values the former life of the run saw last; they are no news.
+        """
+        self._replay = [row for row in changes if row.revision > self._progress.revision]
+        self._control = Control(**wanted)  # type: ignore[arg-type]
+
+    def poll(self, step: int) -> Asked:
+        """Apply what is due before the step that follows `step` completed ones."""
+        if self._replay and self._replay[0].step <= step:
+            row = self._replay.pop(0)
+            changes = self._apply({name: new for name, (_, new) in row.changes.items()}, step)
+            self._progress.revision = row.revision
+            return NOTHING._replace(changes=changes, revision=row.revision)
+        control = self._reader.poll()
+        if control is None:
+            return NOTHING
+        old, self._control = self._control, control
+        moved = {
+            name: value
+            for name in _SLIDERS
+            if (value := getattr(control, name)) is not None and value != getattr(old, name)
+        }
+        if moved:
+            self._replay.clear()  # a hand on the sliders outranks the record
+        evaluate = control.evaluations > self._progress.evaluations_done
+        self._progress.evaluations_done = control.evaluations
+        self._progress.revision = control.revision
+        return Asked(self._apply(moved, step), control.revision, control.stop, evaluate)
+
+    def _apply(self, wanted: dict[str, float], step: int) -> Changes:
+        """Change peak and length of the schedule; return what really changed."""
+        progress, schedule = self._progress, self._progress.schedule
+        changes: Changes = {}
+        if "learning_rate" in wanted and wanted["learning_rate"] != schedule.peak:
+            changes["learning_rate"] = (schedule.peak, wanted["learning_rate"])
+            schedule.peak = wanted["learning_rate"]
+        if "num_train_epochs" in wanted:
+            # Never below the epoch the run is in: what is begun is finished.
+            lowest = max(1, math.ceil(step / self._steps_per_epoch))
+            epochs = max(wanted["num_train_epochs"], lowest)
+            if epochs != progress.num_train_epochs:
+                changes["num_train_epochs"] = (progress.num_train_epochs, epochs)
+                progress.num_train_epochs = epochs
+                schedule.stretch(step, max(step, round(epochs * self._steps_per_epoch)))
+        return changes

@@ -1,0 +1,55 @@
+"""What a training run remembers between steps, besides weights and moments."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbtransfer.engine.optim import Schedule
+
+
+@dataclass
+class Progress:
+    """Everything of a run's state that JSON can hold; a checkpoint stores it whole.
+
+    Attributes:
+        schedule: the learning rate's course, live changes included.
+        num_train_epochs: epochs wanted, live changes included.
+        step: optimizer steps completed.
+        elapsed_s: training time so far, pauses left out.
+        revision: the newest control revision applied.
+        evaluations_done: how many of the evaluations asked for were made.
+        best_value: best metric so far, larger is better; None before the first evaluation.
+        best_step: the step it was reached at.
+        evaluations_without_gain: for early stopping; evaluations asked for do not count.
+        loss_sum: of the steps since the last evaluation.
+        loss_count: how many those are.
+        evaluation_losses: (training loss, validation loss) of each scheduled evaluation.
+    """
+
+    schedule: Schedule
+    num_train_epochs: float
+    step: int = 0
+    elapsed_s: float = 0.0
+    revision: int = 0
+    evaluations_done: int = 0
+    best_value: float | None = None
+    best_step: int | None = None
+    evaluations_without_gain: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    evaluation_losses: list[tuple[float, float]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields; floats survive JSON bit for bit."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Progress:
+        """Return what `to_json` wrote."""
+        names = {f.name for f in dataclasses.fields(cls)}
+        fields = {k: v for k, v in record.items() if k in names}
+        fields["schedule"] = Schedule(**fields["schedule"])
+        fields["evaluation_losses"] = [tuple(pair) for pair in fields["evaluation_losses"]]
+        return cls(**fields)

@@ -1,0 +1,125 @@
+"""One optimizer step, taken eagerly: forward, loss, backward, clip, update."""
+
+# Shapes: B rows of a micro-batch, C classes.
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from nbtransfer.data.encode import Encoded
+
+_MIX = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: neighbours get unlike seeds
+
+
+class StepResult(NamedTuple):
+    """What a step gave, still on the device: reading it waits for the device (a sync point)."""
+
+    loss: torch.Tensor
+    grad_norm: torch.Tensor
+
+
+class EagerStep:
+    """Take optimizer steps on any device, in micro-batches padded to their longest row.
+
+    Dropout's random numbers depend on (seed, step, micro-batch) alone, so an interrupted run needs no
+    generator state to go on with the same bits.
+
+    Args:
+        accelerator: places tensors and chooses the arithmetic.
+        model: maps a batch to logits.
+        optimizer: holds what learns.
+        encoded: the training rows.
+        labels: int64 tensor (N,).
+        class_weights: float tensor (C,), or None for equal weights.
+        micro_batch_size: rows a forward pass.
+        max_grad_norm: 0 turns clipping off.
+        seed: seeds dropout.
+    """
+
+    def __init__(
+        self,
+        *,
+        accelerator: Accelerator,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        encoded: Encoded,
+        labels: torch.Tensor,
+        class_weights: torch.Tensor | None,
+        micro_batch_size: int,
+        max_grad_norm: float,
+        seed: int,
+    ) -> None:
+        self._accelerator = accelerator
+        self._model = model
+        self._optimizer = optimizer
+        self._encoded = encoded
+        self._labels = labels
+        device = accelerator.device
+        self._class_weights = None if class_weights is None else class_weights.to(device)
+        self._micro_batch_size = micro_batch_size
+        self._max_grad_norm = max_grad_norm
+        self._seed = seed
+        self._learning = [p for p in model.parameters() if p.requires_grad]
+
+    def __call__(self, rows: np.ndarray, step: int) -> StepResult:
+        """Update the weights on `rows`.
+
+        The loss is the weighted mean over all rows of the step, so accumulation changes memory and
+        nothing else.
+
+        Args:
+            rows: row numbers of the whole step, int array.
+            step: completed steps before this one.
+
+        Returns:
+            The mean loss in nats and the gradient's norm before clipping.
+        """
+        device = self._accelerator.device
+        labels = self._labels[torch.from_numpy(rows)].to(device, non_blocking=True)
+        weights = None if self._class_weights is None else self._class_weights[labels]
+        total_weight = float(len(rows)) if weights is None else weights.sum()
+        total = torch.zeros((), device=device)
+        size = self._micro_batch_size
+        for start in range(0, len(rows), size):
+            torch.manual_seed(_seed_of(self._seed, step, start))
+            batch = {
+                name: tensor.to(device, non_blocking=True)
+                for name, tensor in self._encoded.batch(rows[start : start + size]).items()
+            }
+            with self._accelerator.autocast():
+                logits = logits_of(self._model, batch)
+            loss = (
+                cross_entropy(
+                    logits.float(),
+                    labels[start : start + size],
+                    weight=self._class_weights,
+                    reduction="sum",
+                )
+                / total_weight
+            )
+            self._accelerator.backward(loss)
+            total += loss.detach()
+        if self._max_grad_norm > 0:
+            norm = self._accelerator.clip_grad_norm_(self._learning, self._max_grad_norm)
+        else:
+            norm = torch.nn.utils.get_total_norm(
+                [p.grad for p in self._learning if p.grad is not None]
+            )
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return StepResult(total, norm)
+
+
+def logits_of(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return the logits, float tensor (B, C), whether `model` is one of transformers or plain."""
+    output = model(**batch)
+    return output if isinstance(output, torch.Tensor) else output.logits
+
+
+def _seed_of(seed: int, step: int, start: int) -> int:
+    return (seed * _MIX + step * 1_000_003 + start) % 2**63

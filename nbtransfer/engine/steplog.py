@@ -1,0 +1,114 @@
+"""Writing steps to the log without making the device wait for each.
+
+Losses stay on the device until a quarter of a second has passed; then one sync point reads them all.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import torch
+
+from nbtransfer.engine.memory import memory_in_use
+from nbtransfer.engine.progress import Progress
+from nbtransfer.engine.step import StepResult
+from nbtransfer.errors import NbTransferError
+from nbtransfer.runs.events import EventWriter
+
+_FLUSH_EVERY_S = 0.25
+_MEASURE_EVERY_S = 1.0
+
+
+class TrainingDiverged(NbTransferError):  # noqa: N818 -- named for what happened
+    """The loss is not a number any more."""
+
+
+class StepLog:
+    """Collect finished steps and write them in groups.
+
+    Args:
+        events: the run's log.
+        device: where the losses are.
+        progress: its training time and loss sums are kept up to date.
+    """
+
+    def __init__(self, events: EventWriter, device: torch.device, progress: Progress) -> None:
+        self._events = events
+        self._device = device
+        self._progress = progress
+        self._pending: list[tuple[StepResult, dict[str, Any]]] = []
+        self._examples = self._tokens = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start the clock again after something that is no training step."""
+        self._clock = self._flushed = self._measured = time.monotonic()
+        self._examples = self._tokens = 0
+
+    def add(
+        self,
+        result: StepResult,
+        *,
+        epoch: float,
+        learning_rate: float,
+        num_examples: int,
+        num_tokens: int,
+    ) -> None:
+        """Take one finished step; it is written with the next group."""
+        now = time.monotonic()
+        self._progress.elapsed_s += now - self._clock
+        self._clock = now
+        row = {
+            "step": self._progress.step,
+            "epoch": epoch,
+            "learning_rate": learning_rate,
+            "num_examples": num_examples,
+            "num_tokens": num_tokens,
+            "elapsed_s": round(self._progress.elapsed_s, 3),
+        }
+        self._pending.append((result, row))
+        self._examples += num_examples
+        self._tokens += num_tokens
+        if now - self._flushed >= _FLUSH_EVERY_S:
+            self.flush()
+            self._measure(now)
+
+    def flush(self) -> None:
+        """Write the pending steps. Reading their losses is a sync point.
+
+        Raises:
+            TrainingDiverged: at the first loss that is NaN or infinite.
+        """
+        if not self._pending:
+            return
+        losses = torch.stack([r.loss for r, _ in self._pending]).tolist()
+        norms = torch.stack([r.grad_norm.float() for r, _ in self._pending]).tolist()
+        pending, self._pending = self._pending, []
+        for (_, row), loss, norm in zip(pending, losses, norms, strict=True):
+            self._events.append("step_completed", **row, loss=loss, grad_norm=norm)
+            if not math.isfinite(loss):
+                raise TrainingDiverged(
+                    f"the training loss became {loss} at step {row['step']} (learning rate "
+                    f"{row['learning_rate']:.2g}, gradient norm {norm:.3g}). Try a lower --lr."
+                )
+            self._progress.loss_sum += loss
+            self._progress.loss_count += 1
+        self._flushed = time.monotonic()
+
+    def _measure(self, now: float) -> None:
+        passed = now - self._measured
+        if passed < _MEASURE_EVERY_S:
+            return
+        used, total = memory_in_use(self._device)
+        self._events.append(
+            "throughput_measured",
+            step=self._progress.step,
+            examples_per_s=self._examples / passed,
+            tokens_per_s=self._tokens / passed,
+            memory_bytes=used,
+            memory_total_bytes=total,
+        )
+        self._measured = now
+        self._examples = self._tokens = 0

@@ -1,0 +1,416 @@
+"""Training a run in its folder: one loop, read from `train` downwards.
+
+The order of things at a step boundary: control file, signal, then the step; after it evaluation if due,
+then a checkpoint. Everything that decides the next weights is in the weights, the moments and `Progress`,
+so a run that goes on from a checkpoint takes the same steps as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import nn
+
+from nbtransfer.data.encode import Encoded, encode_texts
+from nbtransfer.engine.batching import StepRows
+from nbtransfer.engine.checkpoints import (
+    load_checkpoint,
+    newest_checkpoint,
+    prune,
+    save_checkpoint,
+)
+from nbtransfer.engine.evaluate import extract_features, score_rows
+from nbtransfer.engine.export import export_run
+from nbtransfer.engine.live import LiveControls
+from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
+from nbtransfer.engine.progress import Progress
+from nbtransfer.engine.step import EagerStep
+from nbtransfer.engine.steplog import StepLog
+from nbtransfer.engine.advice import evaluation_warning
+from nbtransfer.models.load import MeanPooledClassifier, load_for_training, set_training_mode
+from nbtransfer.runs.files import read_table
+from nbtransfer.runs.run import Run
+from nbtransfer.runs.state import fold
+from nbtransfer.tasks.text_classification import metrics as task_metrics
+
+if TYPE_CHECKING:
+    from nbtransfer.engine.worker import StopSignal
+    from nbtransfer.runs.events import EventWriter
+    from nbtransfer.runs.paths import RunPaths
+
+CHECKPOINT_EVERY_S = 300.0
+
+Cause = Literal["schedule", "asked", "stop"]
+
+
+def train(paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None:
+    """Train the run in `paths` from its newest checkpoint, or from the start, to its end."""
+    training = Training(paths, events, stop_signal)
+    training.load()
+    training.resume()
+    training.loop()
+    training.finish()
+
+
+class Training:
+    """One run being trained."""
+
+    def __init__(self, paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None:
+        self.paths = paths
+        self.events = events
+        self.stop_signal = stop_signal
+        self.run = Run(paths.dir)
+        self.spec, self.plan = self.run.spec, self.run.plan
+        self.label_names = self.run.data_card.label_names
+        self.ended_by: str | None = None
+
+    # Loading ---------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Load the model and the rows, and make what a step needs."""
+        torch.set_num_threads(self.plan.num_threads)
+        self._phase("loading")
+        AcceleratorState._reset_state(
+            reset_partial_state=True
+        )  # a warm worker had another job before
+        self.accelerator = Accelerator(
+            cpu=self.plan.device == "cpu", mixed_precision=self._precision()
+        )
+        loaded = load_for_training(
+            self.run.model_card, self.spec, self.label_names, self.plan.max_length
+        )
+        self.model, self.tokenizer = loaded.model.to(self.accelerator.device), loaded.tokenizer
+        learning = [p for p in self.model.parameters() if p.requires_grad]
+        self.events.append(
+            "model_loaded",
+            num_parameters=sum(p.numel() for p in self.model.parameters()),
+            num_trainable_parameters=sum(p.numel() for p in learning),
+            notes=list(loaded.notes),
+        )
+        self._phase("tokenizing")
+        self.train_rows, self.train_labels = self._encode("train")
+        self.has_validation = self.paths.split("validation").is_file()
+        if self.has_validation:
+            self.validation_rows, self.validation_labels = self._encode("validation")
+        lengths = self.train_rows.lengths
+        self.events.append(
+            "data_encoded",
+            num_train=len(lengths),
+            num_validation=len(self.validation_labels) if self.has_validation else 0,
+            num_tokens=int(lengths.sum()),
+            share_texts_cut=self.plan.share_texts_cut,
+            share_tokens_cut=self.plan.share_tokens_cut,
+        )
+        # What learns: for frozen features the linear layer alone, on features computed once.
+        self.learner: nn.Module = self.model
+        if isinstance(self.model, MeanPooledClassifier):
+            self._phase("extracting features")
+            self.learner = self.model.classifier
+            self.train_rows = self._extract(self.train_rows)
+            if self.has_validation:
+                self.validation_rows = self._extract(self.validation_rows)
+
+    def _precision(self) -> str:
+        """Return accelerate's name for the planned precision, on the device there really is."""
+        wanted, device = self.plan.precision, self.plan.device
+        if device == "cuda" and not torch.cuda.is_available():
+            self._change_plan("device", "cuda", "cpu", "this build of torch sees no CUDA device")
+            wanted = "fp32"
+        if wanted == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+            self._change_plan("precision", "bf16", "fp32", "this device has no bf16 units")
+            wanted = "fp32"
+        return "no" if wanted == "fp32" else wanted
+
+    def _change_plan(self, field: str, old: str, new: str, reason: str) -> None:
+        self.events.append("plan_changed", field=field, old=old, new=new, reason=reason)
+
+    def _encode(self, split: str) -> tuple[Encoded, torch.Tensor]:
+        table = read_table(self.paths.split(split))
+        encoded = encode_texts(
+            self.tokenizer,
+            table["text"].to_pylist(),
+            self.plan.max_length,
+            pad_multiple=8 if self.accelerator.device.type == "cuda" else 1,
+        )
+        return encoded, torch.from_numpy(table["label"].to_numpy().astype(np.int64))
+
+    def _extract(self, rows: Encoded) -> Encoded:
+        return extract_features(
+            self.accelerator, self.model, rows, self.spec.per_device_eval_batch_size
+        )
+
+    # Starting --------------------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Take up the newest checkpoint that verifies; without one, start at step 0."""
+        spec, plan = self.spec, self.plan
+        optimizer = make_optimizer(self.learner, spec)
+        self.learner, self.optimizer = self.accelerator.prepare(self.learner, optimizer)
+        rows_per_step = spec.per_device_train_batch_size * spec.gradient_accumulation_steps
+        self.step_rows = StepRows(self.train_rows.lengths, rows_per_step, spec.seed)
+        schedule = Schedule.start(
+            peak=plan.learning_rate,
+            num_steps=plan.num_steps,
+            warmup_steps=plan.warmup_steps,
+            kind=spec.lr_scheduler_type,
+        )
+        self.progress = Progress(schedule=schedule, num_train_epochs=plan.num_train_epochs)
+        before = fold(self.run.events())
+        found = newest_checkpoint(self.paths.checkpoints_dir)
+        if found.folder is not None:
+            state = load_checkpoint(found.folder, self.plain_learner(), self.optimizer.optimizer)
+            self.progress = Progress.from_json(state["progress"])
+        self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
+        if before.steps or before.ending is not None or found.folder is not None:
+            # Live changes made after the checkpoint are part of the run: they are made again.
+            self.live.replay(before.changes, before.wanted)
+            self.events.append(
+                "run_resumed",
+                from_step=self.progress.step,
+                revision=self.progress.revision,
+                checkpoint=found.folder.name if found.folder else None,
+                skipped=[list(pair) for pair in found.skipped],
+            )
+        weights = self._class_weights()
+        self.take_step = EagerStep(
+            accelerator=self.accelerator,
+            model=self.learner,
+            optimizer=self.optimizer,
+            encoded=self.train_rows,
+            labels=self.train_labels,
+            class_weights=weights,
+            micro_batch_size=spec.per_device_train_batch_size,
+            max_grad_norm=spec.max_grad_norm,
+            seed=spec.seed,
+        )
+        self.log = StepLog(self.events, self.accelerator.device, self.progress)
+        self.events.append(
+            "training_started",
+            num_steps=self.progress.schedule.num_steps,
+            steps_per_epoch=self.step_rows.steps_per_epoch,
+            num_train_epochs=self.progress.num_train_epochs,
+            learning_rate=self.progress.schedule.peak,
+            device=self.accelerator.device.type,
+            precision="fp32"
+            if self.accelerator.mixed_precision == "no"
+            else self.accelerator.mixed_precision,
+            step_kind=plan.step_kind,
+        )
+
+    def plain_learner(self) -> nn.Module:
+        return self.accelerator.unwrap_model(self.learner)
+
+    def _class_weights(self) -> torch.Tensor | None:
+        """Return weights by class, mean 1 over the rows for `balanced` (King and Zeng, 2001)."""
+        wanted = self.spec.class_weights
+        if wanted is None:
+            return None
+        if wanted == "balanced":
+            counts = torch.bincount(self.train_labels, minlength=len(self.label_names)).float()
+            return counts.sum() / (counts.clamp(min=1) * len(counts))
+        assert isinstance(wanted, dict)
+        return torch.tensor([float(wanted.get(name, 1.0)) for name in self.label_names])
+
+    # The loop --------------------------------------------------------------------------------------
+
+    def loop(self) -> None:
+        """Take steps until the schedule ends, early stopping says so, or somebody stops the run."""
+        progress = self.progress
+        self._phase("training")
+        self._train_mode()
+        self.log.start()
+        last_checkpoint = time.monotonic()
+        while progress.step < progress.schedule.num_steps:
+            if self._obey():
+                break
+            step = progress.step
+            rate = progress.schedule.learning_rate(step)
+            set_learning_rate(self.optimizer, rate)
+            rows = self.step_rows(step)
+            result = self.take_step(rows, step)
+            progress.step = step + 1
+            self.log.add(
+                result,
+                epoch=progress.step / self.step_rows.steps_per_epoch,
+                learning_rate=rate,
+                num_examples=len(rows),
+                num_tokens=int(self.train_rows.lengths[rows].sum()),
+            )
+            if self._evaluation_is_due():
+                self.evaluate("schedule")
+                self.checkpoint("evaluation")
+                last_checkpoint = time.monotonic()
+                if self._should_stop_early():
+                    self.ended_by = "early_stopping"
+                    break
+            elif time.monotonic() - last_checkpoint > CHECKPOINT_EVERY_S:
+                self.checkpoint("time")
+                last_checkpoint = time.monotonic()
+        self.log.flush()
+
+    def _obey(self) -> bool:
+        """Do what control.json and SIGTERM ask for, for as long as the run is paused.
+
+        Returns:
+            Whether the run is to stop.
+        """
+        step = self.progress.step
+        holding = False
+        while True:
+            asked = self.live.poll(step)
+            if asked.revision is not None:
+                self.log.flush()
+                self.events.append(
+                    "control_applied",
+                    revision=asked.revision,
+                    step=step,
+                    changes={name: list(pair) for name, pair in asked.changes.items()},
+                    wanted=self.live.wanted,
+                    num_steps=self.progress.schedule.num_steps,
+                )
+            if self.stop_signal.came:
+                self.ended_by = "sigterm"
+            elif asked.stop is not None:
+                self.ended_by = asked.stop
+            elif asked.evaluate and self.has_validation:
+                self.evaluate("asked")
+                self.checkpoint("evaluation")
+            if self.ended_by is not None or not self.live.paused:
+                break
+            if not holding:
+                holding = True
+                self.checkpoint("pause")
+                self.events.append("run_paused", step=step)
+            time.sleep(0.05)
+        if holding:
+            self.events.append("run_unpaused", step=step)
+            self.log.start()  # the pause is no training time
+        return self.ended_by is not None
+
+    def _evaluation_is_due(self) -> bool:
+        every, step = self.plan.eval_every_steps, self.progress.step
+        last = step == self.progress.schedule.num_steps
+        return self.has_validation and (last or (every > 0 and step % every == 0))
+
+    def evaluate(self, cause: Cause) -> None:
+        """Measure the weights on the validation rows and note whether they are the best so far."""
+        progress = self.progress
+        self.log.flush()
+        self._phase("evaluating")
+        start = time.monotonic()
+        scores = score_rows(
+            self.accelerator,
+            self.learner,
+            self.validation_rows,
+            self.validation_labels.numpy(),
+            self.spec.per_device_eval_batch_size,
+        )
+        measured = task_metrics(
+            self.validation_labels.numpy(), scores.probabilities, self.label_names
+        )
+        measured["eval_loss"] = scores.loss
+        name = self.spec.metric_for_best_model
+        value = -scores.loss if name == "loss" else measured[f"eval_{name}"]
+        is_best = progress.best_value is None or value > progress.best_value
+        train_loss = progress.loss_sum / progress.loss_count if progress.loss_count else None
+        if is_best:
+            progress.best_value, progress.best_step = value, progress.step
+        if cause == "schedule":
+            progress.evaluations_without_gain = (
+                0 if is_best else progress.evaluations_without_gain + 1
+            )
+            if train_loss is not None:
+                progress.evaluation_losses.append((train_loss, scores.loss))
+            progress.loss_sum, progress.loss_count = 0.0, 0
+        duration = time.monotonic() - start
+        progress.elapsed_s += duration
+        self.events.append(
+            "evaluation_completed",
+            step=progress.step,
+            epoch=progress.step / self.step_rows.steps_per_epoch,
+            metrics=measured,
+            train_loss=train_loss,
+            duration_s=duration,
+            elapsed_s=progress.elapsed_s,
+            is_best=is_best,
+            cause=cause,
+        )
+        if warning := evaluation_warning(progress.evaluation_losses, len(self.label_names)):
+            self.events.append("warning_raised", **warning._asdict())
+        self._phase("training")
+        self._train_mode()
+        self.log.start()
+
+    def _should_stop_early(self) -> bool:
+        patience = self.spec.early_stopping_patience
+        unfinished = self.progress.step < self.progress.schedule.num_steps
+        return (
+            patience is not None
+            and unfinished
+            and self.progress.evaluations_without_gain >= patience
+        )
+
+    def checkpoint(self, reason: str) -> None:
+        """Save everything the next step depends on, then remove checkpoints no longer needed."""
+        self.log.flush()
+        start = time.monotonic()
+        folder = self.paths.checkpoint(self.progress.step)
+        num_bytes = save_checkpoint(
+            folder,
+            self.plain_learner(),
+            self.optimizer.optimizer,
+            {"progress": self.progress.to_json()},
+        )
+        self.events.append(
+            "checkpoint_saved",
+            step=self.progress.step,
+            name=folder.name,
+            reason=reason,
+            num_bytes=num_bytes,
+            duration_s=time.monotonic() - start,
+        )
+        best = self.progress.best_step
+        prune(
+            self.paths.checkpoints_dir, None if best is None else self.paths.checkpoint(best).name
+        )
+
+    def _train_mode(self) -> None:
+        if self.learner is self.model:
+            set_training_mode(self.model, self.spec.technique)
+        else:
+            self.learner.train()
+
+    def _phase(self, phase: str) -> None:
+        self.events.append("phase_started", phase=phase)
+
+    # The end ---------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Keep the best evaluated model (otherwise the last), report on it, and end the run."""
+        progress = self.progress
+        ended_early = self.ended_by in ("stop", "interrupt", "sigterm")
+        if ended_early:
+            self.checkpoint("stop")
+            # An evaluation of its own: not in the checkpoint, so a resumed run does not know of it.
+            measured = any(row.step == progress.step for row in self.run.state().evaluations)
+            if self.has_validation and not measured:
+                self.evaluate("stop")
+        elif not self.paths.checkpoint(progress.step).is_dir():
+            self.checkpoint("end")
+        self._phase("saving")
+        export_run(self)
+        if ended_early:
+            kind = "run_stopped"
+        else:
+            kind = "run_completed"
+        self.events.append(
+            kind,
+            step=progress.step,
+            reason=self.ended_by or "finished",
+            train_runtime_s=progress.elapsed_s,
+        )

@@ -1,0 +1,196 @@
+"""Loading a model with its tokenizer for a run, and the frozen parts of each technique."""
+
+# Shapes: B texts, T tokens, H hidden size, C classes.
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from nbtransfer.errors import ModelError, quoted
+
+if TYPE_CHECKING:
+    from nbtransfer.models.catalog import ModelCard
+    from nbtransfer.spec import RunSpec
+
+_HEAD_FILE = "classifier.safetensors"
+
+
+class Loaded(NamedTuple):
+    """A model ready to train, its tokenizer, and what is worth telling the user."""
+
+    model: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    notes: tuple[str, ...]
+
+
+class MeanPooledClassifier(nn.Module):
+    """A frozen encoder, the mean of its token vectors, and a linear layer on top.
+
+    Mean pooling as in Sentence-BERT (Reimers and Gurevych, 2019): without training the encoder it separates
+    classes far better than the vector of the first token.
+
+    Attributes:
+        encoder: any encoder of transformers.
+        classifier: the linear layer from H features to C classes, the only part that learns.
+        config: the encoder's configuration, with the class names in `id2label`.
+    """
+
+    def __init__(self, encoder: PreTrainedModel, num_labels: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.config = encoder.config
+        self.classifier = nn.Linear(encoder.config.hidden_size, num_labels)
+
+    def features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the mean of the token vectors.
+
+        Args:
+            input_ids: int tensor (B, T).
+            attention_mask: int tensor (B, T); 0 marks padding.
+
+        Returns:
+            Float tensor (B, H).
+        """
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
+        return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the logits, float tensor (B, C)."""
+        return self.classifier(self.features(input_ids, attention_mask))
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the encoder as transformers does and the classifier beside it."""
+        self.encoder.save_pretrained(folder)
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in self.classifier.state_dict().items()},
+            folder / _HEAD_FILE,
+        )
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> MeanPooledClassifier:
+        """Load what `save_pretrained` wrote."""
+        encoder = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        model = cls(encoder, encoder.config.num_labels)
+        model.classifier.load_state_dict(load_file(folder / _HEAD_FILE))
+        return model
+
+
+def load_for_training(
+    card: ModelCard, spec: RunSpec, label_names: tuple[str, ...], max_length: int
+) -> Loaded:
+    """Load the pre-trained model with a head for `label_names`, frozen as the technique says.
+
+    Weights are float32 whatever the checkpoint holds: updates smaller than half precision's steps would
+    be lost otherwise.
+
+    Raises:
+        ModelError: if transformers cannot make a classifier of it.
+    """
+    labels = {
+        "num_labels": len(label_names),
+        "id2label": dict(enumerate(label_names)),
+        "label2id": {name: i for i, name in enumerate(label_names)},
+    }
+    source = {"revision": card.revision, "trust_remote_code": False}
+    notes: list[str] = []
+    torch.manual_seed(spec.seed)  # the head's first weights
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(card.location, **source)
+        config = AutoConfig.from_pretrained(card.location, **source, **labels)
+        if spec.technique == "features":
+            model = _load_features(card, spec, config, source)
+        elif spec.from_scratch:
+            model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+        else:
+            model = AutoModelForSequenceClassification.from_pretrained(
+                card.location,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,
+                **source,
+            )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(
+            f"model {quoted(card.name)} cannot be loaded for text classification: "
+            f"{str(error).splitlines()[0][:300]}"
+        ) from error
+    if spec.from_scratch:
+        notes.append("The weights are random: nothing pre-trained is used.")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+        notes.append(f"The tokenizer has no padding token; {tokenizer.pad_token!r} serves as one.")
+    model.config.pad_token_id = tokenizer.pad_token_id
+    tokenizer.model_max_length = max_length
+    freeze(model, spec.technique)
+    return Loaded(model, tokenizer, tuple(notes))
+
+
+def _load_features(
+    card: ModelCard, spec: RunSpec, config: object, source: dict[str, object]
+) -> MeanPooledClassifier:
+    if spec.from_scratch:
+        encoder = AutoModel.from_config(config, dtype=torch.float32)
+    else:
+        encoder = AutoModel.from_pretrained(
+            card.location, config=config, dtype=torch.float32, use_safetensors=True, **source
+        )
+    return MeanPooledClassifier(encoder, encoder.config.num_labels)
+
+
+def freeze(model: nn.Module, technique: str) -> None:
+    """Let only the technique's part of `model` learn: all of it for `full`, the head otherwise."""
+    if technique == "full":
+        return
+    backbone = backbone_of(model)
+    for parameter in backbone.parameters():
+        parameter.requires_grad_(False)
+
+
+def backbone_of(model: nn.Module) -> nn.Module:
+    """Return the pre-trained part of a classifier, without the head."""
+    return model.encoder if isinstance(model, MeanPooledClassifier) else model.base_model
+
+
+def set_training_mode(model: nn.Module, technique: str) -> None:
+    """Turn dropout on where weights learn; a frozen backbone stays in evaluation mode.
+
+    Dropout in layers that do not learn would only add noise to the features.
+    """
+    model.train()
+    if technique != "full":
+        backbone_of(model).eval()
+
+
+def load_finetuned(model_dir: Path) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+    """Load the model a run left, of whatever technique, in evaluation mode.
+
+    Raises:
+        ModelError: if the folder does not hold one.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model_dir)
+        if (model_dir / _HEAD_FILE).exists():
+            model: nn.Module = MeanPooledClassifier.from_pretrained(model_dir)
+        else:
+            model = AutoModelForSequenceClassification.from_pretrained(
+                model_dir, dtype=torch.float32, use_safetensors=True
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"the model in {quoted(str(model_dir))} cannot be loaded: {str(error).splitlines()[0]}"
+        ) from error
+    return model.eval(), tokenizer

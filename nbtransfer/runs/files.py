@@ -1,0 +1,74 @@
+"""Whole files, written so that a reader sees the old one or the new one and never a part.
+
+Each file is written beside its place, synced, renamed over it, and then its folder is synced: after a
+power cut the name holds either content in full (the order POSIX rename needs to be durable).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace the file at `path` by `data`, all or nothing. Folders are made as needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with staged.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def write_json(path: Path, record: object) -> None:
+    """Replace the file at `path` by `record` as JSON, all or nothing."""
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 -- JSON can hold anything
+    """Return what the JSON file at `path` holds.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is not JSON.
+    """
+    return json.loads(path.read_bytes())
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Replace the file at `path` by `table` as parquet, all or nothing."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_bytes(path, sink.getvalue().to_pybytes())
+
+
+def read_table(path: Path) -> pa.Table:
+    """Return the table in the parquet file at `path`."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable; on systems where folders cannot be synced, do nothing."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,133 @@
+"""The warm worker: one process per kernel that has paid for its imports and takes one job after another.
+
+It lives in a session of its own (an interrupt or kill of the kernel does not reach it), is started as
+soon as a job is near, ends after ten idle minutes, and is replaced after a failed job. While it is busy a
+further job gets another worker. Jobs go in as JSON lines on its stdin; the answers on its stdout are read
+without waiting, so no thread is needed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from nbtransfer.runs.process import write_process
+from nbtransfer.settings import options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbtransfer.runs.run import Run
+
+_WORKER_MODULE = "nbtransfer.engine.worker"
+
+
+class Worker:
+    """A worker process of this kernel."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            # -P: a file of the user's named like a library must not be imported instead of it.
+            [sys.executable, "-P", "-m", _WORKER_MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "NBTRANSFER_WORKER_IDLE_S": str(options.worker_idle_s)},
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+        self._jobs_left = 0
+        self._answers = b""
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is alive and every job given to it is done."""
+        self._read_answers()
+        return self.is_alive and self._jobs_left == 0
+
+    def submit(self, job: dict[str, str]) -> None:
+        """Hand over a job; returns at once.
+
+        Raises:
+            BrokenPipeError: if the process has just ended.
+        """
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(job).encode() + b"\n")
+        self._process.stdin.flush()
+        self._jobs_left += 1
+
+    def close(self) -> None:
+        """Let the process end after the job in hand."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def _read_answers(self) -> None:
+        assert self._process.stdout is not None
+        while chunk := self._process.stdout.read(65536):
+            self._answers += chunk
+        *lines, self._answers = self._answers.split(b"\n")
+        self._jobs_left -= sum("done" in json.loads(line) for line in lines)
+
+
+_workers: list[Worker] = []
+
+
+def warm_up() -> None:
+    """Start a worker if none is idle, so that it imports while the user still types."""
+    _idle_worker()
+
+
+def submit_run(run: Run) -> None:
+    """Hand a run's folder to a worker, to be trained from its newest checkpoint or the start."""
+    worker = _submit({"job": "train", "dir": str(run.dir), "log": str(run.paths.log)})
+    # Until the worker says so itself, this is how others see that the run is in hand.
+    write_process(run.paths.process, worker.pid)
+
+
+def submit_scoring(folder: Path, log: Path) -> Worker:
+    """Hand an evaluation's folder to a worker."""
+    return _submit({"job": "score", "dir": str(folder), "log": str(log)})
+
+
+def _submit(job: dict[str, str]) -> Worker:
+    worker = _idle_worker()
+    try:
+        worker.submit(job)
+    except OSError:  # it reached its idle limit a moment ago
+        worker = _idle_worker()
+        worker.submit(job)
+    return worker
+
+
+def _idle_worker() -> Worker:
+    _workers[:] = [worker for worker in _workers if worker.is_alive]
+    for worker in _workers:
+        if worker.is_idle:
+            return worker
+    if not _workers:
+        atexit.register(close_workers)
+    _workers.append(Worker())
+    return _workers[-1]
+
+
+def close_workers() -> None:
+    """Let all workers of this kernel end once their job is done."""
+    for worker in _workers:
+        if worker.is_alive:
+            worker.close()
+    _workers.clear()

@@ -1,0 +1,51 @@
+"""Which process works on a run, told apart from a later one with the same number.
+
+A process id alone is not enough: numbers are reused. The id with the start time of the process is.
+"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+from nbtransfer.runs.files import read_json, write_json
+
+
+def write_process(path: Path, pid: int) -> None:
+    """Record that process `pid` of this machine works on the run."""
+    write_json(
+        path, {"pid": pid, "process_start": process_start(pid), "host": socket.gethostname()}
+    )
+
+
+def read_process(path: Path) -> dict[str, Any] | None:
+    """Return the record of the worker (pid, process_start, host), or None where there is none."""
+    try:
+        record = read_json(path)
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "pid" in record else None
+
+
+def process_start(pid: int) -> float | None:
+    """Return when process `pid` started, in unix seconds, or None if there is no such process."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return float(process.create_time())
+    except psutil.Error:
+        return None
+
+
+def is_alive(record: dict[str, Any]) -> bool:
+    """Return whether the recorded process still runs; one on another host is taken to be alive."""
+    if record.get("host") != socket.gethostname():
+        return True
+    started = process_start(record["pid"])
+    wanted = record.get("process_start")
+    # psutil rounds to the clock tick; a second apart is another process.
+    return started is not None and (wanted is None or abs(started - wanted) < 1.0)

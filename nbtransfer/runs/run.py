@@ -1,0 +1,257 @@
+"""Run: the light handle on a run folder that the notebook holds. It reads files and asks; it never trains."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nbtransfer.errors import RunError
+from nbtransfer.runs.control import StopReason, change_control, read_control
+from nbtransfer.runs.events import Event, EventReader, read_events
+from nbtransfer.runs.files import read_json
+from nbtransfer.runs.paths import RunPaths
+from nbtransfer.runs.process import is_alive, read_process
+from nbtransfer.runs.state import RunState
+from nbtransfer.spec import RunSpec
+
+if TYPE_CHECKING:
+    from nbtransfer.data.card import DataCard
+    from nbtransfer.models.catalog import ModelCard
+    from nbtransfer.planning import Plan
+    from nbtransfer.runs.report import Report
+
+Status = Literal["created", "running", "paused", "completed", "stopped", "failed", "lost"]
+
+
+class Run:
+    """One fine-tuning run, named by its folder.
+
+    Everything is read from the folder when asked for, so a Run made in another kernel tells the same.
+
+    Attributes:
+        dir: the run's folder.
+        paths: where everything in it lies.
+    """
+
+    def __init__(self, run_dir: str | os.PathLike[str]) -> None:
+        self.dir = Path(run_dir).absolute()
+        self.paths = RunPaths(self.dir)
+        self._reader = EventReader(self.paths.events)
+        self._state = RunState()
+
+    @property
+    def id(self) -> str:
+        """The run's name: that of its folder."""
+        return self.dir.name
+
+    @cached_property
+    def spec(self) -> RunSpec:
+        """What was asked for."""
+        return RunSpec.from_json(self._read(self.paths.spec))
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What was decided before the start."""
+        from nbtransfer.planning import Plan
+
+        return Plan.from_json(self._read(self.paths.plan))
+
+    @cached_property
+    def data_card(self) -> DataCard:
+        """What the data is like."""
+        from nbtransfer.data.card import DataCard
+
+        return DataCard.from_json(self._read(self.paths.data_card))
+
+    @cached_property
+    def model_card(self) -> ModelCard:
+        """What the pre-trained model is like."""
+        from nbtransfer.models.catalog import ModelCard
+
+        return ModelCard.from_json(self._read(self.paths.model_card))
+
+    @property
+    def created_time(self) -> float:
+        """When the run was created, in unix seconds."""
+        return self.paths.spec.stat().st_mtime
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            record = read_json(path)
+        except (OSError, ValueError) as error:
+            raise RunError(f"run {self.id!r} is damaged: {path.name} ({error}).", self) from None
+        if not isinstance(record, dict):
+            raise RunError(f"run {self.id!r} is damaged: {path.name} holds no record.", self)
+        return record
+
+    def state(self) -> RunState:
+        """Return what the events add up to so far. The same object is brought up to date by each call."""
+        for event in self._reader.poll():
+            self._state.apply(event)
+        return self._state
+
+    def events(self) -> Iterator[Event]:
+        """Iterate over the run's events as dicts, oldest first."""
+        return read_events(self.paths.events)
+
+    @property
+    def status(self) -> Status:
+        """Where the run stands, judged from its events and from whether its process lives."""
+        state = self.state()
+        if state.ending is not None:
+            return state.ending
+        record = read_process(self.paths.process)
+        if record is None:
+            return "created" if state.started_time is None else "lost"
+        if not is_alive(record):
+            # The last events may have been written between the two looks.
+            ending = self.state().ending
+            return ending if ending is not None else "lost"
+        if state.paused:
+            return "paused"
+        return "running"
+
+    def metrics(self) -> dict[str, float]:
+        """Return the kept model's metrics and the run's figures.
+
+        Returns:
+            `eval_*` as measured on the validation rows for the model that was kept, and `num_steps`,
+            `train_loss`, `train_runtime_s`, `train_samples_per_second`.
+        """
+        state = self.state()
+        kept = [row for row in state.evaluations if row.step == state.saved_step]
+        row = (kept or state.evaluations or [None])[-1]
+        found: dict[str, float] = dict(row.metrics) if row is not None else {}
+        if state.steps:
+            found["train_loss"] = state.steps[-1].loss
+        runtime = state.train_runtime_s or (state.steps[-1].elapsed_s if state.steps else 0.0)
+        found["train_runtime_s"] = runtime
+        examples = sum(step.num_examples for step in state.steps)
+        found["train_samples_per_second"] = examples / runtime if runtime else 0.0
+        found["num_steps"] = state.step
+        return found
+
+    def report(self, name: str = "validation") -> Report:
+        """Return the evaluation called `name`.
+
+        Raises:
+            RunError: if there is none of that name.
+        """
+        from nbtransfer.runs.report import read_report
+
+        paths = self.paths.evaluation(name)
+        if not paths.report.is_file():
+            raise RunError(
+                f"run {self.id!r} has no evaluation {name!r}. Make it: %evaluate {self.id}", self
+            )
+        return read_report(paths)
+
+    def log(self) -> str:
+        """Return what the worker printed while it worked on this run."""
+        try:
+            return self.paths.log.read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def wait(self, timeout_s: float | None = None) -> Run:
+        """Block until the run has ended, without showing anything.
+
+        Raises:
+            RunError: if the run failed, was lost, or `timeout_s` passed.
+        """
+        start = time.monotonic()
+        while (status := self.status) in ("created", "running", "paused"):
+            if timeout_s is not None and time.monotonic() - start > timeout_s:
+                raise RunError(f"run {self.id!r} is still {status} after {timeout_s:g} s.", self)
+            time.sleep(0.05)
+        self.raise_if_failed()
+        return self
+
+    def raise_if_failed(self) -> None:
+        """Raise RunError if the run failed or was lost; otherwise do nothing."""
+        status = self.status
+        state = self.state()
+        if status == "failed":
+            advice = f" {state.error_advice}" if state.error_advice else ""
+            raise RunError(f"run {self.id!r} failed: {state.error_message}{advice}", self)
+        if status == "lost":
+            resume = (
+                f"Go on from step {state.checkpoints[-1].step}: %finetune --resume {self.id}"
+                if state.checkpoints
+                else f"There is no checkpoint yet; start over: %finetune --resume {self.id}"
+            )
+            raise RunError(f"run {self.id!r} lost its worker at step {state.step}. {resume}", self)
+
+    def set(
+        self, *, learning_rate: float | None = None, num_train_epochs: float | None = None
+    ) -> int:
+        """Change a running job from its next step on.
+
+        Args:
+            learning_rate: new peak of the schedule.
+            num_train_epochs: new number of epochs; never below the current one.
+
+        Returns:
+            The revision that `state().revision` reaches once the worker has applied it.
+        """
+        wanted = {"learning_rate": learning_rate, "num_train_epochs": num_train_epochs}
+        return self._ask(**{k: float(v) for k, v in wanted.items() if v is not None})
+
+    def pause(self) -> int:
+        """Hold the run at its next step boundary."""
+        return self._ask(paused=True)
+
+    def unpause(self) -> int:
+        """Let a paused run go on."""
+        return self._ask(paused=False)
+
+    def evaluate_now(self) -> int:
+        """Ask for an evaluation at the next step boundary."""
+        return self._ask(evaluations=read_control(self.paths.control).evaluations + 1)
+
+    def stop(self, *, reason: StopReason = "stop", now: bool = False) -> int:
+        """End the run at its next step boundary, keeping a usable, evaluated model.
+
+        Args:
+            reason: who asked; it stands in the record.
+            now: kill the worker instead; what came after the last checkpoint is lost.
+        """
+        if now and self.status in ("running", "paused"):
+            record = read_process(self.paths.process)
+            if record is not None:
+                os.kill(record["pid"], signal.SIGKILL)
+        return self._ask(stop=reason, paused=False)
+
+    def resume(self) -> Run:
+        """Let a paused run go on, or start a stopped, failed or lost one again from its newest checkpoint."""
+        if self.status == "paused":
+            self.unpause()
+            return self
+        from nbtransfer import api
+
+        return api.finetune(resume=self)
+
+    def show(self) -> None:
+        """Draw the run's panel: live while it runs, the record afterwards."""
+        from nbtransfer import api
+
+        api.show_run(self)
+
+    def _ask(self, **changes: object) -> int:
+        return change_control(self.paths.control, **changes)
+
+    def __repr__(self) -> str:
+        status = self.status
+        text = f"Run {self.id}: {status}"
+        state = self.state()
+        if status in ("running", "paused") and state.num_steps:
+            text += f", step {state.step} of {state.num_steps}"
+        metrics = self.metrics()
+        if "eval_accuracy" in metrics:
+            text += f", accuracy {metrics['eval_accuracy']:.1%}, macro F1 {metrics['eval_f1_macro']:.3f}"
+        return text
