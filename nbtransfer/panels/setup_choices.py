@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nbtransfer.panels.quantities import bytes_text, duration_text, share_text
 from nbtransfer.spec import RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from nbtransfer.data.card import DataCard
     from nbtransfer.data.sources import Tables
+    from nbtransfer.planning import Plan
     from nbtransfer.runs.run import Run
 
 DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
@@ -40,7 +43,7 @@ class Choice(NamedTuple):
 
 
 def data_choices(namespace: Mapping[str, object], folder: Path) -> list[Choice]:
-    """Return the data on offer: the notebook's variables, then demos, then files beside the notebook."""
+    """Return the data on offer: the notebook's variables, then demos, then files at hand."""
     from nbtransfer.data.demo import DEMO_DATA
 
     found = [
@@ -100,16 +103,35 @@ def describe_model(value: object) -> str | None:
     return type(value).__name__ if is_model else None
 
 
-def validation_choices(tables: Tables | None, *, seed: int = 42) -> list[Choice]:
+def column_choices(tables: Tables | None, card: DataCard | None) -> list[Choice]:
+    """Return the columns of the data, with what the card knows of each."""
+    if tables is None:
+        return []
+    known = {column.name: column for column in card.columns} if card is not None else {}
+    found = []
+    for name in tables.splits["train"].column_names:
+        words = f"{name} · {known[name].type}" if name in known else name
+        if card is not None and name == card.label_column:
+            words = f"{name} · {len(card.label_names)} classes"
+        found.append(Choice(name, words))
+    return found
+
+
+def validation_choices(tables: Tables | None, *, split_seed: int = 42) -> list[Choice]:
     """Return where validation rows may come from; the first is what None means for this data."""
-    shares = [Choice(0.1, f"10 %, stratified, seed {seed}"), Choice(0.2, "20 %, stratified")]
+    tenth = f"10 %, stratified, seed {split_seed}"
+    others = [
+        Choice(0.2, f"20 %, stratified, seed {split_seed}"),
+        Choice(False, "none · nothing is held out"),
+    ]
     if tables is not None and "validation" in tables.splits:
         rows = tables.splits["validation"].num_rows
-        first = [Choice(None, f"validation split · {rows:,} rows")]
-    else:
-        first, shares[0] = [Choice(None, shares[0].label)], shares[1]
-        shares = shares[:1]
-    return [*first, *shares, Choice(False, "none · nothing is held out")]
+        return [
+            Choice(None, f"the validation split · {rows:,} rows"),
+            Choice(0.1, tenth),
+            *others,
+        ]
+    return [Choice(None, tenth), *others]
 
 
 def first_guess(
@@ -143,6 +165,37 @@ def more_summary(spec: RunSpec) -> str:
         parts.append(f"stops after {spec.early_stopping_patience} without a gain")
     parts += [f"precision {spec.precision}", f"seed {spec.seed}"]
     return "More: " + ", ".join(parts)
+
+
+def early_stopping_choices(patience: int | None) -> list[Choice]:
+    """Return how patient early stopping may be, `patience` among them."""
+    found = [Choice(None, "off")]
+    for n in sorted({1, 2, 3, 5} | ({patience} if patience else set())):
+        found.append(Choice(n, f"after {n} evaluation{'s' if n > 1 else ''} without a gain"))
+    return found
+
+
+def plan_rows(plan: Plan) -> list[tuple[str, str]]:
+    """Return the plan as names and values, in the order of a user's questions."""
+    about = "about " if plan.time_is_estimate else ""
+    reason = f" ({plan.precision_reason})" if plan.precision_reason else ""
+    total = bytes_text(plan.memory_total_bytes)
+    return [
+        ("steps", f"{plan.num_steps:,}"),
+        ("time here", f"{about}{duration_text(plan.time_s)}"),
+        ("memory", f"{bytes_text(plan.memory_bytes)} of {total}"),
+        ("disk", bytes_text(plan.disk_bytes)),
+        ("precision", f"{plan.precision}{reason}"),
+        ("baseline to beat", f"{plan.baseline_accuracy * 100:.1f} % majority"),
+    ]
+
+
+def cut_words(plan: Plan) -> str:
+    """Return what the maximum length costs: `cuts 1.9 % of texts, 0.4 % of tokens`."""
+    if not plan.share_texts_cut:
+        return "cuts no text"
+    texts, tokens = share_text(plan.share_texts_cut), share_text(plan.share_tokens_cut)
+    return f"cuts {texts} of texts, {tokens} of tokens"
 
 
 def _data_files(folder: Path) -> list[str]:

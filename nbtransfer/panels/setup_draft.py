@@ -1,4 +1,4 @@
-"""From what the setup form asks for to what would happen: `Drafter.draft` turns a spec into a Draft.
+"""From what the setup form asks for to what would happen: a Drafter turns a spec into a Draft.
 
 Models and data are loaded once for each choice and kept, so that moving a slider costs a plan and
 nothing else.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nbtransfer.models.catalog import ModelCard
     from nbtransfer.planning import Hardware, Plan
     from nbtransfer.spec import RunSpec
-    from nbtransfer.tasks.text_classification import Prepared
+    from nbtransfer.tasks.text_classification import Columns, Prepared
 
 # Lengths of this many texts tell the share that is cut to a tenth of a per cent, in about a second.
 MAX_MEASURED_TEXTS = 20_000
@@ -37,6 +37,7 @@ class Draft(NamedTuple):
     spec: RunSpec
     line: str
     tables: Tables | None
+    columns: Columns | None
     model: ModelCard | None
     prepared: Prepared | None
     lengths: Lengths | None
@@ -78,8 +79,10 @@ class Drafter:
         problems: list[str] = []
         model = _unless_refused(lambda: self._model(spec), problems)
         tables = _unless_refused(lambda: self._tables(spec), problems)
-        prepared = lengths = plan = None
+        columns = prepared = lengths = plan = None
         if tables is not None:
+            columns = _unless_refused(lambda: self._columns(spec, tables), problems)
+        if columns is not None:
             prepared = _unless_refused(lambda: self._prepared(spec, tables), problems)
         if prepared is not None and model is not None:
             lengths = self._lengths(spec, prepared, model)
@@ -87,7 +90,7 @@ class Drafter:
         else:
             problems += spec.problems()
         line = finetune_line(spec)
-        return Draft(spec, line, tables, model, prepared, lengths, plan, tuple(problems))
+        return Draft(spec, line, tables, columns, model, prepared, lengths, plan, tuple(problems))
 
     def _keep(self, kind: str, key: object, make: Callable[[], Kept]) -> Kept:
         """Return what was made for `key` last time, failures too; one of each kind is kept."""
@@ -111,6 +114,15 @@ class Drafter:
         data = self.data_object(spec.data)
         return self._keep(
             "tables", (spec.data, id(data)), lambda: load_tables(data, name=spec.data)
+        )
+
+    def _columns(self, spec: RunSpec, tables: Tables) -> Columns:
+        from nbtransfer.tasks.text_classification import choose_columns
+
+        return self._keep(
+            "columns",
+            (id(tables), spec.text, spec.label),
+            lambda: choose_columns(tables, text=spec.text, label=spec.label),
         )
 
     def _prepared(self, spec: RunSpec, tables: Tables) -> Prepared:

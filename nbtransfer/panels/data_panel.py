@@ -1,0 +1,218 @@
+"""What `%dataset` shows: it loads a data set, looks at it without any model, and draws it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from IPython.display import display
+
+from nbtransfer.errors import DataError, ModelError
+from nbtransfer.panels.data_view import (
+    DataView,
+    LengthFacts,
+    TokenizedText,
+    cut,
+    data_markup,
+    data_text,
+)
+from nbtransfer.panels.setup_draft import MAX_MEASURED_TEXTS, measure_lengths, spread_rows
+from nbtransfer.settings import resolve_runs_dir
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from nbtransfer.data.sources import Tables
+    from nbtransfer.models.card import ModelCard
+    from nbtransfer.tasks.text_classification import Prepared
+
+NUM_HEAD_ROWS = 8
+NUM_TOKENIZED = 2
+# A longer text is cut before it is tokenised for show; nobody reads on, and a text can have 50 MB.
+_MAX_SHOWN_TEXT = 400
+
+
+class Measured(NamedTuple):
+    """Lengths of texts, and what they were counted in."""
+
+    values: np.ndarray
+    facts: LengthFacts
+
+
+def show_dataset(
+    data: object,
+    *,
+    name: str | None = None,
+    text: str | None = None,
+    label: str | None = None,
+    model: str | None = "demo:minilm",
+    max_length: int | None = None,
+) -> None:
+    """Show a data set: a card at once, then a figure of its classes and lengths.
+
+    Args:
+        data: an object of the notebook, `demo:NAME`, a path or a hub id.
+        name: what to call an object.
+        text: the column that holds the text; recognised where it is not named.
+        label: the column that holds the class; recognised where it is not named.
+        model: whose tokens are counted; None counts words.
+        max_length: where texts would be cut; None takes the suggested length.
+
+    Raises:
+        DataError: if the data cannot be read. Data that cannot be classified is shown, with the reason.
+    """
+    from nbtransfer.data.sources import load_tables
+
+    tables = load_tables(data, name=name)
+    opened, notes = _open_tokenizer(model)
+    problems: tuple[str, ...] = ()
+    prepared = None
+    try:
+        prepared = _prepare(tables, text, label)
+    except DataError as error:
+        problems = error.problems
+    measured = measure(prepared, opened, max_length) if prepared is not None else None
+    view = make_view(tables, prepared, measured, opened, problems, notes)
+    display({"text/html": data_markup(view), "text/plain": data_text(view)}, raw=True)
+    if prepared is not None and measured is not None:
+        _show_figure(prepared, measured)
+
+
+def _prepare(tables: Tables, text: str | None, label: str | None) -> Prepared:
+    from nbtransfer.tasks.text_classification import prepare
+
+    return prepare(tables, text=text, label=label)
+
+
+def _open_tokenizer(model: str | None) -> tuple[ModelCard | None, tuple[str, ...]]:
+    """Return the model whose tokens are counted, or None and the reason."""
+    if model is None:
+        return None, ()
+    from nbtransfer.models.catalog import open_model
+
+    try:
+        opened = open_model(model, runs_dir=resolve_runs_dir())
+    except ModelError as error:
+        return None, (f"Lengths are in words: {error.problems[0]}",)
+    if opened.tokenizer_file is None:
+        return None, (f"Lengths are in words: {model} has no tokenizer.json.",)
+    return opened, ()
+
+
+def measure(prepared: Prepared, model: ModelCard | None, max_length: int | None) -> Measured | None:
+    """Return the lengths of the training texts; of at most 20,000 evenly spread ones."""
+    import numpy as np
+
+    texts = prepared.splits["train"]["text"]
+    if not len(texts):
+        return None
+    if model is None:
+        values = word_counts(texts)
+        return Measured(values, _length_facts("words", values))
+    lengths = measure_lengths(texts, model.tokenizer_file)
+    values = np.asarray(lengths.tokens)
+    kept = max_length or lengths.suggested(model.max_positions)
+    texts_cut, tokens_cut = lengths.cut(kept)
+    facts = _length_facts("tokens", values)._replace(
+        max_length=kept, share_texts_cut=texts_cut, share_tokens_cut=tokens_cut
+    )
+    return Measured(values, facts)
+
+
+def word_counts(texts: pa.ChunkedArray) -> np.ndarray:
+    """Return the number of words of at most 20,000 evenly spread texts."""
+    import pyarrow.compute as pc
+
+    if len(texts) > MAX_MEASURED_TEXTS:
+        texts = texts.take(spread_rows(len(texts), MAX_MEASURED_TEXTS))
+    return pc.count_substring_regex(texts, r"\S+").to_numpy()
+
+
+def _length_facts(unit: str, values: np.ndarray) -> LengthFacts:
+    import numpy as np
+
+    return LengthFacts(
+        unit=unit,
+        median=int(np.median(values)),
+        longest=int(values.max()),
+        num_measured=len(values),
+    )
+
+
+def make_view(
+    tables: Tables,
+    prepared: Prepared | None,
+    measured: Measured | None,
+    model: ModelCard | None,
+    problems: tuple[str, ...],
+    notes: tuple[str, ...],
+) -> DataView:
+    """Return everything that is shown."""
+    from nbtransfer.data.card import describe_columns
+
+    data = prepared.card if prepared is not None else None
+    first = next(iter(tables.splits.values()))
+    facts = measured.facts if measured is not None else None
+    if facts is not None and prepared is not None:
+        total = prepared.splits["train"].num_rows
+        if facts.num_measured < total:
+            notes = (*notes, f"Lengths were counted on {facts.num_measured:,} of {total:,} texts.")
+    if data is not None:
+        notes = (*dict.fromkeys((*data.notes, *notes)),)
+        num_rows = data.num_rows
+    else:
+        notes = (*tables.notes, *notes)
+        num_rows = {name: table.num_rows for name, table in tables.splits.items()}
+    tokenized: tuple[TokenizedText, ...] = ()
+    if model is not None and prepared is not None:
+        texts = prepared.splits["train"]["text"][:NUM_TOKENIZED].to_pylist()
+        kept = facts.max_length if facts is not None else model.max_positions
+        tokenized = tokenize_for_show(texts, str(model.tokenizer_file), kept)
+    return DataView(
+        name=tables.name,
+        origin=tables.origin,
+        num_rows=num_rows,
+        columns=data.columns if data is not None else describe_columns(first),
+        card=data,
+        problems=problems,
+        lengths=facts,
+        tokenizer=model.name if model is not None else "",
+        tokenized=tokenized,
+        head=head_rows(first),
+        notes=notes,
+    )
+
+
+def tokenize_for_show(
+    texts: list[str], tokenizer_file: str, max_length: int
+) -> tuple[TokenizedText, ...]:
+    """Return the texts before and after tokenisation, each cut to what can be read."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(tokenizer_file)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tuple(
+        TokenizedText(
+            cut(text, _MAX_SHOWN_TEXT),
+            tuple(tokenizer.encode(text[:_MAX_SHOWN_TEXT]).tokens),
+            max_length,
+        )
+        for text in texts
+    )
+
+
+def head_rows(table: pa.Table) -> tuple[tuple[str, ...], ...]:
+    """Return the first rows, each cell cut; missing values are empty."""
+    rows = table.slice(0, NUM_HEAD_ROWS)
+    columns = [["" if v is None else cut(v) for v in column.to_pylist()] for column in rows.columns]
+    return tuple(zip(*columns, strict=True))
+
+
+def _show_figure(prepared: Prepared, measured: Measured) -> None:
+    """Draw classes and lengths; the figure comes after the card, since drawing it takes a second."""
+    from nbtransfer.panels.figure_bundle import figure_bundle
+    from nbtransfer.plots.data_overview import data_overview_info
+
+    raise NotImplementedError((figure_bundle, data_overview_info, prepared, measured, Path))

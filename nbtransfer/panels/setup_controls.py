@@ -1,0 +1,312 @@
+"""The setup form's controls: ipywidgets that are read as a RunSpec and follow a Draft."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from nbtransfer.panels import setup_choices as offers
+from nbtransfer.panels.markup import tag
+from nbtransfer.panels.setup_choices import Choice, with_choice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nbtransfer.panels.setup_draft import Draft
+    from nbtransfer.spec import RunSpec
+
+_ANOTHER = Choice(None, "another …")
+_CHOOSE = Choice(None, "choose …")
+
+
+class Picker:
+    """A list of what is at hand, and a field for everything else; the field shows when asked for.
+
+    Not a Combobox: browsers filter its list by the text that is in it, so a field that holds a
+    choice offers only that choice.
+    """
+
+    def __init__(self, label: str, choices: list[Choice], value: str, placeholder: str) -> None:
+        self._choices = with_choice(choices, value)
+        self.list = _dropdown(label, [*self._choices, _ANOTHER], value)
+        self.field = widgets.Text(placeholder=placeholder, continuous_update=False)
+        self.field.description = f"{label}: name, path or hub id"
+        self.field.add_class("nbt-field")
+        self.field.layout.display = "none"
+        self.box = _plain_box([self.list, self.field])
+        self.list.observe(self._show_field, names="value")
+
+    @property
+    def value(self) -> str:
+        """What is chosen or typed; empty where the field is still empty."""
+        return self.list.value or self.field.value.strip()
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call `changed` when another value is chosen or typed."""
+        self.list.observe(lambda _change: changed(), names="value")
+        self.field.observe(lambda _change: changed(), names="value")
+
+    def _show_field(self, _change: object) -> None:
+        self.field.layout.display = "none" if self.list.value else ""
+
+
+class Controls:
+    """All controls of the form, and what they say.
+
+    The learning rate and the maximum length stay open until the user moves them: the plan decides
+    them, and their sliders show what it decided.
+
+    Attributes:
+        changed: called with True after a change of model or data, with False after any other.
+    """
+
+    def __init__(self, spec: RunSpec, models: list[Choice], data: list[Choice]) -> None:
+        self._asked = spec
+        self._following = False
+        self.changed: Callable[[bool], None] = lambda _sources: None
+
+        self.model = Picker("Model", models, spec.model, "bert-base-uncased, ./my-model, a run")
+        self.data = Picker("Data", data, spec.data, "df, reviews.csv, a hub id")
+        self.text = _dropdown("Text", [with_choice([_CHOOSE], spec.text)[0]], spec.text)
+        self.label = _dropdown("Label", [with_choice([_CHOOSE], spec.label)[0]], spec.label)
+        validation = with_choice(offers.validation_choices(None), spec.validation)
+        self.validation = _dropdown("Validation", validation, spec.validation)
+        techniques = [Choice(n, f"{n} · {words}") for n, words in offers.TECHNIQUES.items()]
+        self.technique = _dropdown("Technique", techniques, spec.technique)
+
+        self.rate = widgets.FloatLogSlider(
+            value=spec.learning_rate or 1e-4,
+            base=10,
+            min=-6,
+            max=-1,
+            step=0.05,
+            readout_format=".1e",
+            description="Learning rate",
+        )
+        self.epochs = widgets.IntSlider(
+            value=max(1, round(spec.num_train_epochs)), min=1, max=20, description="Epochs"
+        )
+        sizes = sorted({*offers.BATCH_SIZES, spec.per_device_train_batch_size})
+        self.batch = widgets.SelectionSlider(
+            options=sizes, value=spec.per_device_train_batch_size, description="Batch size"
+        )
+        self.length = widgets.IntSlider(
+            value=spec.max_length or 64, min=8, max=512, step=8, description="Max length"
+        )
+        for slider in (self.rate, self.epochs, self.batch, self.length):
+            slider.add_class("nbt-slide")
+        self.rate_hint = _hint()
+        self.length_hint = _hint()
+
+        metrics = [Choice(name, words) for name, words in offers.METRICS.items()]
+        self.metric = _dropdown("Best model by", metrics, spec.metric_for_best_model)
+        self.warmup = widgets.BoundedFloatText(
+            value=spec.warmup_steps, min=0, max=1e9, step=0.01, description="Warm-up"
+        )
+        self.decay = widgets.BoundedFloatText(
+            value=spec.weight_decay, min=0, max=1, step=0.01, description="Weight decay"
+        )
+        weights: list[Choice] = [Choice(None, "none"), Choice("balanced", "balanced")]
+        if isinstance(spec.class_weights, dict):
+            weights.append(Choice(spec.class_weights, "as given"))
+        self.weights = _dropdown("Class weights", weights, spec.class_weights)
+        patience = spec.early_stopping_patience
+        stopping = offers.early_stopping_choices(patience)
+        self.stopping = _dropdown("Early stopping", stopping, patience)
+        precisions = [Choice(name, name) for name in ("auto", "fp32", "bf16", "fp16")]
+        self.precision = _dropdown("Precision", precisions, spec.precision)
+        self.seed = widgets.BoundedIntText(
+            value=spec.seed, min=0, max=2**32 - 1, description="Seed"
+        )
+        for field in (self.warmup, self.decay, self.seed):
+            field.add_class("nbt-field")
+        self.more = widgets.Accordion(children=[self._more_box()], selected_index=None)
+        self.more.add_class("nbt-more")
+
+        self._free = {
+            name
+            for name, given in (
+                ("learning_rate", spec.learning_rate),
+                ("max_length", spec.max_length),
+            )
+            if given is None
+        }
+        self._watch()
+
+    def read(self) -> RunSpec:
+        """Return what the controls ask for; options without a control stay as they were given."""
+        return dataclasses.replace(
+            self._asked,
+            model=self.model.value,
+            data=self.data.value,
+            text=self.text.value,
+            label=self.label.value,
+            validation=self.validation.value,
+            technique=self.technique.value,
+            learning_rate=None if "learning_rate" in self._free else _two_digits(self.rate.value),
+            num_train_epochs=self._epochs(),
+            per_device_train_batch_size=self.batch.value,
+            max_length=None if "max_length" in self._free else self.length.value,
+            metric_for_best_model=self.metric.value,
+            warmup_steps=self.warmup.value,
+            weight_decay=self.decay.value,
+            class_weights=self.weights.value,
+            early_stopping_patience=self.stopping.value,
+            precision=self.precision.value,
+            seed=self.seed.value,
+        )
+
+    def follow(self, draft: Draft) -> None:
+        """Bring choices, ranges and hints up to what the draft found, without asking again."""
+        with self._quiet():
+            columns = draft.columns
+            for control, guess in (
+                (self.text, columns and columns.text),
+                (self.label, columns and columns.label),
+            ):
+                card = draft.prepared.card if draft.prepared is not None else None
+                choices = offers.column_choices(draft.tables, card)
+                value = control.value or guess
+                _offer(control, choices if value else [_CHOOSE, *choices], value)
+            _offer(
+                self.validation,
+                offers.validation_choices(draft.tables),
+                self.validation.value,
+            )
+            self.rate_hint.value = _small(offers.RATE_HINTS[draft.spec.technique])
+            if draft.model is not None:
+                self._bound_length(draft)
+            if draft.plan is not None:
+                if "learning_rate" in self._free:
+                    self.rate.value = draft.plan.learning_rate
+                if "max_length" in self._free:
+                    self.length.value = draft.plan.max_length
+            cut = offers.cut_words(draft.plan) if draft.plan is not None else ""
+            self.length_hint.value = _small(cut)
+            self.more.set_title(0, offers.more_summary(draft.spec))
+
+    def disable(self) -> None:
+        """Let nothing be changed any more."""
+        for control in self._all():
+            control.disabled = True
+
+    def _all(self) -> tuple[Any, ...]:
+        return (
+            *(self.model.list, self.model.field, self.data.list, self.data.field),
+            *(self.text, self.label, self.validation, self.technique),
+            *(self.rate, self.epochs, self.batch, self.length),
+            *(self.metric, self.warmup, self.decay, self.weights),
+            *(self.stopping, self.precision, self.seed),
+        )
+
+    def _more_box(self) -> widgets.Widget:
+        hint = _hint()
+        hint.value = _small("below 1: a share of all steps; from 1: steps")
+        return _plain_box(
+            [
+                *(self.metric, self.warmup, hint, self.decay, self.weights),
+                *(self.stopping, self.precision, self.seed),
+            ]
+        )
+
+    def _watch(self) -> None:
+        self.model.watch(self._model_changed)
+        self.data.watch(self._data_changed)
+        self.technique.observe(self._technique_changed, names="value")
+        self.rate.observe(lambda _change: self._moved("learning_rate"), names="value")
+        self.length.observe(lambda _change: self._moved("max_length"), names="value")
+        for control in self._all()[4:]:
+            if control not in (self.technique, self.rate, self.length):
+                control.observe(lambda _change: self._tell(sources=False), names="value")
+
+    def _model_changed(self) -> None:
+        self._free |= {"learning_rate", "max_length"}
+        self._tell(sources=True)
+
+    def _data_changed(self) -> None:
+        """Other data has other columns and lengths: guess them again."""
+        with self._quiet():
+            for control in (self.text, self.label):
+                _offer(control, [_CHOOSE], None)
+            _offer(self.validation, offers.validation_choices(None), None)
+        self._free.add("max_length")
+        self._tell(sources=True)
+
+    def _technique_changed(self, _change: object) -> None:
+        """A rate that is right for one technique is wrong by a factor of ten for the next."""
+        self._free.add("learning_rate")
+        self._tell(sources=False)
+
+    def _moved(self, name: str) -> None:
+        if not self._following:
+            self._free.discard(name)
+        self._tell(sources=False)
+
+    def _tell(self, *, sources: bool) -> None:
+        if not self._following:
+            self.changed(sources)
+
+    def _epochs(self) -> float:
+        """A given fraction of an epoch, which the slider cannot show, stays until it is moved."""
+        given = self._asked.num_train_epochs
+        return given if self.epochs.value == max(1, round(given)) else float(self.epochs.value)
+
+    def _bound_length(self, draft: Draft) -> None:
+        """Let the slider end where the longest text or the model does."""
+        highest = draft.model.max_positions if draft.model is not None else 512
+        if draft.lengths is not None and len(draft.lengths.tokens):
+            longest = 8 * math.ceil(int(draft.lengths.tokens.max()) / 8)
+            highest = min(highest, max(64, longest, self.length.value))
+        self.length.max = max(highest, 16)
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Change controls without taking it for the user's doing."""
+        before, self._following = self._following, True
+        try:
+            yield
+        finally:
+            self._following = before
+
+
+def _dropdown(label: str, choices: list[Choice], value: object) -> widgets.Dropdown:
+    control = widgets.Dropdown(description=label)
+    _offer(control, choices, value)
+    control.add_class("nbt-field")
+    return control
+
+
+def _offer(control: widgets.Dropdown, choices: list[Choice], value: object) -> None:
+    """Offer `choices` with `value` chosen; a value that is not among them is added."""
+    pairs = [(choice.label, choice.value) for choice in with_choice(choices, value)]
+    if tuple(pairs) != tuple(control.options):
+        control.options = pairs
+    # By index: a dropdown compares values with ==, which takes False for 0.
+    control.index = next(
+        i for i, (_, v) in enumerate(pairs) if v == value and type(v) is type(value)
+    )
+
+
+def _plain_box(children: list[widgets.Widget]) -> widgets.VBox:
+    box = widgets.VBox(children)
+    box.layout.overflow = "visible"
+    return box
+
+
+def _hint() -> widgets.HTML:
+    hint = widgets.HTML()
+    hint.add_class("nbt-hint")
+    return hint
+
+
+def _small(words: str) -> str:
+    return tag("div", words, class_="nbt-note") if words else ""
+
+
+def _two_digits(rate: float) -> float:
+    """Return the rate as the slider's readout shows it, so that the line says the same."""
+    return float(f"{rate:.1e}")
