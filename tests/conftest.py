@@ -1,14 +1,17 @@
-"""What every test gets: a runs folder of its own, no network for unit tests, and the options as they were."""
+"""What every test gets: a runs folder, the options as they were, no network in unit tests."""
 
 from __future__ import annotations
 
 import dataclasses
 import socket
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from nbtransfer.settings import options
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NEEDS_SOCKETS = ("browser", "notebook", "environment", "slow", "benchmark")
 
@@ -17,7 +20,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--build-environments",
         action="store_true",
-        help="environment tests: build the environments whole (minutes, gigabytes), not only resolve them",
+        help="environment tests build the environments whole (minutes, gigabytes)",
     )
 
 
@@ -47,7 +50,7 @@ def options_as_they_were():
 
 @pytest.fixture(autouse=True)
 def no_network(request, monkeypatch):
-    """Fail a unit test that reaches for the network, instead of letting it pass on our machines only."""
+    """Fail a unit test that reaches for the network, rather than pass on some machines only."""
     if any(request.node.get_closest_marker(name) for name in NEEDS_SOCKETS):
         return
 
