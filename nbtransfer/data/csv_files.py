@@ -1,0 +1,223 @@
+"""Reading csv and tsv text: encoding, delimiter, quotes, and types that never change a text."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from nbtransfer.errors import DataError, quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_DELIMITERS = ",\t;|"
+_SPOKEN = {",": "','", "\t": "tab", ";": "';'", "|": "'|'"}
+_SNIFFED_CHARACTERS = 1 << 16
+_SNIFFED_ROWS = 50
+_WHOLE_NUMBER = r"^-?(0|[1-9][0-9]{0,17})$"
+_DECIMAL_NUMBER = r"^-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?$"
+# csv's own limit of 131,072 characters a field is below what one long text needs.
+_MAX_FIELD_CHARACTERS = 1 << 30
+
+
+def read_csv(data: bytes, name: str) -> tuple[pa.Table, list[str]]:
+    """Return the rows of a csv or tsv file, and notes about how it was read.
+
+    Every field is read as text, and a column becomes a column of numbers only where each of its
+    values is one: so NA, null, 007 and 1e5-like words in texts stay what they are.
+
+    Raises:
+        DataError: naming the line, if a line has too many or too few fields or an open quote.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
+
+    text, notes = decode(data, name)
+    delimiter = sniff_delimiter(text)
+    if delimiter != "," and not (delimiter == "\t" and name.casefold().endswith((".tsv", ".tab"))):
+        notes.append(f"read with {_SPOKEN[delimiter]} between the columns")
+    _check_quotes(text, delimiter, name)
+    header = _header(text, delimiter, name)
+    try:
+        table = pacsv.read_csv(
+            pa.BufferReader(text),
+            read_options=pacsv.ReadOptions(
+                block_size=max(1 << 20, min(len(text) + 1, (1 << 31) - 1)),
+                column_names=header,
+                skip_rows_after_names=1,
+            ),
+            parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()),
+                strings_can_be_null=False,
+                check_utf8=False,
+            ),
+        )
+    except pa.ArrowException as error:
+        raise DataError(_line_problem(text, delimiter, name, str(error))) from None
+    return _with_types(_without_row_numbers(table, notes)), notes
+
+
+def decode(data: bytes, name: str) -> tuple[bytes, list[str]]:
+    """Return the bytes as UTF-8 without a byte-order mark, and a note where they were something else.
+
+    Raises:
+        DataError: if the bytes are no text.
+    """
+    if data.startswith(codecs.BOM_UTF8):
+        data = data[3:]
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return data.decode("utf-16").encode("utf-8", "replace"), ["read as UTF-16"]
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{name} begins as UTF-16 but is damaged at byte {error.start:,}. Save it as UTF-8."
+            ) from None
+    try:
+        data.decode("utf-8")
+        return data, []
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        control = sum(data[:4096].count(c) for c in range(9))
+        if control:
+            raise DataError(
+                f"{name} is not text (byte 0x{data[error.start]:02x} in line {line:,}). Give a csv, tsv, "
+                "jsonl, json or parquet file."
+            ) from None
+    try:
+        return data.decode("cp1252").encode(), [f"read as latin-1: not UTF-8 at line {line:,}"]
+    except UnicodeDecodeError:
+        return data.decode("latin-1").encode(), [f"read as latin-1: not UTF-8 at line {line:,}"]
+
+
+def sniff_delimiter(text: bytes) -> str:
+    """Return the character that cuts most of the first rows into equally many fields, at least two."""
+    sample = text[:_SNIFFED_CHARACTERS].decode("utf-8", "ignore")
+    best, best_score = ",", (0.0, 0, 0)
+    for delimiter in _DELIMITERS:
+        widths = _row_widths(sample, delimiter)
+        if not widths or widths[0] < 2:
+            continue
+        share = Counter(widths)[widths[0]] / len(widths)
+        score = (round(share, 2), delimiter in sample.partition("\n")[0], widths[0])
+        if score > best_score:
+            best, best_score = delimiter, score
+    return best
+
+
+def _row_widths(sample: str, delimiter: str) -> list[int]:
+    csv.field_size_limit(_MAX_FIELD_CHARACTERS)
+    widths = []
+    try:
+        for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter):
+            if row:
+                widths.append(len(row))
+            if len(widths) >= _SNIFFED_ROWS:
+                break
+    except csv.Error:
+        pass
+    return widths[:-1] if 1 < len(widths) < _SNIFFED_ROWS and not sample.endswith("\n") else widths
+
+
+def _header(text: bytes, delimiter: str, name: str) -> list[str]:
+    csv.field_size_limit(_MAX_FIELD_CHARACTERS)
+    lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="")
+    header = next((row for row in csv.reader(lines, delimiter=delimiter) if row), [])
+    header = [column.strip() for column in header]
+    numbers = [c for c in header if c.lstrip("-").replace(".", "", 1).isdigit()]
+    sentences = [c for c in header if len(c) > 60 or c.count(" ") > 3]
+    if sentences or (numbers and len(numbers) < len([c for c in header if c])):
+        raise DataError(
+            f"{name} seems to have no header line: it begins with {quoted(delimiter.join(header))}. "
+            f"Add a first line that names the columns, such as text{delimiter}label."
+        )
+    return header
+
+
+def _check_quotes(text: bytes, delimiter: str, name: str) -> None:
+    """Refuse a quote that is never closed or closed in mid-field: it would swallow rows silently."""
+    import numpy as np
+
+    characters = np.frombuffer(text, dtype=np.uint8)
+    places = np.flatnonzero(characters == ord('"'))
+    if not len(places):
+        return
+    padded = np.concatenate(([10], characters, [10])).astype(np.uint8)
+    neighbours = np.array([ord(delimiter), 10, 13, ord('"')], dtype=np.uint8)
+    opening, closing = places[::2], places[1::2]
+    regular = (
+        len(places) % 2 == 0
+        and np.isin(padded[opening], neighbours).all()
+        and np.isin(padded[closing + 2], neighbours).all()
+    )
+    if regular:
+        return
+    # A quote inside an unquoted field ('5" pipe') is fine; only the slow, exact reader can tell.
+    reader = _strict_reader(text, delimiter)
+    start = 1
+    try:
+        for _ in reader:
+            start = reader.line_num + 1
+    except csv.Error:
+        raise DataError(
+            f"{name}, line {start:,}: a quote is opened and not closed as it should be. Close it, or write a "
+            'quote inside a quoted text twice ("").'
+        ) from None
+
+
+def _strict_reader(text: bytes, delimiter: str) -> csv._reader:
+    csv.field_size_limit(_MAX_FIELD_CHARACTERS)
+    lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="")
+    return csv.reader(lines, delimiter=delimiter, strict=True)
+
+
+def _line_problem(text: bytes, delimiter: str, name: str, arrow_message: str) -> str:
+    reader = _strict_reader(text, delimiter)
+    width, start = 0, 1
+    try:
+        for row in reader:
+            if row and not width:
+                width = len(row)
+            if row and len(row) != width:
+                return (
+                    f"{name}, line {start:,}: {len(row)} fields where the header has {width}. Mend the "
+                    f"line, or put quotes round texts that contain {_SPOKEN[delimiter]}."
+                )
+            start = reader.line_num + 1
+    except csv.Error as error:
+        return f"{name}, line {start:,}: {error}. Mend the line."
+    return f"{name} cannot be read as csv ({arrow_message.splitlines()[0][:120]})."
+
+
+def _without_row_numbers(table: pa.Table, notes: list[str]) -> pa.Table:
+    """Drop the nameless first column that `DataFrame.to_csv` writes for the index."""
+    if table.num_columns > 1 and table.column_names[0] in ("", "Unnamed: 0"):
+        notes.append("the nameless first column (row numbers) is left out")
+        return table.remove_column(0)
+    return table
+
+
+def _with_types(table: pa.Table) -> pa.Table:
+    import pyarrow as pa
+
+    columns = [_typed(column) for column in table.columns]
+    return pa.table(columns, names=table.column_names)
+
+
+def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for pattern, number in ((_WHOLE_NUMBER, pa.int64()), (_DECIMAL_NUMBER, pa.float64())):
+        # The first rows settle it for nearly every column of text, at no cost.
+        for part in (column.slice(0, 100), column):
+            values = part.filter(pc.not_equal(part, ""))
+            if not len(values) or not pc.all(pc.match_substring_regex(values, pattern)).as_py():
+                break
+        else:
+            missing = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+            return missing.cast(number)
+    return column

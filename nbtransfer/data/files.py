@@ -1,0 +1,265 @@
+"""Finding data files, opening them safely, and reading each by its kind."""
+
+from __future__ import annotations
+
+import bz2
+import glob
+import gzip
+import io
+import lzma
+import stat
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from nbtransfer.data.columns import plain_table, table_with_class_names
+from nbtransfer.data.frames import check_column_names
+from nbtransfer.data.sources import SPLIT_NAMES, Tables, name_splits
+from nbtransfer.errors import DataError, nearest, quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KINDS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_CODE = {".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".npy", ".npz", ".dill", ".ckpt"}
+_ADVICE = {
+    ".xlsx": "read it first: df = pandas.read_excel(...)",
+    ".xls": "read it first: df = pandas.read_excel(...)",
+    ".txt": "give a table with a header line, as .csv or .tsv",
+    ".arrow": "read it first: ds = datasets.Dataset.from_file(...)",
+    ".zip": "unpack it first",
+    ".tar": "unpack it first",
+    ".py": "scripts are never run; give the data itself",
+}
+# What a compressed file may grow to: far above any text corpus that fits a notebook, far below a bomb's.
+MAX_UNPACKED_BYTES = 4 << 30
+# Text packs 3 to 10 times; a file that grows more than this, past the first 64 MiB, is no text.
+_MAX_RATIO = 200
+_RATIO_FREE_BYTES = 64 << 20
+_BLOCK_BYTES = 4 << 20
+
+
+def is_file_reference(reference: str) -> bool:
+    """Return whether a reference means a file or pattern rather than a hub id."""
+    path = Path(reference).expanduser()
+    suffixes = {s.casefold() for s in path.suffixes}
+    known = set(KINDS) | set(_OPENERS) | _CODE | set(_ADVICE)
+    looks_like_path = reference.startswith(("/", ".", "~")) or "\\" in reference
+    return looks_like_path or _has_magic(reference) or bool(suffixes & known) or _exists(path)
+
+
+def load_files(reference: str) -> Tables:
+    """Return the rows of a file, or of all files a pattern matches.
+
+    Files whose stems are split names (train.csv, dev.csv, test.csv) become splits; others are put
+    together in the order of their names.
+
+    Raises:
+        DataError: if nothing matches, a file is of no known kind, damaged, or too large unpacked.
+    """
+    paths = _find(reference)
+    notes: list[str] = []
+    read: dict[Path, pa.Table] = {}
+    for path in paths:
+        read[path], found = _read(path)
+        notes += [f"{path.name}: {note}" if len(paths) > 1 else note for note in found]
+    origin = f"file {reference}" if len(paths) == 1 else f"{len(paths)} files {reference}"
+    by_stem = {path.name.partition(".")[0]: table for path, table in read.items()}
+    if len(by_stem) == len(paths) > 1 and all(s.casefold() in SPLIT_NAMES for s in by_stem):
+        splits, renamed = name_splits(by_stem, reference)
+        return Tables(reference, origin, splits, (*notes, *renamed))
+    return Tables(reference, origin, {"train": _concatenate(read)}, tuple(notes))
+
+
+def _has_magic(reference: str) -> bool:
+    return glob.has_magic(reference)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _find(reference: str) -> list[Path]:
+    if not reference or "\0" in reference:
+        raise DataError(
+            f"{quoted(reference)} is not a file name. Give a file, a pattern or a hub id."
+        )
+    path = Path(reference).expanduser()
+    if _exists(path):
+        return [path]
+    if _has_magic(reference):
+        found = sorted(Path(p) for p in glob.glob(str(path), recursive=True))
+        files = [p for p in found if p.is_file() and _kind(p) is not None]
+        if not files:
+            also = f" ({len(found)} other entries match)" if found else ""
+            raise DataError(
+                f"no csv, tsv, jsonl, json or parquet file matches {quoted(reference)} in "
+                f"{quoted(str(Path.cwd()))}{also}. Check the pattern."
+            )
+        return files
+    raise DataError(_missing(path, reference))
+
+
+def _missing(path: Path, reference: str) -> str:
+    folder = path.parent
+    if not _exists(folder):
+        return f"no file {quoted(reference)}: there is no folder {quoted(str(folder))}. Check the path."
+    try:
+        names = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
+    except OSError:
+        names = []
+    readable = sorted(n for n in names if _kind(Path(n)) is not None)
+    if close := nearest(path.name, readable):
+        return f"no file {quoted(reference)}. Did you mean {quoted(str(folder / close))}?"
+    listed = ", ".join(map(quoted, readable[:5])) or "none"
+    return f"no file {quoted(reference)}. Data files in {quoted(str(folder.absolute()))}: {listed}."
+
+
+def _kind(path: Path) -> str | None:
+    suffixes = [s.casefold() for s in path.suffixes]
+    if suffixes and suffixes[-1] in _OPENERS:
+        suffixes.pop()
+    return KINDS.get(suffixes[-1]) if suffixes else None
+
+
+def _read(path: Path) -> tuple[pa.Table, list[str]]:
+    name = path.name
+    _refuse_what_is_no_data_file(path)
+    kind = _kind(path)
+    try:
+        if kind == "parquet":
+            table, notes = _read_parquet(path), []
+        else:
+            data = _read_bytes(path)
+            if not data.strip():
+                raise DataError(f"{name} is empty. Give a file with a header line and rows.")
+            if kind == "csv":
+                from nbtransfer.data.csv_files import read_csv
+
+                table, notes = read_csv(data, name)
+            else:
+                from nbtransfer.data.json_files import read_json
+
+                table, notes = read_json(data, name)
+    except PermissionError:
+        raise DataError(
+            f"{name} cannot be read: permission denied. Check the file's mode."
+        ) from None
+    except OSError as error:
+        raise DataError(
+            f"{name} cannot be read: {error.strerror or error}. Check the file, or write it anew."
+        ) from None
+    check_column_names(table.column_names, name)
+    return plain_table(table), notes
+
+
+def _refuse_what_is_no_data_file(path: Path) -> None:
+    name = path.name
+    suffix = path.suffix.casefold()
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        inside = sorted(p.name for p in path.iterdir() if _kind(p) is not None)
+        patterns = sorted({f"*{Path(n).suffix}" for n in inside})
+        advice = (
+            f"Name a file or a pattern in it, such as {quoted(str(path / patterns[0]))} "
+            f"({len(inside)} data files)."
+            if inside
+            else "It holds no csv, tsv, jsonl, json or parquet file."
+        )
+        raise DataError(f"{quoted(str(path))} is a folder. {advice}")
+    if not stat.S_ISREG(mode):
+        raise DataError(
+            f"{quoted(str(path))} is a device or pipe, not a file. Give a regular file."
+        )
+    if suffix in _CODE:
+        raise DataError(
+            f"{name} is refused: {suffix} files can run code when they are loaded. Save the data as "
+            "csv, jsonl or parquet."
+        )
+    if _kind(path) is None:
+        advice = _ADVICE.get(suffix, "save it as csv, tsv, jsonl, json or parquet")
+        raise DataError(f"{name}: files ending in {quoted(suffix)} are not read; {advice}.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{name} is empty (0 bytes). Give a file with a header line and rows.")
+
+
+def _read_bytes(path: Path) -> bytes:
+    opener = _OPENERS.get(path.suffix.casefold())
+    if opener is None:
+        return path.read_bytes()
+    try:
+        with opener(path, "rb") as stream:
+            return _unpack(stream, path)
+    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, OSError) as error:
+        if isinstance(error, PermissionError):
+            raise
+        raise DataError(
+            f"{path.name} is damaged or not really a {path.suffix} file ({error}). Write it anew."
+        ) from None
+
+
+def _unpack(stream: IO[bytes], path: Path) -> bytes:
+    packed = path.stat().st_size
+    allowed = min(MAX_UNPACKED_BYTES, max(_RATIO_FREE_BYTES, packed * _MAX_RATIO))
+    unpacked = io.BytesIO()
+    while block := stream.read(_BLOCK_BYTES):
+        if unpacked.tell() + len(block) > allowed:
+            raise DataError(
+                f"{path.name} unpacks to more than {allowed >> 20:,} MiB from {packed:,} bytes, which "
+                "no text does. Unpack it yourself if you trust it."
+            )
+        unpacked.write(block)
+    return unpacked.getvalue()
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.suffix.casefold() in _OPENERS:
+        raise DataError(f"{path.name}: parquet is compressed inside; unpack the file first.")
+    try:
+        return table_with_class_names(pq.ParquetFile(path).read())
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, PermissionError):
+            raise
+        raise DataError(
+            f"{path.name} is damaged or no parquet file ({_first_line(error)}). Write it anew."
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+
+
+def _concatenate(read: dict[Path, pa.Table]) -> pa.Table:
+    import pyarrow as pa
+
+    tables = list(read.values())
+    if len(tables) == 1:
+        return tables[0]
+    first = next(iter(read))
+    for path, table in read.items():
+        if set(table.column_names) != set(tables[0].column_names):
+            raise DataError(
+                f"{path.name} has the columns {', '.join(table.column_names)}; {first.name} has "
+                f"{', '.join(tables[0].column_names)}. Files read together need the same columns."
+            )
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowException, TypeError) as error:
+        raise DataError(
+            f"the files do not fit together ({_first_line(error)}). Give each column one type."
+        ) from None

@@ -1,0 +1,71 @@
+"""Reading a dataset of the Hugging Face hub, and saying in one line why it cannot be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbtransfer.data.frames import table_from_object
+from nbtransfer.data.sources import Tables, name_splits
+from nbtransfer.errors import DataError, MissingPackageError, quoted
+
+
+def load_hub(reference: str) -> Tables:
+    """Return the splits of the hub dataset `owner/name` or `name`.
+
+    Raises:
+        DataError: if it does not exist, is gated, has several configurations, or the hub cannot be reached.
+        MissingPackageError: if the package datasets is not installed.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise MissingPackageError("datasets", "Reading a dataset of the hub") from None
+    try:
+        loaded = datasets.load_dataset(reference)
+    except Exception as error:  # the hub client raises dozens of kinds; all are about this id
+        raise DataError(_problem(reference, error)) from None
+    splits, notes = name_splits(_tables(loaded, reference), reference)
+    return Tables(reference, f"hub dataset {reference}", splits, tuple(notes))
+
+
+def _tables(loaded: Any, reference: str) -> dict[str, Any]:  # noqa: ANN401 -- a DatasetDict
+    return {
+        str(split): table_from_object(dataset, f"{reference}[{split!r}]")[0]
+        for split, dataset in loaded.items()
+    }
+
+
+def _problem(reference: str, error: Exception) -> str:
+    kinds = {c.__name__ for c in type(error).__mro__}
+    first = (str(error).splitlines() or [type(error).__name__])[0][:160]
+    neither = f"{quoted(reference)} is neither a file here nor a dataset that could be read: "
+    if "GatedRepoError" in kinds or "gated" in first.casefold():
+        return (
+            f"the dataset {quoted(reference)} is gated. Accept its terms on its hub page, then log in with "
+            "`hf auth login`."
+        )
+    if "DatasetNotFoundError" in kinds or "RepositoryNotFoundError" in kinds:
+        return (
+            f"{neither}the hub does not know it, or it is private. Check the spelling of owner/name; log in "
+            "with `hf auth login` if it is yours."
+        )
+    if (
+        "OfflineModeIsEnabled" in kinds
+        or isinstance(error, ConnectionError)
+        or "ConnectError" in kinds
+    ):
+        return (
+            f"{neither}the hub cannot be reached and no copy is cached. Connect, or give a file or "
+            "a DataFrame."
+        )
+    if "Config name is missing" in first or "BuilderConfig" in first:
+        return (
+            f"the dataset {quoted(reference)} has several configurations. Load one yourself: "
+            f"ds = datasets.load_dataset({reference!r}, NAME), then give ds."
+        )
+    if "scripts are no longer supported" in first:
+        return (
+            f"the dataset {quoted(reference)} needs a loading script, and scripts are never run. Give "
+            "its files, or a converted copy."
+        )
+    return f"{neither}{type(error).__name__}: {first}"

@@ -1,0 +1,89 @@
+"""Lengths of texts in tokens, without torch: what a maximum length would cut."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from nbtransfer.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+_CHUNK_ROWS = 4096
+# Beyond this a text's length is estimated from its beginning: one 50 MB text would cost half a minute.
+_COUNTED_CHARACTERS = 200_000
+_MULTIPLE = 8
+_SHARE_KEPT_WHOLE = 0.99
+
+
+class Lengths(NamedTuple):
+    """Token counts of texts.
+
+    Attributes:
+        tokens: int32 array (rows,), with special tokens, uncut.
+    """
+
+    tokens: np.ndarray
+
+    def cut(self, max_length: int) -> tuple[float, float]:
+        """Return the share of texts and the share of tokens that `max_length` cuts off."""
+        import numpy as np
+
+        total = int(self.tokens.sum(dtype=np.int64))
+        if not total:
+            return 0.0, 0.0
+        lost = np.maximum(self.tokens - max_length, 0)
+        return float((lost > 0).mean()), float(lost.sum(dtype=np.int64) / total)
+
+    def suggested(self, limit: int) -> int:
+        """Return the length that keeps 99 % of the texts whole: a multiple of 8, at most `limit`."""
+        import numpy as np
+
+        if not len(self.tokens):
+            return limit
+        wanted = int(np.quantile(self.tokens, _SHARE_KEPT_WHOLE, method="higher"))
+        return min(limit, -(-wanted // _MULTIPLE) * _MULTIPLE)
+
+
+def token_lengths(
+    texts: pa.Array | pa.ChunkedArray | Sequence[str], tokenizer_file: str
+) -> Lengths:
+    """Count the tokens of each text with a tokenizer.json.
+
+    Texts longer than 200,000 characters are counted to there and extrapolated.
+
+    Raises:
+        ModelError: if the file is no tokenizer.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    # Set before the first batch: tokenizers would otherwise warn, and stop using its threads, as soon
+    # as the process is forked (a shell command in a notebook does that).
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ModelError(
+            f"the tokenizer {tokenizer_file} cannot be read ({str(error)[:120]}). Save it anew."
+        ) from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    column = (
+        texts if isinstance(texts, (pa.Array, pa.ChunkedArray)) else pa.array(texts, pa.string())
+    )
+    tokens = np.zeros(len(column), dtype=np.int32)
+    for start in range(0, len(column), _CHUNK_ROWS):
+        batch = column.slice(start, _CHUNK_ROWS).to_pylist()
+        counted = [text[:_COUNTED_CHARACTERS] for text in batch]
+        encoded = tokenizer.encode_batch_fast(counted)
+        tokens[start : start + len(batch)] = [
+            len(e) * max(1.0, len(t) / _COUNTED_CHARACTERS)
+            for e, t in zip(encoded, batch, strict=True)
+        ]
+    return Lengths(tokens)

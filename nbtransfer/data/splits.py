@@ -1,0 +1,148 @@
+"""Choosing the rows that are held out for validation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from nbtransfer.errors import DataError, nearest, quoted
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+DEFAULT_FRACTION = 0.1
+
+
+class Splits(NamedTuple):
+    """Examples by split, and how the validation rows were chosen.
+
+    Attributes:
+        splits: tables of text, label and row; `train`, perhaps `validation` and `test`.
+        notes: the choice made, in words.
+        warnings: what the user should know about it.
+    """
+
+    splits: dict[str, pa.Table]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def choose_validation(
+    examples: dict[str, pa.Table],
+    validation: str | float | bool | None,
+    *,
+    split_seed: int = 42,
+) -> Splits:
+    """Return the examples with a validation split, or without one where False asks for none.
+
+    Args:
+        examples: tables of text, label and row by split; `train` must be there.
+        validation: None takes the split named validation, otherwise 10 % of train; a fraction takes
+            that share of train; a name takes that split; False takes none. Never the test split.
+        split_seed: decides which rows are held out. It is apart from the training seed, so that runs
+            with different seeds are compared on the same rows.
+
+    Raises:
+        DataError: if the name is no split, the fraction is out of range, or too few rows are there.
+    """
+    others = {s: t for s, t in examples.items() if s != "validation"}
+    given = examples.get("validation")
+    if validation is False:
+        unused = f" ({given.num_rows:,} validation rows are not used)" if given is not None else ""
+        return Splits(others, (f"no validation{unused}",))
+    if isinstance(validation, str):
+        _check_name(validation, examples)
+    elif validation is not None and not (
+        isinstance(validation, (int, float)) and 0 < validation < 1
+    ):
+        raise DataError(
+            f"validation={quoted(validation)} is not understood: give a fraction (0.1), a split's name, "
+            "a file, a DataFrame or False."
+        )
+    if given is not None and not isinstance(validation, float):
+        return Splits(
+            _ordered(examples),
+            (f"validation: the split named validation, {given.num_rows:,} rows",),
+        )
+    return _hold_out(others, validation or DEFAULT_FRACTION, split_seed)
+
+
+def _check_name(validation: str, examples: dict[str, pa.Table]) -> None:
+    from nbtransfer.data.sources import SPLIT_NAMES
+
+    split = SPLIT_NAMES.get(validation.casefold())
+    if split == "validation" and "validation" in examples:
+        return
+    if split == "test" and "test" in examples:
+        raise DataError(
+            "validation='test': the test split is never used to choose a model. Give a fraction such as "
+            "0.1, another split or a file."
+        )
+    close = nearest(validation, [s for s in examples if s == "validation"])
+    hint = (
+        f" Did you mean {close!r}?" if close else " A fraction such as 0.1 holds out part of train."
+    )
+    raise DataError(f"no split {quoted(validation)}. Splits: {', '.join(examples)}.{hint}")
+
+
+def _hold_out(examples: dict[str, pa.Table], fraction: float, split_seed: int) -> Splits:
+    import numpy as np
+
+    train = examples["train"]
+    labels = train.column("label").to_numpy()
+    sizes = _sizes(np.bincount(labels), fraction)
+    if not sizes.sum():
+        return Splits(
+            examples,
+            ("no validation: no class has two rows",),
+            ("nothing is held out for validation, because no class has two rows. Add rows.",),
+        )
+    # Repeated texts go last, so that they stay in train: a copy on each side would flatter the metric.
+    repeated = _repeated(train)
+    # RandomState's stream is frozen for good, which Generator's is not.
+    order = np.random.RandomState(split_seed).permutation(train.num_rows)
+    order = order[np.argsort(repeated[order], kind="stable")]
+    held = np.zeros(train.num_rows, dtype=bool)
+    for label, size in enumerate(sizes):
+        held[order[labels[order] == label][:size]] = True
+    singles = int((np.bincount(labels) == 1).sum())
+    warnings = (
+        (
+            f"{singles:,} classes have one row only, which stays in train: validation cannot see them.",
+        )
+        if singles > 1
+        else ("1 class has one row only, which stays in train: validation cannot see it.",)
+        if singles
+        else ()
+    )
+    splits = {**examples, "train": train.filter(~held), "validation": train.filter(held)}
+    note = f"validation: {fraction:.0%} of train, stratified, seed {split_seed}: {int(held.sum()):,} rows"
+    return Splits(_ordered(splits), (note,), warnings)
+
+
+def _sizes(counts: np.ndarray, fraction: float) -> np.ndarray:
+    """Return how many rows of each class to hold out: at least 1 of 2, never all.
+
+    Largest remainders (Hamilton's method) make the sum the fraction of all rows.
+    """
+    import numpy as np
+
+    exact = counts * fraction
+    sizes = np.floor(exact).astype(int)
+    missing = round(counts.sum() * fraction) - sizes.sum()
+    by_remainder = np.argsort(sizes - exact, kind="stable")
+    sizes[by_remainder[:missing]] += 1
+    return np.minimum(np.maximum(sizes, counts >= 2), np.maximum(counts - 1, 0))
+
+
+def _repeated(train: pa.Table) -> np.ndarray:
+    import numpy as np
+
+    from nbtransfer.data.card import text_codes
+
+    (codes,) = text_codes([train.column("text")])
+    return np.bincount(codes)[codes] > 1
+
+
+def _ordered(splits: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    return {s: splits[s] for s in ("train", "validation", "test") if s in splits}

@@ -1,0 +1,227 @@
+"""Recognising the text column and the label column of a table, by name first, then by values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from nbtransfer.errors import DataError, nearest, quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from nbtransfer.data.sources import Tables
+
+# Names by tier: a column of an earlier tier wins; two of one tier are a question to the user.
+_TEXT_NAMES = (
+    ("text",),
+    (
+        "sentence",
+        "review",
+        "tweet",
+        "content",
+        "comment",
+        "body",
+        "message",
+        "document",
+        "article",
+        "post",
+        "review_text",
+        "review_body",
+        "utterance",
+        "question",
+        "query",
+        "input",
+        "txt",
+        "sms",
+        "email",
+        "abstract",
+        "description",
+        "headline",
+        "title",
+    ),
+)
+_LABEL_NAMES = (
+    ("label", "labels"),
+    (
+        "sentiment",
+        "class",
+        "category",
+        "target",
+        "stars",
+        "rating",
+        "topic",
+        "intent",
+        "emotion",
+        "polarity",
+        "tag",
+        "y",
+        "gold",
+        "class_label",
+        "spam",
+        "score",
+    ),
+)
+MAX_CLASSES = 1000
+_MAX_GUESSED_CLASSES = 50
+_EXAMINED_ROWS = 10_000
+
+
+class Columns(NamedTuple):
+    """The columns to read.
+
+    Attributes:
+        text: the column that holds the text.
+        label: the column that holds the class.
+        notes: how they were recognised, in words.
+    """
+
+    text: str
+    label: str
+    notes: tuple[str, ...] = ()
+
+
+class _Shape(NamedTuple):
+    """What the first rows of a column look like."""
+
+    name: str
+    is_text: bool
+    is_label: bool
+    mean_characters: float
+    num_distinct: int
+
+
+def choose_columns(tables: Tables, *, text: str | None = None, label: str | None = None) -> Columns:
+    """Return the text and the label column: the ones named, otherwise the ones recognised.
+
+    Raises:
+        DataError: if a named column is missing, or none or several could be meant.
+    """
+    table = tables.splits["train"]
+    problems = [
+        _missing(role, given, table.column_names, tables.name)
+        for role, given in (("text", text), ("label", label))
+        if given is not None and given not in table.column_names
+    ]
+    if text is not None and text == label:
+        problems.append(
+            f"--text and --label both name {quoted(text)}. Columns: {', '.join(table.column_names)}. "
+            "Choose two."
+        )
+    if problems:
+        raise DataError(problems)
+    shapes = [_shape(table, name) for name in table.column_names]
+    notes = []
+    if text is None:
+        found = _guess_text([s for s in shapes if s.name != label], tables.name, problems)
+        if found:
+            text, reason = found
+            notes.append(f"text column: {text!r} ({reason})")
+    if label is None:
+        found = _guess_label([s for s in shapes if s.name != text], tables.name, problems)
+        if found:
+            label, reason = found
+            notes.append(f"label column: {label!r} ({reason})")
+    if problems or text is None or label is None:
+        raise DataError(problems)
+    return Columns(text, label, ("; ".join(notes),) if notes else ())
+
+
+def _missing(role: str, given: str, names: Sequence[str], data: str) -> str:
+    close = nearest(given, names)
+    hint = f" Did you mean --{role} {close}?" if close else f" Choose one with --{role}."
+    columns = ", ".join(names) or "none"
+    return f"no column {quoted(given)} in {data}. Columns: {columns}.{hint}"
+
+
+def _shape(table: pa.Table, name: str) -> _Shape:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = table.column(name).slice(0, _EXAMINED_ROWS)
+    if column.null_count:
+        column = column.drop_null()
+    kind = column.type
+    if not len(column):
+        return _Shape(name, False, False, 0.0, 0)
+    if pa.types.is_string(kind):
+        num_distinct = pc.count_distinct(column).as_py()
+        characters = pc.mean(pc.utf8_length(column)).as_py()
+        return _Shape(name, True, num_distinct <= MAX_CLASSES, characters, num_distinct)
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        num_distinct = pc.count_distinct(column).as_py()
+        return _Shape(name, False, num_distinct <= MAX_CLASSES, 0.0, num_distinct)
+    if pa.types.is_floating(kind):
+        whole = pc.all(pc.equal(pc.floor(column), column)).as_py()
+        num_distinct = pc.count_distinct(column).as_py()
+        return _Shape(name, False, bool(whole) and num_distinct <= MAX_CLASSES, 0.0, num_distinct)
+    return _Shape(name, False, False, 0.0, 0)
+
+
+def _by_name(shapes: Sequence[_Shape], tiers: Sequence[Sequence[str]]) -> list[_Shape]:
+    for tier in tiers:
+        found = [s for s in shapes if _plain(s.name) in tier]
+        if found:
+            return found
+    return []
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold().replace("-", "_").replace(" ", "_").replace(".", "_")
+
+
+def _guess_text(shapes: Sequence[_Shape], data: str, problems: list[str]) -> tuple[str, str] | None:
+    named = _by_name([s for s in shapes if s.is_text], _TEXT_NAMES)
+    if len(named) == 1:
+        return named[0].name, "by its name"
+    # A column named like a label is no text, unless nothing else is.
+    texts = (
+        named
+        or [s for s in shapes if s.is_text and not _by_name([s], _LABEL_NAMES)]
+        or [s for s in shapes if s.is_text]
+    )
+    texts = sorted(texts, key=lambda s: -s.mean_characters)
+    if not texts:
+        problems.append(f"no text column in {data}. {_listed(shapes)} Name it with --text.")
+        return None
+    if len(texts) == 1:
+        return texts[0].name, "the only column of text"
+    if not named and texts[0].mean_characters >= 2 * texts[1].mean_characters:
+        return texts[0].name, "longest texts"
+    problems.append(
+        f"{data} has {len(texts)} columns that could be the text: {_names(texts)}. "
+        f"Choose one: --text {texts[0].name}"
+    )
+    return None
+
+
+def _guess_label(
+    shapes: Sequence[_Shape], data: str, problems: list[str]
+) -> tuple[str, str] | None:
+    named = _by_name([s for s in shapes if s.is_label], _LABEL_NAMES)
+    if not named:
+        named = [s for s in shapes if s.is_label and _plain(s.name).endswith(("_label", "_class"))]
+    labels = named or [
+        s for s in shapes if s.is_label and 1 < s.num_distinct <= _MAX_GUESSED_CLASSES
+    ]
+    if not labels:
+        # A single class, or far too many: a name says more than the values do.
+        labels = _by_name(shapes, _LABEL_NAMES)
+    if len(labels) == 1:
+        return labels[0].name, f"{labels[0].num_distinct:,} classes"
+    if labels:
+        problems.append(
+            f"{data} has {len(labels)} columns that could be the label: {_names(labels)}. "
+            f"Choose one: --label {labels[0].name}"
+        )
+    else:
+        problems.append(f"no label column in {data}. {_listed(shapes)} Name it with --label.")
+    return None
+
+
+def _names(shapes: Sequence[_Shape]) -> str:
+    return ", ".join(s.name for s in shapes)
+
+
+def _listed(shapes: Sequence[_Shape]) -> str:
+    return f"Columns: {_names(shapes) or 'none'}."
