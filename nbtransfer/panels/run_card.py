@@ -1,0 +1,152 @@
+"""A run as one static card: HTML that reads well without its styles, and plain text."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbtransfer.panels import run_view as view
+from nbtransfer.panels.markup import Markup, tag
+from nbtransfer.panels.style import card
+
+if TYPE_CHECKING:
+    from nbtransfer.panels.run_view import About
+    from nbtransfer.runs.state import RunState
+
+Bundle = dict[str, object]
+
+_METRIC_WORDS = {
+    "eval_f1_macro": "macro F1",
+    "eval_accuracy": "accuracy",
+    "eval_loss": "validation loss",
+}
+
+
+def card_bundle(
+    about: About, state: RunState, status: str, run_dir: Path, opened: float | None = None
+) -> Bundle:
+    """Return the run's card as HTML with plain text beside it; no controls, no chart.
+
+    Args:
+        about: the run.
+        state: what its events add up to.
+        status: as `Run.status` says.
+        run_dir: the run's folder.
+        opened: when its display was opened, for the clock before the worker tells its own.
+    """
+    now = time.time()
+    html = card(
+        view.head(about, state, status, now, opened),
+        view.facts_row(about, state, status),
+        tag("div", view.evaluations_table(state), class_="nbt-section")
+        if state.evaluations
+        else None,
+        view.warnings_block(view.warning_pairs(about, state)),
+        _ending_block(about, state, status, run_dir),
+        view.notes_block(view.note_lines(about, state)),
+    )
+    return {
+        "text/html": str(html),
+        "text/plain": card_text(about, state, status, run_dir, now, opened),
+    }
+
+
+def card_text(
+    about: About,
+    state: RunState,
+    status: str,
+    run_dir: Path,
+    now: float,
+    opened: float | None = None,
+) -> str:
+    """Return the card as plain text."""
+    figures = " · ".join(f"{strong} {dim}" for strong, dim in view.facts(about, state, status))
+    clock = view.clock_text(about, state, status, now, opened)
+    ending, commands = ending_lines(about, state, status, run_dir)
+    return "\n".join(
+        [
+            f"{about.name} ({view.phase_of(state, status)}, {clock})",
+            about.source,
+            *([figures] if figures else []),
+            *view.evaluations_text(state),
+            *(
+                f"! {f'{head} {advice}'.strip()}"
+                for head, advice in view.warning_pairs(about, state)
+            ),
+            *ending,
+            *(f"    {command}" for command in commands),
+            *(f"- {note}" for note in view.note_lines(about, state)),
+        ]
+    )
+
+
+def ending_lines(
+    about: About, state: RunState, status: str, run_dir: Path
+) -> tuple[list[str], list[str]]:
+    """Return how the run ended, in sentences, and what to type next; empty while it goes on."""
+    if status not in view.ENDED:
+        return [], []
+    lines = []
+    if status == "failed":
+        kind = f"{state.error_type}: " if state.error_type else ""
+        lines.append(
+            f"Failed at step {state.ended_step or state.step:,}. {kind}{state.error_message}"
+        )
+        if state.error_advice:
+            lines.append(state.error_advice)
+    elif status == "lost":
+        lines.append(f"The worker is gone; the last it told was step {state.step:,}.")
+    elif status == "stopped":
+        lines.append(f"{_STOP_WORDS.get(state.ending_reason, 'Stopped')} at step {state.step:,}.")
+    elif state.ending_reason == "early_stopping":
+        lines.append(f"Stopped early at step {state.step:,}: the metric no longer got better.")
+    if status in ("failed", "lost"):
+        lines.append(
+            f"The checkpoint at step {state.checkpoints[-1].step:,} is kept. Go on from there:"
+            if state.checkpoints
+            else "There is no checkpoint yet. Start it over:"
+        )
+        return lines, [f"%finetune --resume {about.name}"]
+    if state.saved_choice is not None:
+        lines.append(_kept_sentence(state, run_dir))
+    return lines, [f"%evaluate {about.name}", f'%predict {about.name} "a text of yours"']
+
+
+_STOP_WORDS = {
+    "stop": "Stopped on request",
+    "interrupt": "Stopped by an interrupt",
+    "sigterm": "Stopped by the system",
+}
+
+
+def _kept_sentence(state: RunState, run_dir: Path) -> str:
+    value = ""
+    if state.saved_metric is not None and state.saved_value is not None:
+        word = _METRIC_WORDS.get(state.saved_metric, state.saved_metric)
+        value = f" ({word} {view.figure_text(state.saved_value)})"
+    return (
+        f"Kept: the {state.saved_choice} model, from step {state.saved_step or 0:,}{value}, "
+        f"in {_near(run_dir / 'model')}"
+    )
+
+
+def _near(path: Path) -> str:
+    """Return `path` from the working directory where it lies below it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return os.fspath(path)
+
+
+def _ending_block(about: About, state: RunState, status: str, run_dir: Path) -> Markup | None:
+    lines, commands = ending_lines(about, state, status, run_dir)
+    if not lines and not commands:
+        return None
+    is_bad = status in ("failed", "lost")
+    sentences = [tag("p", line) for line in lines]
+    if is_bad and sentences:
+        sentences = [tag("div", *sentences, class_="nbt-say-bad nbt-ended")]
+    codes = [tag("pre", "\n".join(commands), class_="nbt-code")] if commands else []
+    return tag("div", *sentences, *codes, class_="nbt-section")

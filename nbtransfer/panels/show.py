@@ -1,0 +1,270 @@
+"""Shows a run where it was started (live panel, updated output, terminal line) and waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from nbtransfer.panels.follower import Follower
+from nbtransfer.panels.record import EMPTY, record_bundles
+from nbtransfer.panels.run_view import ENDED, About
+
+if TYPE_CHECKING:
+    from nbtransfer.panels.follower import Update
+    from nbtransfer.panels.live_controls import Pump
+    from nbtransfer.panels.run_card import Bundle
+    from nbtransfer.runs.run import Run
+
+STOPPING = "stopping: finishing the step and saving; interrupt again to free the cell"
+_WAIT_S = 0.05
+_HEADLESS_INTERVAL_S = 2.0
+_RECORD_OUTPUTS = 4  # card, curves, report, confusion matrix
+
+Place = Literal["widgets", "headless", "terminal"]
+
+
+def show_run(run: Run, *, wait: bool = True) -> None:
+    """Show `run` until it ends, then leave its record.
+
+    Args:
+        run: the run; one that has ended is shown as its record.
+        wait: block until the run ends. The first interrupt then stops the run and keeps its model,
+            a second one frees the cell while the worker finishes. Otherwise return at once; the
+            panel goes on.
+
+    Raises:
+        RunError: if the run failed or was lost, and `wait` is True; the record is drawn before.
+    """
+    place = find_place()
+    # Colab draws no widget update that comes after its cell has returned.
+    wait = wait or "google.colab" in sys.modules
+    if place == "terminal":
+        if wait:
+            _wait_in_terminal(run)
+    elif run.status in ENDED:
+        for bundle in record_bundles(run):
+            _display(bundle)
+    else:
+        _show_in_notebook(run, place, wait)
+    if wait and run.status in ENDED:
+        run.raise_if_failed()
+
+
+def find_place() -> Place:
+    """Return how a run can be shown here."""
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is None:
+        return "terminal"
+    if os.environ.get("NBTRANSFER_HEADLESS") == "1":
+        return "headless"
+    try:
+        request = kernel.get_parent("shell")["content"]
+    except (AttributeError, KeyError, TypeError):
+        return "widgets"
+    # nbclient and papermill cannot answer a question, and say so; a person's front end can.
+    return "headless" if request.get("allow_stdin") is False else "widgets"
+
+
+class _Live(Protocol):
+    """What stands in the cell while a run goes on."""
+
+    def bundle(self) -> Bundle: ...
+    def render(self, update: Update) -> None: ...
+    def show_error(self, error: Exception) -> None: ...
+    def say_stopping(self, sentence: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class _HeadlessCard:
+    """The run's static card in one output that is updated; no widget, so no state is left."""
+
+    def __init__(self, run: Run, about: About, display_id: str) -> None:
+        self._run = run
+        self._about = about
+        self._display_id = display_id
+        self._opened = time.time()
+        self._drawn = float("-inf")
+
+    def bundle(self) -> Bundle:
+        from nbtransfer.panels.run_card import card_bundle
+
+        return card_bundle(
+            self._about, self._run.state(), self._run.status, self._run.dir, self._opened
+        )
+
+    def render(self, update: Update) -> None:
+        from nbtransfer.panels.run_card import card_bundle
+
+        if time.monotonic() - self._drawn >= _HEADLESS_INTERVAL_S and not update.is_final:
+            self._drawn = time.monotonic()
+            _update(
+                card_bundle(self._about, update.state, update.status, self._run.dir, self._opened),
+                self._display_id,
+            )
+
+    def show_error(self, error: Exception) -> None:
+        """The follower's warning has said it."""
+
+    def say_stopping(self, sentence: str) -> None:
+        sys.stderr.write(sentence + "\n")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Display:
+    """One run on show in a cell: the live part, and the outputs it is replaced by at the end.
+
+    The record is drawn once, by whoever is there at the end: the waiting cell, or the follower's
+    thread where the cell has returned.
+    """
+
+    def __init__(self, run: Run, place: Place) -> None:
+        self._run = run
+        self._ids = [f"nbtransfer-{uuid.uuid4().hex}"]
+        self._lock = threading.Lock()
+        self._is_drawn = False
+        self._is_detached = False
+        self.live = _make_live(run, place, self._ids[0])
+        self.follower = Follower(
+            run, self.live.render, on_error=self.live.show_error, on_end=self._thread_ended
+        )
+        _OPEN[self._ids[0]] = self
+
+    def open(self) -> None:
+        """Draw the skeleton and begin to follow."""
+        try:
+            _display(self.live.bundle(), self._ids[0])
+        finally:
+            self.follower.start()
+
+    def detach(self) -> None:
+        """Let the cell return: outputs that come later need a place that is reserved now."""
+        with self._lock:
+            if self._is_drawn or self._is_detached:
+                return
+            for _ in range(_RECORD_OUTPUTS - len(self._ids)):
+                self._ids.append(f"nbtransfer-{uuid.uuid4().hex}")
+                _display(EMPTY, self._ids[-1])
+            self._is_detached = True
+        if self.follower.done.is_set():
+            self.finish()
+
+    def _thread_ended(self) -> None:
+        if self._is_detached:
+            self.finish()
+
+    def finish(self) -> None:
+        """Replace the live part by the record; the second call does nothing."""
+        with self._lock:
+            if self._is_drawn:
+                return
+            self._is_drawn = True
+            _OPEN.pop(self._ids[0], None)
+            from nbtransfer.runs.run import Run
+
+            # Outputs first, widgets after: an output whose widget is gone shows an error meanwhile.
+            bundles = record_bundles(Run(self._run.dir))
+            for index, bundle in enumerate(bundles):
+                if index < len(self._ids):
+                    _update(bundle, self._ids[index])
+                elif not self._is_detached:
+                    _display(bundle)
+            self.live.close()
+
+
+# Displays that are open: the kernel must hold the widgets of a cell that has returned, for a page
+# that is reloaded.
+_OPEN: dict[str, _Display] = {}
+
+
+def _make_live(run: Run, place: Place, display_id: str) -> _Live:
+    about = About.of(run)
+    if place == "headless":
+        return _HeadlessCard(run, about, display_id)
+    from nbtransfer.panels.run_panel import RunPanel
+
+    return RunPanel(run, about)
+
+
+def _show_in_notebook(run: Run, place: Place, wait: bool) -> None:
+    display = _Display(run, place)
+    pump = _make_live_controls(display)
+    if not wait:
+        display.open()
+        display.detach()
+        return
+    interrupts = 0
+    is_open = False
+    while not display.follower.done.is_set() or not is_open:
+        try:
+            if not is_open:
+                is_open = True
+                display.open()
+            display.follower.done.wait(_WAIT_S)
+            pump()
+        except KeyboardInterrupt:
+            interrupts += 1
+            if interrupts > 1:
+                display.detach()
+                return
+            run.stop(reason="interrupt")
+            display.live.say_stopping(STOPPING)
+    display.finish()
+
+
+def _make_live_controls(display: _Display) -> Pump:
+    from nbtransfer.panels.run_panel import RunPanel
+
+    if not isinstance(display.live, RunPanel):
+        return lambda: None
+    from nbtransfer.panels.live_controls import make_live
+
+    pump = make_live(display.live.root)
+    if pump is None:
+        display.live.say_late()
+        return lambda: None
+    return pump
+
+
+def _display(bundle: Bundle, display_id: str | None = None) -> None:
+    from IPython.display import display
+
+    if display_id is None:
+        display(bundle, raw=True)
+    else:
+        display(bundle, raw=True, display_id=display_id)
+
+
+def _update(bundle: Bundle, display_id: str) -> None:
+    from IPython.display import update_display
+
+    update_display(bundle, display_id=display_id, raw=True)
+
+
+def _wait_in_terminal(run: Run) -> None:
+    """Show the run as one line that is written anew; in a file or pipe, a line a milestone."""
+    from nbtransfer.panels.terminal import TerminalLine
+
+    line = TerminalLine(run, About.of(run), sys.stdout)
+    follower = Follower(run, line.render)
+    follower.start()
+    interrupts = 0
+    while not follower.done.is_set():
+        try:
+            follower.done.wait(_WAIT_S)
+        except KeyboardInterrupt:
+            interrupts += 1
+            if interrupts > 1:
+                return
+            run.stop(reason="interrupt")
+            line.say(STOPPING)
+    with contextlib.suppress(OSError):
+        line.close(run.state(), run.status)
