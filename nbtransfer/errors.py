@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import difflib
 import traceback
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nbtransfer.runs.run import Run
 
 __all__ = [
@@ -39,7 +40,7 @@ class NbTransferError(Exception):
     """Base of all errors a user can cause or must act on."""
 
     def _render_traceback_(self) -> list[str]:
-        """Return what IPython prints for this error: the message, or the full traceback on request."""
+        """Return what IPython prints: the message, or the full traceback on request."""
         from nbtransfer.settings import options
 
         if options.show_traceback:

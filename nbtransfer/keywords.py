@@ -57,7 +57,7 @@ DROPPED = {
 
 
 class Keywords(NamedTuple):
-    """Keywords sorted out: fields of RunSpec, and a sentence on each that was renamed or dropped."""
+    """Fields of RunSpec, and a sentence on each keyword that was renamed or dropped."""
 
     fields: dict[str, Any]
     notes: tuple[str, ...]

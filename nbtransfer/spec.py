@@ -1,4 +1,4 @@
-"""RunSpec: what was asked for, in transformers' own names, checked in one go before anything loads."""
+"""RunSpec: what was asked for, in transformers' names, checked in one go before anything loads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Metric = Literal["f1_macro", "accuracy", "loss"]
 
-NOT_BUILT_TECHNIQUES = ("top:N", "gradual", "layerwise", "lora", "setfit")
+NOT_BUILT_TECHNIQUES = ("top", "gradual", "layerwise", "lora", "setfit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class RunSpec:
         task: the task's name.
         text: the column that holds the text.
         label: the column that holds the class.
-        technique: `full` trains every layer, `head` only the classification head, `features` a linear
-            layer on the mean-pooled, frozen encoder.
+        technique: `full` trains every layer, `head` only the classification head, `features` a
+            linear layer on the mean-pooled, frozen encoder.
         num_train_epochs: passes over the training rows; may be a fraction.
         max_steps: optimizer steps in all; overrides the epochs when positive.
         per_device_train_batch_size: rows a forward pass.
@@ -43,15 +43,16 @@ class RunSpec:
         adam_epsilon: AdamW's term in the denominator.
         max_grad_norm: gradients are scaled down to this norm; 0 turns clipping off.
         max_length: tokens a text is cut to.
-        validation: a split's name, a fraction, a file, or False; None takes a split named validation or
-            dev, otherwise 10 %, stratified.
+        validation: a split's name, a fraction, a file, or False; None takes a split named
+            validation or dev, otherwise 10 %, stratified.
         metric_for_best_model: decides which evaluated model is kept.
         class_weights: `balanced`, or a weight for each class by name.
         early_stopping_patience: evaluations without a better metric after which training stops.
         eval_steps: optimizer steps between evaluations; None evaluates after each epoch.
         precision: arithmetic of the forward and backward pass; weights stay float32.
         use_cpu: train on the CPU even where an accelerator is there.
-        from_scratch: start from random weights of the same architecture (to show what pre-training buys).
+        from_scratch: start from random weights of the same architecture (to show what pre-training
+            buys).
         seed: decides initial head weights, order of rows and dropout.
         name: the run's name; None draws one.
     """
@@ -88,7 +89,7 @@ class RunSpec:
     name: str | None = None
 
     def problems(self) -> list[str]:
-        """Return everything wrong with the values themselves, one line each; empty if all is well."""
+        """Return everything wrong with the values, one line each; empty if all is well."""
         found = [*_choice_problems(self), *_range_problems(self)]
         if self.task != "text-classification":
             found.append(
@@ -160,7 +161,8 @@ def _choice_problems(spec: RunSpec) -> list[str]:
             t.split(":")[0] for t in NOT_BUILT_TECHNIQUES
         }:
             found.append(
-                f"technique={quoted(value)} is not built yet; choices: {', '.join(map(repr, choices))}."
+                f"technique={quoted(value)} is not built yet; choices: "
+                f"{', '.join(map(repr, choices))}."
             )
             continue
         close = nearest(str(value), choices)
@@ -168,8 +170,8 @@ def _choice_problems(spec: RunSpec) -> list[str]:
         found.append(f"{name}={quoted(value)} is not one of {', '.join(map(repr, choices))}.{hint}")
     if isinstance(spec.class_weights, str) and spec.class_weights != "balanced":
         found.append(
-            f"class_weights={quoted(spec.class_weights)} is neither 'balanced' nor weights by class name, "
-            "as in {'negative': 1.0, 'positive': 3.0}."
+            f"class_weights={quoted(spec.class_weights)} is neither 'balanced' nor weights by class "
+            "name, as in {'negative': 1.0, 'positive': 3.0}."
         )
     if isinstance(spec.class_weights, dict):
         for label, weight in spec.class_weights.items():
@@ -204,11 +206,13 @@ def _range_problems(spec: RunSpec) -> list[str]:
     validation = spec.validation
     if isinstance(validation, float) and not 0 < validation < 1:
         found.append(
-            f"validation={validation:g} must be a fraction between 0 and 1, a split's name, a file or False."
+            f"validation={validation:g} must be a fraction between 0 and 1, a split's name, "
+            "a file or False."
         )
     if validation is True or (isinstance(validation, int) and not isinstance(validation, bool)):
         found.append(
-            f"validation={validation!r} is not understood: give a fraction (0.1), a split's name, a file or False."
+            f"validation={validation!r} is not understood: give a fraction (0.1), a split's name, "
+            "a file or False."
         )
     return found
 

@@ -3,7 +3,6 @@
 # Shapes: N rows, B rows of a batch, T tokens of its longest row, H features.
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,8 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from transformers import PreTrainedTokenizerBase
 
 _CHUNK = 10_000  # rows a tokenizer call: bounds the memory of its Python lists

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nbtransfer.runs.state import WarningRow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def evaluation_warning(losses: Sequence[tuple[float, float]], num_labels: int) -> WarningRow | None:

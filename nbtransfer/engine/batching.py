@@ -1,6 +1,7 @@
 """Which rows make up which optimizer step: a pure function of (seed, epoch, position).
 
-Because nothing is remembered between steps, resuming needs no sampler state: the step number says it all.
+Because nothing is remembered between steps, resuming needs no sampler state: the step number says
+it all.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ _POOL = 50  # steps whose rows are sorted by length together
 class StepRows:
     """Rows of every step, in length-bucketed, seeded order.
 
-    Each epoch is a fresh permutation; pools of 50 steps' rows are sorted by length (ties stay in permuted
-    order) and cut into steps, so that a batch needs little padding; the steps are then shuffled.
-    Every row comes once an epoch; the last step of an epoch may be smaller.
+    Each epoch is a fresh permutation; pools of 50 steps' rows are sorted by length (ties stay in
+    permuted order) and cut into steps, so that a batch needs little padding; the steps are then
+    shuffled. Every row comes once an epoch; the last step of an epoch may be smaller.
 
     Args:
         lengths: tokens of each row, int array (N,).

@@ -1,8 +1,8 @@
 """Checkpoints: staged, synced, summed, renamed into place, and only then spoken of.
 
 A checkpoint is a folder `step-NNNNNN` with model.safetensors, optimizer.safetensors, state.json and
-manifest.json (size and sha256 of each). The order of a save is data, manifest, folder, rename, parent
-folder; a crash at any point leaves a staging folder, which no reader takes for a checkpoint.
+manifest.json (size and sha256 of each). The order of a save is data, manifest, folder, rename,
+parent folder; a crash at any point leaves a staging folder, which no reader takes for a checkpoint.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ import hashlib
 import json
 import os
 import shutil
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from nbtransfer.runs.files import read_json, sync_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+    from torch import nn
 
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 _MANIFEST = "manifest.json"
@@ -133,7 +136,7 @@ def damage(folder: Path) -> str | None:
 
 
 def prune(checkpoints_dir: Path, best: str | None) -> None:
-    """Remove all but the last two checkpoints and the best one, and staging folders left by a crash."""
+    """Remove all but the last two checkpoints and the best, and what a crash left behind."""
     folders = sorted(checkpoints_dir.glob("step-*"))
     for folder in folders[:-KEEP]:
         if folder.name != best:

@@ -3,23 +3,27 @@
 # Shapes: N rows, B rows of a batch, C classes, H features.
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from nbtransfer.data.encode import Encoded, EncodedFeatures, EncodedTexts
 from nbtransfer.engine.batching import by_length
 from nbtransfer.engine.step import logits_of
-from nbtransfer.models.load import MeanPooledClassifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from accelerate import Accelerator
+
+    from nbtransfer.models.load import MeanPooledClassifier
 
 
 class Scores(NamedTuple):
-    """What a classifier says of rows: probabilities, float64 array (N, C), and the mean loss in nats."""
+    """Probabilities of rows, float64 array (N, C), and their mean loss in nats."""
 
     probabilities: np.ndarray
     loss: float

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,8 @@ from nbtransfer.runs.files import read_json, read_table, write_table
 from nbtransfer.runs.run import Run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from transformers import PreTrainedTokenizerBase
 
     from nbtransfer.runs.events import EventWriter
@@ -36,8 +37,8 @@ def _load(model_dir: Path, modified_ns: int) -> tuple[nn.Module, PreTrainedToken
 def score(paths: EvaluationPaths, events: EventWriter) -> None:
     """Run a kept model over the rows in `inputs.parquet` and write what it says.
 
-    The request names the run folder, and for an evaluation the split. Rows with labels make a report;
-    rows without make predictions only.
+    The request names the run folder, and for an evaluation the split. Rows with labels make a
+    report; rows without make predictions only.
     """
     import pyarrow as pa
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from nbtransfer.engine.progress import Progress
 from nbtransfer.runs.control import Control, ControlReader, StopReason
-from nbtransfer.runs.state import ChangeRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from nbtransfer.engine.progress import Progress
+    from nbtransfer.runs.state import ChangeRow
 
 Changes = dict[str, tuple[float, float]]
 

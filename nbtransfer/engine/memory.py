@@ -9,7 +9,7 @@ import torch
 
 
 def memory_in_use(device: torch.device) -> tuple[int, int]:
-    """Return (bytes in use, bytes there are) of `device`; on the CPU, this process's resident memory."""
+    """Return (bytes in use, bytes in all) of `device`; on the CPU, resident memory."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return total - free, total

@@ -5,19 +5,21 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from nbtransfer.spec import RunSpec, Scheduler
+if TYPE_CHECKING:
+    from nbtransfer.spec import RunSpec, Scheduler
 
 
 @dataclass
 class Schedule:
-    """Learning rate as `peak x factor(step)`: linear warm-up, then a decay to zero at the last step.
+    """Learning rate as `peak x factor(step)`: linear warm-up, then decay to zero.
 
-    The decay is kept as progress from an anchor, so that a new number of steps re-stretches what is left
-    of it from where it stands, without a jump.
+    The decay is kept as progress from an anchor, so that a new number of steps re-stretches what is
+    left of it from where it stands, without a jump.
 
     Attributes:
         peak: the learning rate at factor 1.

@@ -1,4 +1,4 @@
-"""From scores to a report on disk, with every prediction and the picture of the confusion matrix."""
+"""From scores to a report on disk, with every prediction and the confusion matrix as a picture."""
 
 from __future__ import annotations
 

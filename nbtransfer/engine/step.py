@@ -3,15 +3,17 @@
 # Shapes: B rows of a micro-batch, C classes.
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from nbtransfer.data.encode import Encoded
+if TYPE_CHECKING:
+    import numpy as np
+    from accelerate import Accelerator
+
+    from nbtransfer.data.encode import Encoded
 
 _MIX = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: neighbours get unlike seeds
 
@@ -26,8 +28,8 @@ class StepResult(NamedTuple):
 class EagerStep:
     """Take optimizer steps on any device, in micro-batches padded to their longest row.
 
-    Dropout's random numbers depend on (seed, step, micro-batch) alone, so an interrupted run needs no
-    generator state to go on with the same bits.
+    Dropout's random numbers depend on (seed, step, micro-batch) alone, so an interrupted run needs
+    no generator state to go on with the same bits.
 
     Args:
         accelerator: places tensors and chooses the arithmetic.

@@ -1,27 +1,30 @@
 """Writing steps to the log without making the device wait for each.
 
-Losses stay on the device until a quarter of a second has passed; then one sync point reads them all.
+Losses stay on the device until a quarter of a second has passed; then one sync point reads them
+all.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from nbtransfer.engine.memory import memory_in_use
-from nbtransfer.engine.progress import Progress
-from nbtransfer.engine.step import StepResult
 from nbtransfer.errors import NbTransferError
-from nbtransfer.runs.events import EventWriter
+
+if TYPE_CHECKING:
+    from nbtransfer.engine.progress import Progress
+    from nbtransfer.engine.step import StepResult
+    from nbtransfer.runs.events import EventWriter
 
 _FLUSH_EVERY_S = 0.25
 _MEASURE_EVERY_S = 1.0
 
 
-class TrainingDiverged(NbTransferError):  # noqa: N818 -- named for what happened
+class TrainingDiverged(NbTransferError):
     """The loss is not a number any more."""
 
 

@@ -1,8 +1,9 @@
 """Training a run in its folder: one loop, read from `train` downwards.
 
-The order of things at a step boundary: control file, signal, then the step; after it evaluation if due,
-then a checkpoint. Everything that decides the next weights is in the weights, the moments and `Progress`,
-so a run that goes on from a checkpoint takes the same steps as one that was never stopped.
+The order of things at a step boundary: control file, signal, then the step; after it evaluation if
+due, then a checkpoint. Everything that decides the next weights is in the weights, the moments and
+`Progress`, so a run that goes on from a checkpoint takes the same steps as one that was never
+stopped.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from accelerate.state import AcceleratorState
 from torch import nn
 
 from nbtransfer.data.encode import Encoded, encode_texts
+from nbtransfer.engine.advice import evaluation_warning
 from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.checkpoints import (
     load_checkpoint,
@@ -31,7 +33,6 @@ from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.progress import Progress
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.engine.steplog import StepLog
-from nbtransfer.engine.advice import evaluation_warning
 from nbtransfer.models.load import MeanPooledClassifier, load_for_training, set_training_mode
 from nbtransfer.runs.files import read_table
 from nbtransfer.runs.run import Run
@@ -69,7 +70,8 @@ class Training:
         self.label_names = self.run.data_card.label_names
         self.ended_by: str | None = None
 
-    # Loading ---------------------------------------------------------------------------------------
+    # Loading
+    # ---------------------------------------------------------------------------------------
 
     def load(self) -> None:
         """Load the model and the rows, and make what a step needs."""
@@ -144,7 +146,8 @@ class Training:
             self.accelerator, self.model, rows, self.spec.per_device_eval_batch_size
         )
 
-    # Starting --------------------------------------------------------------------------------------
+    # Starting
+    # --------------------------------------------------------------------------------------
 
     def resume(self) -> None:
         """Take up the newest checkpoint that verifies; without one, start at step 0."""
@@ -203,6 +206,7 @@ class Training:
         )
 
     def plain_learner(self) -> nn.Module:
+        """Return what learns without accelerate's wrapping."""
         return self.accelerator.unwrap_model(self.learner)
 
     def _class_weights(self) -> torch.Tensor | None:
@@ -216,7 +220,8 @@ class Training:
         assert isinstance(wanted, dict)
         return torch.tensor([float(wanted.get(name, 1.0)) for name in self.label_names])
 
-    # The loop --------------------------------------------------------------------------------------
+    # The loop
+    # --------------------------------------------------------------------------------------
 
     def loop(self) -> None:
         """Take steps until the schedule ends, early stopping says so, or somebody stops the run."""
@@ -388,7 +393,8 @@ class Training:
     def _phase(self, phase: str) -> None:
         self.events.append("phase_started", phase=phase)
 
-    # The end ---------------------------------------------------------------------------------------
+    # The end
+    # ---------------------------------------------------------------------------------------
 
     def finish(self) -> None:
         """Keep the best evaluated model (otherwise the last), report on it, and end the run."""
@@ -404,10 +410,7 @@ class Training:
             self.checkpoint("end")
         self._phase("saving")
         export_run(self)
-        if ended_early:
-            kind = "run_stopped"
-        else:
-            kind = "run_completed"
+        kind = "run_stopped" if ended_early else "run_completed"
         self.events.append(
             kind,
             step=progress.step,

@@ -1,9 +1,10 @@
 """The worker process: reads one job a line, works in its folder, and says when it is done.
 
-Started as `python -m nbtransfer.engine.worker` in a session of its own, so that interrupting or killing
-the kernel does not reach it. A job is `{"job": "train" | "score", "dir": folder, "log": file}`. The
-answers on the original standard output are `{"ready": true}` and `{"done": dir, "ok": bool}`; if nobody
-listens any more, the job in hand is finished and the process ends.
+Started as `python -m nbtransfer.engine.worker` in a session of its own, so that interrupting or
+killing the kernel does not reach it. A job is
+`{"job": "train" | "score", "dir": folder, "log": file}`.
+The answers on the original standard output are `{"ready": true}` and `{"done": dir, "ok": bool}`;
+if nobody listens any more, the job in hand is finished and the process ends.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbtransfer.runs.events import EventWriter
 from nbtransfer.runs.paths import EvaluationPaths, RunPaths
 from nbtransfer.runs.process import process_start, write_process
 from nbtransfer.runs.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Job = dict[str, Any]
 
@@ -72,7 +75,8 @@ def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
             from nbtransfer.engine.jobs import score
 
             score(EvaluationPaths(folder), events)
-    except BaseException as error:  # noqa: BLE001 -- the top of the worker: every failure is reported in the folder
+    except BaseException as error:
+        # The top of the worker: whatever went wrong is reported in the folder.
         traceback.print_exc()
         events.append(
             failed_type,
@@ -97,7 +101,7 @@ def _advice(error: BaseException) -> str:
     """Return what the user can do about a failure, where that is known."""
     name, text = type(error).__name__, str(error)
     if name == "OutOfMemoryError" or isinstance(error, MemoryError):
-        return "Take a smaller --batch-size or --max-length, or close other programs that use the device."
+        return "Take a smaller --batch-size or --max-length, or free the device's memory."
     if "CUDA error" in text or "device-side assert" in text:
         return "The CUDA context of that worker is lost; the next run gets a new worker."
     if isinstance(error, OSError) and error.errno == 28:
@@ -123,9 +127,8 @@ class _Answers:
         """Send everything printed, by C code too, to the job's log, or nowhere between jobs."""
         sys.stdout.flush()
         sys.stderr.flush()
-        target = (
-            self._quiet if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        )
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        target = self._quiet if log is None else os.open(log, flags)
         os.dup2(target, 1)
         os.dup2(target, 2)
         if log is not None:
@@ -165,7 +168,7 @@ def main() -> None:
     line = read(0.0)
     if line is None:  # no job yet: use the time to import
         import nbtransfer.engine.jobs
-        import nbtransfer.engine.train  # noqa: F401
+        import nbtransfer.engine.train  # noqa: F401 -- imported for later
 
         warm = True
         answers.say({"ready": True})

@@ -3,7 +3,6 @@
 # Shapes: B texts, T tokens, H hidden size, C classes.
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -21,6 +20,8 @@ from transformers import (
 from nbtransfer.errors import ModelError, quoted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nbtransfer.models.catalog import ModelCard
     from nbtransfer.spec import RunSpec
 
@@ -38,8 +39,8 @@ class Loaded(NamedTuple):
 class MeanPooledClassifier(nn.Module):
     """A frozen encoder, the mean of its token vectors, and a linear layer on top.
 
-    Mean pooling as in Sentence-BERT (Reimers and Gurevych, 2019): without training the encoder it separates
-    classes far better than the vector of the first token.
+    Mean pooling as in Sentence-BERT (Reimers and Gurevych, 2019): without training the encoder it
+    separates classes far better than the vector of the first token.
 
     Attributes:
         encoder: any encoder of transformers.
@@ -93,8 +94,8 @@ def load_for_training(
 ) -> Loaded:
     """Load the pre-trained model with a head for `label_names`, frozen as the technique says.
 
-    Weights are float32 whatever the checkpoint holds: updates smaller than half precision's steps would
-    be lost otherwise.
+    Weights are float32 whatever the checkpoint holds: updates smaller than half precision's steps
+    would be lost otherwise.
 
     Raises:
         ModelError: if transformers cannot make a classifier of it.

@@ -1,7 +1,8 @@
 """control.json: what the user wants of a running worker.
 
-It holds the wanted state, not a queue: the writer raises `revision` at each change, the worker polls,
-acts on what differs from what it last saw, and answers with an event that carries the revision.
+It holds the wanted state, not a queue: the writer raises `revision` at each change, the worker
+polls, acts on what differs from what it last saw, and answers with an event that carries the
+revision.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import dataclasses
 import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nbtransfer.runs.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 StopReason = Literal["stop", "interrupt"]
 
@@ -55,7 +58,8 @@ def change_control(path: Path, **changes: object) -> int:
         The revision to look for in the run's events.
     """
     control = read_control(path)
-    changed = dataclasses.replace(control, revision=control.revision + 1, **changes)  # type: ignore[arg-type]
+    newer: dict[str, Any] = {"revision": control.revision + 1, **changes}
+    changed = dataclasses.replace(control, **newer)
     write_json(path, dataclasses.asdict(changed))
     return changed.revision
 
@@ -70,7 +74,7 @@ class ControlReader:
     def poll(self) -> Control | None:
         """Return the control if the file is new since the last call, otherwise None."""
         try:
-            found = os.stat(self._path)  # noqa: PTH116 -- called at every step; Path.stat costs twice as much
+            found = os.stat(self._path)  # noqa: PTH116 -- at every step; Path.stat costs double
         except FileNotFoundError:
             return None
         signature = (found.st_ino, found.st_mtime_ns)

@@ -1,7 +1,7 @@
 """The event log: one JSON record a line, appended by one writer, folded by any reader.
 
-A record is `{"v": 1, "seq": n, "time": unix seconds, "type": name, ...}`. Names are past tense. Readers
-skip types they do not know and never yield a line that is not whole yet.
+A record is `{"v": 1, "seq": n, "time": unix seconds, "type": name, ...}`. Names are past tense.
+Readers skip types they do not know and never yield a line that is not whole yet.
 
 The types, and the fields each carries besides the four above:
 
@@ -11,8 +11,8 @@ The types, and the fields each carries besides the four above:
     plan_changed          field, old, new, reason
     model_loaded          num_parameters, num_trainable_parameters, notes[]
     data_encoded          num_train, num_validation, num_tokens, share_texts_cut, share_tokens_cut
-    run_resumed           from_step, revision, checkpoint (folder name), skipped[[name, reason], ...]
-    training_started      num_steps, steps_per_epoch, num_train_epochs, learning_rate, device,
+    run_resumed           from_step, revision, checkpoint (folder name), skipped[[name, reason],
+    ...] training_started      num_steps, steps_per_epoch, num_train_epochs, learning_rate, device,
                           precision, step_kind
     step_completed        step, epoch, loss, learning_rate, grad_norm, num_examples, num_tokens,
                           elapsed_s
@@ -31,8 +31,8 @@ The types, and the fields each carries besides the four above:
     run_stopped           step, reason: stop | interrupt | sigterm, train_runtime_s
     run_failed            step, error_type, message, advice, traceback
 
-An evaluation or prediction job has a log of its own with worker_started, phase_started, and at its end
-job_completed or job_failed (error_type, message, advice, traceback).
+An evaluation or prediction job has a log of its own with worker_started, phase_started, and at its
+end job_completed or job_failed (error_type, message, advice, traceback).
 """
 
 from __future__ import annotations
@@ -41,9 +41,11 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 VERSION = 1
 
@@ -64,7 +66,7 @@ class EventWriter:
             self._file.truncate(_whole_size(path))
 
     def append(self, type: str, **fields: object) -> None:
-        """Write one event and hand it to the operating system (no fsync: 1 ms each is too dear)."""
+        """Write one event and hand it to the system (no fsync: 1 ms each is too dear)."""
         record = {"v": VERSION, "seq": self._seq, "time": round(time.time(), 3), "type": type}
         line = json.dumps({**record, **{k: _finite(v) for k, v in fields.items()}}, allow_nan=False)
         self._file.write(line.encode() + b"\n")
@@ -95,14 +97,14 @@ def _whole_size(path: Path) -> int:
 
 
 class EventReader:
-    """Read a growing log bit by bit: each call of `poll` returns the events that are new and whole."""
+    """Read a growing log bit by bit: each `poll` returns the events that are new and whole."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
 
     def poll(self) -> list[Event]:
-        """Return the events appended since the last call; an unfinished last line waits for the next."""
+        """Return the events since the last call; an unfinished last line waits for the next."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)

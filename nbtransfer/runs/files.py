@@ -1,17 +1,18 @@
 """Whole files, written so that a reader sees the old one or the new one and never a part.
 
-Each file is written beside its place, synced, renamed over it, and then its folder is synced: after a
-power cut the name holds either content in full (the order POSIX rename needs to be durable).
+Each file is written beside its place, synced, renamed over it, and then its folder is synced: after
+a power cut the name holds either content in full (the order POSIX rename needs to be durable).
 """
 
 from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
 

@@ -1,9 +1,9 @@
-"""The warm worker: one process per kernel that has paid for its imports and takes one job after another.
+"""The warm worker: a process that has paid for its imports and takes one job after another.
 
-It lives in a session of its own (an interrupt or kill of the kernel does not reach it), is started as
-soon as a job is near, ends after ten idle minutes, and is replaced after a failed job. While it is busy a
-further job gets another worker. Jobs go in as JSON lines on its stdin; the answers on its stdout are read
-without waiting, so no thread is needed.
+It lives in a session of its own (an interrupt or kill of the kernel does not reach it), is started
+as soon as a job is near, ends after ten idle minutes, and is replaced after a failed job. While it
+is busy a further job gets another worker. Jobs go in as JSON lines on its stdin; the answers on its
+stdout are read without waiting, so no thread is needed.
 """
 
 from __future__ import annotations

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbtransfer.errors import SpecError, quoted
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -45,7 +48,7 @@ class RunPaths:
         self.learning_curves_png = self.figures_dir / "learning_curves.png"
 
     def split(self, name: str) -> Path:
-        """The snapshot of one split: columns `text` (string), `label` (int32), `row` (int64, in the source)."""
+        """The snapshot of one split: columns `text` (string), `label` (int32), `row` (int64)."""
         return self.data_dir / f"{name}.parquet"
 
     def checkpoint(self, step: int) -> Path:

@@ -6,10 +6,12 @@ A process id alone is not enough: numbers are reused. The id with the start time
 from __future__ import annotations
 
 import socket
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbtransfer.runs.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def write_process(path: Path, pid: int) -> None:

@@ -1,11 +1,10 @@
-"""Run: the light handle on a run folder that the notebook holds. It reads files and asks; it never trains."""
+"""Run: the light handle on a run folder that the notebook holds."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +19,8 @@ from nbtransfer.runs.state import RunState
 from nbtransfer.spec import RunSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbtransfer.data.card import DataCard
     from nbtransfer.models.catalog import ModelCard
     from nbtransfer.planning import Plan
@@ -31,7 +32,8 @@ Status = Literal["created", "running", "paused", "completed", "stopped", "failed
 class Run:
     """One fine-tuning run, named by its folder.
 
-    Everything is read from the folder when asked for, so a Run made in another kernel tells the same.
+    Everything is read from the folder when asked for, so a Run made in another kernel tells the
+    same.
 
     Attributes:
         dir: the run's folder.
@@ -90,7 +92,7 @@ class Run:
         return record
 
     def state(self) -> RunState:
-        """Return what the events add up to so far. The same object is brought up to date by each call."""
+        """Return what the events add up to; each call brings the same object up to date."""
         for event in self._reader.poll():
             self._state.apply(event)
         return self._state
@@ -120,8 +122,8 @@ class Run:
         """Return the kept model's metrics and the run's figures.
 
         Returns:
-            `eval_*` as measured on the validation rows for the model that was kept, and `num_steps`,
-            `train_loss`, `train_runtime_s`, `train_samples_per_second`.
+            `eval_*` as measured on the validation rows for the model that was kept, and
+            `num_steps`, `train_loss`, `train_runtime_s`, `train_samples_per_second`.
         """
         state = self.state()
         kept = [row for row in state.evaluations if row.step == state.saved_step]
@@ -228,7 +230,7 @@ class Run:
         return self._ask(stop=reason, paused=False)
 
     def resume(self) -> Run:
-        """Let a paused run go on, or start a stopped, failed or lost one again from its newest checkpoint."""
+        """Let a paused run go on, or start an ended one again from its newest checkpoint."""
         if self.status == "paused":
             self.unpause()
             return self
@@ -253,5 +255,6 @@ class Run:
             text += f", step {state.step} of {state.num_steps}"
         metrics = self.metrics()
         if "eval_accuracy" in metrics:
-            text += f", accuracy {metrics['eval_accuracy']:.1%}, macro F1 {metrics['eval_f1_macro']:.3f}"
+            text += f", accuracy {metrics['eval_accuracy']:.1%}"
+            text += f", macro F1 {metrics['eval_f1_macro']:.3f}"
         return text

@@ -1,15 +1,18 @@
 """What a run's events add up to: `fold` is the only place that interprets them.
 
-State is never stored; it is computed from the log, so a panel, a new kernel and a test all see the same.
+State is never stored; it is computed from the log, so a panel, a new kernel and a test all see the
+same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from nbtransfer.runs.events import Event
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nbtransfer.runs.events import Event
 
 Ending = Literal["completed", "stopped", "failed"]
 
@@ -28,7 +31,7 @@ class StepRow(NamedTuple):
 
 
 class EvaluationRow(NamedTuple):
-    """One evaluation during training; `metrics` holds `eval_loss`, `eval_accuracy`, `eval_f1_macro`, ..."""
+    """One evaluation during training; `metrics` holds `eval_loss`, `eval_accuracy`, ..."""
 
     step: int
     epoch: float

@@ -1,4 +1,4 @@
-"""The runs folder: making, finding, listing and removing run folders. Nothing outside it is touched."""
+"""The runs folder: making, finding, listing and removing runs; nothing outside it is touched."""
 
 from __future__ import annotations
 
@@ -144,7 +144,11 @@ def list_runs(runs_dir: Path) -> list[Run]:
 
 
 def open_run(reference: object, runs_dir: Path) -> Run:
-    """Return the run that `reference` names: a Run, an id in `runs_dir`, a run folder, or None for the newest.
+    """Return the run that `reference` names.
+
+    Args:
+        reference: a Run, an id in `runs_dir`, a run folder, or None for the newest.
+        runs_dir: the folder of all runs.
 
     Raises:
         RunError: if there is no such run.

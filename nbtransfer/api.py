@@ -1,0 +1,401 @@
+"""Everything a magic does, as Python calls."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nbtransfer.errors import DataError, RunError, SpecError, quoted
+from nbtransfer.keywords import sort_keywords
+from nbtransfer.runs import store
+from nbtransfer.settings import resolve_runs_dir
+from nbtransfer.spec import RunSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from nbtransfer.data.lengths import Lengths
+    from nbtransfer.models.catalog import ModelCard
+    from nbtransfer.planning import Plan
+    from nbtransfer.runs.report import Report
+    from nbtransfer.runs.run import Run
+    from nbtransfer.tasks.text_classification import Prepared
+
+RunsDir = str | os.PathLike[str] | None
+
+
+class Prediction(NamedTuple):
+    """What a model says of one text: the likeliest class, its probability, and all of them."""
+
+    label: str
+    score: float
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A fine-tuning job, decided but not begun: nothing of it is on disk yet.
+
+    Attributes:
+        spec: what was asked.
+        plan: what was decided.
+        prepared: the rows, split and labelled, with the data card.
+        model_card: the pre-trained model.
+        lengths: tokens of the training texts; None where no tokenizer.json is at hand.
+        runs_dir: where the run will be kept.
+        notes: choices made and names dropped, in words.
+    """
+
+    spec: RunSpec
+    plan: Plan
+    prepared: Prepared
+    model_card: ModelCard
+    lengths: Lengths | None
+    runs_dir: Path
+    notes: tuple[str, ...]
+
+
+def finetune(
+    model: object = None,
+    data: object = None,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    technique: str = "full",
+    num_train_epochs: float = 3,
+    per_device_train_batch_size: int = 16,
+    learning_rate: float | None = None,
+    max_length: int | None = None,
+    validation: object = None,
+    seed: int = 42,
+    precision: str = "auto",
+    max_steps: int = -1,
+    name: str | None = None,
+    runs_dir: RunsDir = None,
+    resume: object = None,
+    wait: bool = True,
+    show: bool | None = None,
+    **more: object,
+) -> Run:
+    """Fine-tune a pre-trained model on labelled texts.
+
+        run = nt.finetune("demo:minilm", df, text="review", label="sentiment")
+
+    Args:
+        model: `demo:NAME`, a folder, a run's name, a hub id, a model, or a (model, tokenizer) pair.
+        data: `demo:NAME`, a file or glob, a hub id, a DataFrame, a Dataset(Dict), or a list of
+            dicts.
+        text: the column of texts; recognised if not given.
+        label: the column of classes; recognised if not given.
+        technique: `full`, `head` or `features`.
+        num_train_epochs: passes over the training rows.
+        per_device_train_batch_size: rows a forward pass.
+        learning_rate: the schedule's peak; chosen by technique and size if not given.
+        max_length: tokens a text is cut to; chosen from the texts if not given.
+        validation: a split's name, a fraction, rows, a file, or False.
+        seed: decides head weights, order of rows and dropout.
+        precision: `auto`, `fp32`, `bf16` or `fp16`.
+        max_steps: optimizer steps in all, if positive.
+        name: the run's name.
+        runs_dir: where runs are kept.
+        resume: a run to go on with from its newest checkpoint; nothing else is needed then.
+        wait: block until the run ends.
+        show: draw the panel; by default in a notebook or IPython, and nowhere else.
+        more: any other field of RunSpec, or a name of transformers' TrainingArguments.
+
+    Returns:
+        The run. Stopped or interrupted, it holds a usable model too.
+
+    Raises:
+        SpecError: what was asked is impossible; every problem is listed.
+        DataError: the data cannot be read or does not fit.
+        ModelError: the model cannot be found or does not fit.
+        RunError: the run failed; `.run` is the run.
+    """
+    if resume is not None:
+        run = resume_run(resume, runs_dir=runs_dir)
+    else:
+        if model is None or data is None:
+            missing = "a model and data" if model is None and data is None else "data"
+            raise SpecError(f"finetune needs {missing}: nt.finetune('demo:minilm', df)")
+        keywords = {
+            "text": text,
+            "label": label,
+            "technique": technique,
+            "num_train_epochs": num_train_epochs,
+            "per_device_train_batch_size": per_device_train_batch_size,
+            "learning_rate": learning_rate,
+            "max_length": max_length,
+            "validation": validation,
+            "seed": seed,
+            "precision": precision,
+            "max_steps": max_steps,
+            "name": name,
+            **more,
+        }
+        run = start_job(prepare_job(model, data, keywords=keywords, runs_dir=runs_dir))
+    if show if show is not None else _in_ipython():
+        show_run(run, wait=wait)
+    elif wait:
+        run.wait()
+    return run
+
+
+def prepare_job(
+    model: object,
+    data: object,
+    *,
+    keywords: dict[str, Any],
+    runs_dir: RunsDir = None,
+    model_name: str | None = None,
+    data_name: str | None = None,
+) -> Job:
+    """Read data and model card, check everything, decide the plan; write and start nothing.
+
+    Args:
+        model: see `finetune`.
+        data: see `finetune`.
+        keywords: fields of RunSpec and names of transformers' TrainingArguments.
+        runs_dir: where the run would be kept.
+        model_name: what to call a model that is no string.
+        data_name: what to call data that is no string.
+
+    Raises:
+        SpecError, DataError, ModelError: see `finetune`.
+    """
+    from nbtransfer.data.lengths import token_lengths
+    from nbtransfer.data.sources import load_tables
+    from nbtransfer.hardware import detect_hardware
+    from nbtransfer.models.catalog import open_model
+    from nbtransfer.models.in_memory import write_model
+    from nbtransfer.planning import make_plan
+    from nbtransfer.tasks.text_classification import prepare
+
+    folder = resolve_runs_dir(runs_dir)
+    sorted_keywords = sort_keywords(keywords)
+    fields = sorted_keywords.fields
+    held_out = fields.get("validation")
+    named = held_out is None or isinstance(held_out, (str, float, bool, int))
+    fields["validation"] = held_out if named else "given"
+    spec = RunSpec(
+        model=model if isinstance(model, str) else model_name or "model",
+        data=data if isinstance(data, str) else data_name or "data",
+        **fields,
+    )
+    spec.check()
+    tables = load_tables(data, name=data_name)
+    prepared = prepare(tables, text=spec.text, label=spec.label, validation=held_out)
+    if isinstance(model, (str, os.PathLike)):
+        card = open_model(os.fspath(model), runs_dir=folder)
+    else:
+        card = write_model(model, spec.model)
+    lengths = None
+    if card.tokenizer_file is not None:
+        lengths = token_lengths(prepared.splits["train"]["text"], card.tokenizer_file)
+    plan = make_plan(spec, prepared.card, lengths, card, detect_hardware(folder))
+    notes = (*sorted_keywords.notes, *prepared.card.notes, *card.notes, *plan.notes)
+    return Job(
+        spec=spec,
+        plan=plan,
+        prepared=prepared,
+        model_card=card,
+        lengths=lengths,
+        runs_dir=folder,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def start_job(job: Job) -> Run:
+    """Write the job's run folder and hand it to the worker; returns at once."""
+    import dataclasses
+
+    from nbtransfer.models.in_memory import adopt
+    from nbtransfer.runs.files import write_json
+    from nbtransfer.runs.launch import submit_run, warm_up
+
+    warm_up()  # the imports run while the folder is written
+    run = store.create_run(
+        job.runs_dir,
+        spec=job.spec,
+        plan=dataclasses.replace(job.plan, notes=job.notes),
+        data_card=job.prepared.card,
+        model_card=job.model_card,
+        splits=job.prepared.splits,
+    )
+    if job.model_card.source == "variable":
+        card = adopt(job.model_card, run.paths.base_model_dir)
+        write_json(run.paths.model_card, card.to_json())
+    submit_run(run)
+    return run
+
+
+def resume_run(reference: object, *, runs_dir: RunsDir = None) -> Run:
+    """Start a stopped, failed or lost run again from its newest checkpoint; returns at once.
+
+    Raises:
+        RunError: if there is no such run, or it is running or finished.
+    """
+    from nbtransfer.runs.control import change_control
+    from nbtransfer.runs.launch import submit_run
+
+    run = open_run(reference, runs_dir=runs_dir)
+    status = run.status
+    if status in ("running", "paused"):
+        raise RunError(
+            f"run {run.id!r} is {status} already. See it: %finetune --attach {run.id}", run
+        )
+    if status == "completed":
+        raise RunError(
+            f"run {run.id!r} is finished. To train its model further: %finetune {run.id} DATA", run
+        )
+    # What was asked of the run's former life, to stop above all, is over.
+    change_control(run.paths.control, stop=None, paused=False)
+    submit_run(run)
+    return run
+
+
+def plan(model: object, data: object, *, runs_dir: RunsDir = None, **keywords: object) -> Plan:
+    """Return what `finetune` would do with the same arguments: steps, time, memory, warnings."""
+    return prepare_job(model, data, keywords=keywords, runs_dir=runs_dir).plan
+
+
+def evaluate(
+    run: object = None,
+    data: object = None,
+    *,
+    split: str = "validation",
+    text: str | None = None,
+    label: str | None = None,
+    data_name: str | None = None,
+    runs_dir: RunsDir = None,
+) -> Report:
+    """Measure a run's model on held-out rows.
+
+    Args:
+        run: a Run, its name or folder; None takes the newest.
+        data: labelled rows, as for `finetune`; None takes the run's own `split`.
+        split: `validation`, `test` or `train` of the run's own rows, or a split of `data`.
+        text: the column of texts in `data`; by default the run's.
+        label: the column of classes in `data`; by default the run's.
+        data_name: what to call data that is no string.
+        runs_dir: where runs are kept.
+
+    Returns:
+        The report; it is kept in the run's folder.
+
+    Raises:
+        RunError: no such run, split or model.
+        DataError: the rows do not fit the run's classes.
+    """
+    from nbtransfer.runs.files import read_table
+    from nbtransfer.runs.scoring import evaluate_rows, require_model
+    from nbtransfer.tasks.text_classification import prepare_evaluation
+
+    opened = open_run(run, runs_dir=runs_dir)
+    require_model(opened)
+    if data is None:
+        if split == "validation" and opened.paths.evaluation(split).report.is_file():
+            return opened.report(split)
+        if not opened.paths.split(split).is_file():
+            there = ", ".join(sorted(p.stem for p in opened.paths.data_dir.glob("*.parquet")))
+            raise RunError(
+                f"run {opened.id!r} has no split {quoted(split)}. Splits: {there}.", opened
+            )
+        return evaluate_rows(opened, read_table(opened.paths.split(split)), name=split, split=split)
+    from nbtransfer.data.sources import load_tables
+
+    tables = load_tables(data, name=data_name)
+    rows = prepare_evaluation(
+        tables,
+        split=split,
+        label_names=opened.data_card.label_names,
+        text=text or opened.data_card.text_column,
+        label=label or opened.data_card.label_column,
+        asked=(text, label),
+    )
+    slug = "".join(c if c.isalnum() else "-" for c in tables.name).strip("-")[:40] or "data"
+    return evaluate_rows(opened, rows, name=slug, split=f"{tables.name}")
+
+
+def predict(
+    run: object, inputs: str | Iterable[str], *, runs_dir: RunsDir = None
+) -> list[Prediction]:
+    """Return what a run's model says of texts.
+
+    Args:
+        run: a Run, its name or folder; None takes the newest.
+        inputs: a text, or texts (a list, a Series, a column of a Dataset).
+        runs_dir: where runs are kept.
+
+    Raises:
+        RunError: no such run or model.
+        DataError: an input is not a text.
+    """
+    import pyarrow as pa
+
+    from nbtransfer.runs.scoring import predict_rows
+
+    opened = open_run(run, runs_dir=runs_dir)
+    texts = [inputs] if isinstance(inputs, str) else list(inputs)
+    for i, value in enumerate(texts):
+        if not isinstance(value, str):
+            raise DataError(
+                f"input {i} is {quoted(value)}, a {type(value).__name__}. Give texts: "
+                'nt.predict(run, ["first text", "second text"]).'
+            )
+    if not texts:
+        return []
+    clean = [t.encode("utf-8", "replace").decode() for t in texts]
+    names = opened.data_card.label_names
+    probabilities = predict_rows(opened, pa.table({"text": pa.array(clean, pa.string())}))
+    return [
+        Prediction(
+            names[int(row.argmax())],
+            float(row.max()),
+            dict(zip(names, map(float, row), strict=True)),
+        )
+        for row in probabilities
+    ]
+
+
+def list_runs(*, runs_dir: RunsDir = None) -> list[Run]:
+    """Return the runs, newest first."""
+    return store.list_runs(resolve_runs_dir(runs_dir))
+
+
+def open_run(reference: object = None, *, runs_dir: RunsDir = None) -> Run:
+    """Return the run named by a Run, an id or a folder; None takes the newest.
+
+    Raises:
+        RunError: if there is none.
+    """
+    return store.open_run(reference, resolve_runs_dir(runs_dir))
+
+
+def load_model(run: object = None, *, runs_dir: RunsDir = None) -> tuple[Any, Any]:
+    """Return a run's model, in evaluation mode, and its tokenizer. This imports torch here.
+
+    Raises:
+        RunError: if there is no such run, or it left no model.
+    """
+    from nbtransfer.models.load import load_finetuned
+    from nbtransfer.runs.scoring import require_model
+
+    opened = open_run(run, runs_dir=runs_dir)
+    require_model(opened)
+    return load_finetuned(opened.paths.model_dir)
+
+
+def show_run(run: Run, *, wait: bool = False) -> None:
+    """Draw a run's panel: live while it runs, its record afterwards."""
+    from nbtransfer.panels.show import show_run as draw
+
+    draw(run, wait=wait)
+
+
+def _in_ipython() -> bool:
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None

@@ -1,0 +1,66 @@
+"""A model that lives in a variable: written to a folder, so that the worker can load it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from nbtransfer.errors import ModelError, quoted
+from nbtransfer.models.catalog import ModelCard, open_model
+
+
+def is_model(value: object) -> bool:
+    """Return whether `value` is a model of transformers, or a (model, tokenizer) pair."""
+    model = value[0] if isinstance(value, tuple) and len(value) == 2 else value
+    return hasattr(model, "save_pretrained") and hasattr(model, "config")
+
+
+def write_model(value: object, name: str) -> ModelCard:
+    """Write a model and its tokenizer to a temporary folder and return its card.
+
+    Args:
+        value: a (model, tokenizer) pair, or a model whose tokenizer lies where the model came from.
+        name: what the user calls it.
+
+    Raises:
+        ModelError: if it is no model, or its tokenizer cannot be found.
+    """
+    if not is_model(value):
+        raise ModelError(
+            f"{name} is a {type(value).__name__}, not a model. Give demo:minilm, a folder, a hub "
+            "id, or a variable that holds a model of transformers or a pair (model, tokenizer)."
+        )
+    model, tokenizer = value if isinstance(value, tuple) else (value, None)
+    tokenizer = tokenizer or _tokenizer_of(model, name)
+    folder = Path(tempfile.mkdtemp(prefix="nbtransfer-model-"))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    card = open_model(str(folder), runs_dir=folder)
+    return dataclasses.replace(card, name=name, source="variable")
+
+
+def adopt(card: ModelCard, target: Path) -> ModelCard:
+    """Move the folder `write_model` made to `target` and return the card of it there."""
+    shutil.move(card.location, target)
+    tokenizer = card.tokenizer_file and str(target / Path(card.tokenizer_file).name)
+    return dataclasses.replace(card, location=str(target), tokenizer_file=tokenizer)
+
+
+def _tokenizer_of(model: Any, name: str) -> Any:  # noqa: ANN401 -- nothing of transformers here
+    # The user's model is there, so transformers is loaded already.
+    transformers = sys.modules.get("transformers")
+    origin = getattr(model, "name_or_path", "")
+    try:
+        if transformers is None or not origin:
+            raise OSError("it does not say where it came from")
+        return transformers.AutoTokenizer.from_pretrained(origin)
+    except (OSError, ValueError) as error:
+        reason = quoted(str(error).splitlines()[0])
+        raise ModelError(
+            f"the tokenizer of {name} was not found ({reason}). Give both: a variable holding "
+            "(model, tokenizer)."
+        ) from None

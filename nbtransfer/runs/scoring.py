@@ -1,0 +1,103 @@
+"""Having a worker run a kept model over rows: the request, the wait, and the clearing up."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from nbtransfer.errors import RunError
+from nbtransfer.runs.events import EventReader
+from nbtransfer.runs.files import read_table, write_json, write_table
+from nbtransfer.runs.launch import submit_scoring
+from nbtransfer.runs.report import Report, read_report
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from nbtransfer.runs.paths import EvaluationPaths
+    from nbtransfer.runs.run import Run
+
+_numbers = itertools.count()
+
+
+def evaluate_rows(run: Run, rows: pa.Table, *, name: str, split: str) -> Report:
+    """Return the report of `run`'s model on `rows` (text, label, row), kept under `name`.
+
+    Raises:
+        RunError: if the run has no model yet, or the evaluation failed.
+    """
+    paths = run.paths.evaluation(name)
+    counts = run.data_card.class_counts["train"]
+    request = {"split": split, "majority_label": counts.index(max(counts))}
+    _score(run, paths, rows, request)
+    return read_report(paths)
+
+
+def predict_rows(run: Run, rows: pa.Table) -> np.ndarray:
+    """Return the probabilities `run`'s model gives to `rows` (text).
+
+    Returns:
+        Float array (N, C), classes in the run's order.
+
+    Raises:
+        RunError: if the run has no model yet, or the prediction failed.
+    """
+    import numpy as np
+
+    paths = run.paths.evaluation(f"predict-{os.getpid()}-{next(_numbers)}")
+    try:
+        _score(run, paths, rows, {})
+        table = read_table(paths.predictions)
+        return np.column_stack([column.to_numpy() for column in table.columns])
+    finally:
+        shutil.rmtree(paths.dir, ignore_errors=True)
+
+
+def _score(run: Run, paths: EvaluationPaths, rows: pa.Table, request: dict[str, object]) -> None:
+    require_model(run)
+    shutil.rmtree(paths.dir, ignore_errors=True)
+    write_table(paths.inputs, rows)
+    write_json(paths.request, {"v": 1, "run_dir": str(run.dir), **request})
+    worker = submit_scoring(paths.dir, paths.log)
+    reader = EventReader(paths.events)
+    while True:
+        alive = worker.is_alive  # looked at before the events: its last ones are then not missed
+        for event in reader.poll():
+            if event["type"] == "job_completed":
+                return
+            if event["type"] == "job_failed":
+                advice = f" {event['advice']}" if event["advice"] else ""
+                raise RunError(f"run {run.id!r}: {event['message']}{advice}", run)
+        if not alive:
+            raise RunError(
+                f"the worker that read run {run.id!r} ended without an answer. Its last words: "
+                f"{last_words(paths)} Call again: a new worker takes the job.",
+                run,
+            )
+        time.sleep(0.01)
+
+
+def require_model(run: Run) -> None:
+    """Raise RunError unless the run has left a model."""
+    if run.paths.model_dir.is_dir():
+        return
+    status = run.status
+    what = {
+        "running": f"is still running. Wait for it, or stop it: %runs stop {run.id}",
+        "created": f"is still running. Wait for it, or stop it: %runs stop {run.id}",
+        "paused": f"is paused. Stop it to keep a model: %runs stop {run.id}",
+    }.get(status, f"is {status} and left no model. Go on with it: %finetune --resume {run.id}")
+    raise RunError(f"run {run.id!r} {what}", run)
+
+
+def last_words(paths: EvaluationPaths) -> str:
+    """Return the last line the worker printed, or that there is none."""
+    try:
+        lines = paths.log.read_text(errors="replace").strip().splitlines()
+    except FileNotFoundError:
+        lines = []
+    return f"{lines[-1][:200]!r}." if lines else "none."
