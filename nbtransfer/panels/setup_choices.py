@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nbtransfer.panels.quantities import bytes_text, duration_text, share_text
+from nbtransfer.panels.quantities import bytes_text, count_text, duration_text, share_text
 from nbtransfer.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from nbtransfer.data.card import DataCard
     from nbtransfer.data.sources import Tables
+    from nbtransfer.models.card import ModelCard
     from nbtransfer.planning import Plan
     from nbtransfer.runs.run import Run
 
@@ -115,6 +116,18 @@ def column_choices(tables: Tables | None, card: DataCard | None) -> list[Choice]
             words = f"{name} · {len(card.label_names)} classes"
         found.append(Choice(name, words))
     return found
+
+
+def model_words(model: ModelCard) -> str:
+    """Return a model in a few words: `BERT, 22.7 M, 512 tokens`."""
+    family = model.model_type.upper() if len(model.model_type) <= 7 else model.architecture
+    return f"{family}, {count_text(model.num_parameters)}, {model.max_positions:,} tokens"
+
+
+def data_words(tables: Tables) -> str:
+    """Return the size of data in a few words: `1,500 rows, 3 columns`."""
+    num_rows = sum(table.num_rows for table in tables.splits.values())
+    return _size(num_rows, tables.splits["train"].num_columns)
 
 
 def validation_choices(tables: Tables | None, *, split_seed: int = 42) -> list[Choice]:

@@ -31,7 +31,7 @@ class Picker:
     """
 
     def __init__(self, label: str, choices: list[Choice], value: str, placeholder: str) -> None:
-        self._choices = with_choice(choices, value)
+        self._choices = list(with_choice(choices, value))
         self.list = _dropdown(label, [*self._choices, _ANOTHER], value)
         self.field = widgets.Text(placeholder=placeholder, continuous_update=False)
         self.field.description = f"{label}: name, path or hub id"
@@ -47,8 +47,18 @@ class Picker:
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Call `changed` when another value is chosen or typed."""
-        self.list.observe(lambda _change: changed(), names="value")
+        self.list.observe(lambda change: changed() if change["new"] else None, names="value")
         self.field.observe(lambda _change: changed(), names="value")
+
+    def settle(self, words: str) -> None:
+        """Say what the chosen one turned out to be; a typed one becomes an entry of the list."""
+        value = self.value
+        entry = Choice(value, f"{value} · {words}")
+        if any(choice.value == value for choice in self._choices):
+            self._choices = [entry if c.value == value else c for c in self._choices]
+        else:
+            self._choices.insert(0, entry)
+        _offer(self.list, [*self._choices, _ANOTHER], value)
 
     def _show_field(self, _change: object) -> None:
         self.field.layout.display = "none" if self.list.value else ""
@@ -177,6 +187,10 @@ class Controls:
                 offers.validation_choices(draft.tables),
                 self.validation.value,
             )
+            if draft.model is not None:
+                self.model.settle(offers.model_words(draft.model))
+            if draft.tables is not None:
+                self.data.settle(offers.data_words(draft.tables))
             self.rate_hint.value = _small(offers.RATE_HINTS[draft.spec.technique])
             if draft.model is not None:
                 self._bound_length(draft)
@@ -205,13 +219,15 @@ class Controls:
 
     def _more_box(self) -> widgets.Widget:
         hint = _hint()
-        hint.value = _small("below 1: a share of all steps; from 1: steps")
-        return _plain_box(
+        hint.value = _small("Warm-up below 1 is a share of all steps, from 1 on it is steps.")
+        box = _plain_box(
             [
-                *(self.metric, self.warmup, hint, self.decay, self.weights),
-                *(self.stopping, self.precision, self.seed),
+                *(self.metric, self.stopping, self.warmup, self.decay, hint),
+                *(self.weights, self.precision, self.seed),
             ]
         )
+        box.add_class("nbt-more-fields")
+        return box
 
     def _watch(self) -> None:
         self.model.watch(self._model_changed)
