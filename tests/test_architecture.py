@@ -1,4 +1,4 @@
-"""The rules of nbtransfer/README.md, checked on the source: imports, sizes, names, what is public."""
+"""The rules of nbtransfer/README.md, checked on the source: imports, sizes, names, public ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGE = Path(nbtransfer.__file__).parent
 # Lowest first; a module imports from its own layer and those before it. The longest prefix decides.
 LAYERS = (
     ("errors", "settings", "panels.markup"),
-    ("spec", "keywords", "runs.paths", "runs.files"),
+    ("spec", "keywords", "commandline", "runs.paths", "runs.files"),
     ("data", "models"),
     ("tasks",),
     ("planning",),
