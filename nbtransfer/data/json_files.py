@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_json(data: bytes, name: str) -> tuple[pa.Table, list[str]]:
-    """Return the rows of a file of JSON lines, of one JSON list of objects, or of a dict of columns.
+    """Return the rows of JSON lines, of one JSON list of objects, or of a dict of columns.
 
     Raises:
         DataError: naming line and column, if the text is not JSON or not rows.
@@ -33,7 +33,7 @@ def read_json(data: bytes, name: str) -> tuple[pa.Table, list[str]]:
 
 
 def _is_lines(text: bytes) -> bool:
-    """Return whether the first line is a JSON object of its own, or broken; not the start of one."""
+    """Return whether the first line is an object of its own, or broken; not the start of one."""
     first, _, rest = text.strip().partition(b"\n")
     try:
         record = json.loads(first)
@@ -103,14 +103,16 @@ def _slow_lines(text: bytes, name: str) -> pa.Table:
             raise DataError(f"{name}, line {number:,}: nested too deeply. Mend the line.") from None
         except json.JSONDecodeError as error:
             raise DataError(
-                f"{name}, line {number:,} column {error.colno:,}: {error.msg[0].lower()}{error.msg[1:]} in "
+                f"{name}, line {number:,} column {error.colno:,}: "
+                f"{error.msg[0].lower()}{error.msg[1:]} in "
                 f"{quoted(line.decode('utf-8', 'replace'))}. Mend the line."
             ) from None
         except ValueError as error:
             raise DataError(f"{name}, line {number:,}: {error}. Mend the line.") from None
         if not isinstance(row, dict):
             raise DataError(
-                f"{name}, line {number:,}: a {type(row).__name__}, not an object. Each line must look like "
+                f"{name}, line {number:,}: a {type(row).__name__}, not an object. Each line must "
+                f"look like "
                 '{"text": "...", "label": "..."}.'
             )
         rows.append(row)

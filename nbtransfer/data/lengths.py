@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import pyarrow as pa
 
 _CHUNK_ROWS = 4096
-# Beyond this a text's length is estimated from its beginning: one 50 MB text would cost half a minute.
+# Beyond this a text's length is estimated: to count one of 50 MB would take half a minute.
 _COUNTED_CHARACTERS = 200_000
 _MULTIPLE = 8
 _SHARE_KEPT_WHOLE = 0.99
@@ -39,7 +40,7 @@ class Lengths(NamedTuple):
         return float((lost > 0).mean()), float(lost.sum(dtype=np.int64) / total)
 
     def suggested(self, limit: int) -> int:
-        """Return the length that keeps 99 % of the texts whole: a multiple of 8, at most `limit`."""
+        """Return the length that keeps 99 % of texts whole: a multiple of 8, at most `limit`."""
         import numpy as np
 
         if not len(self.tokens):
@@ -61,8 +62,8 @@ def token_lengths(
     import numpy as np
     import pyarrow as pa
 
-    # Set before the first batch: tokenizers would otherwise warn, and stop using its threads, as soon
-    # as the process is forked (a shell command in a notebook does that).
+    # Set before the first batch: otherwise tokenizers warns, and gives up its threads, as soon as
+    # the process is forked (a shell command in a notebook does that).
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     from tokenizers import Tokenizer
 

@@ -46,8 +46,8 @@ def load_tables(data: object, *, name: str | None = None) -> Tables:
 
     Args:
         data: a DataFrame, datasets.Dataset or DatasetDict, list of dicts, dict of columns, dict of
-            splits, pyarrow Table, a csv, tsv, jsonl, json or parquet file or pattern, `demo:NAME`, or
-            a hub id.
+            splits, pyarrow Table, a csv, tsv, jsonl, json or parquet file or pattern, `demo:NAME`,
+            or a hub id.
         name: what to call an in-memory object in messages.
 
     Raises:
@@ -69,7 +69,7 @@ def load_tables(data: object, *, name: str | None = None) -> Tables:
 
 
 def name_splits(tables: Mapping[str, pa.Table], name: str) -> tuple[dict[str, pa.Table], list[str]]:
-    """Return the tables under nbtransfer's split names, and notes about what was renamed or left out.
+    """Return the tables under nbtransfer's split names, and notes of what was renamed or left.
 
     Raises:
         DataError: if no split can be trained on.

@@ -36,11 +36,12 @@ def choose_validation(
     """Return the examples with a validation split, or without one where False asks for none.
 
     Args:
-        examples: tables of text, label and row by split; `train` must be there.
+        examples: tables by split, `train` among them, with the columns label and text_id (equal
+            texts have equal numbers); other columns are kept.
         validation: None takes the split named validation, otherwise 10 % of train; a fraction takes
             that share of train; a name takes that split; False takes none. Never the test split.
-        split_seed: decides which rows are held out. It is apart from the training seed, so that runs
-            with different seeds are compared on the same rows.
+        split_seed: decides which rows are held out. It is apart from the training seed, so that
+            runs with different seeds are compared on the same rows.
 
     Raises:
         DataError: if the name is no split, the fraction is out of range, or too few rows are there.
@@ -56,7 +57,8 @@ def choose_validation(
         isinstance(validation, (int, float)) and 0 < validation < 1
     ):
         raise DataError(
-            f"validation={quoted(validation)} is not understood: give a fraction (0.1), a split's name, "
+            f"validation={quoted(validation)} is not understood: give a fraction (0.1), a "
+            f"split's name, "
             "a file, a DataFrame or False."
         )
     if given is not None and not isinstance(validation, float):
@@ -75,7 +77,8 @@ def _check_name(validation: str, examples: dict[str, pa.Table]) -> None:
         return
     if split == "test" and "test" in examples:
         raise DataError(
-            "validation='test': the test split is never used to choose a model. Give a fraction such as "
+            "validation='test': the test split is never used to choose a model. Give a fraction "
+            "such as "
             "0.1, another split or a file."
         )
     close = nearest(validation, [s for s in examples if s == "validation"])
@@ -97,8 +100,9 @@ def _hold_out(examples: dict[str, pa.Table], fraction: float, split_seed: int) -
             ("no validation: no class has two rows",),
             ("nothing is held out for validation, because no class has two rows. Add rows.",),
         )
-    # Repeated texts go last, so that they stay in train: a copy on each side would flatter the metric.
-    repeated = _repeated(train)
+    # Repeated texts come last, so that they stay in train: a copy on each side flatters the metric.
+    ids = train.column("text_id").to_numpy()
+    repeated = np.bincount(ids)[ids] > 1
     # RandomState's stream is frozen for good, which Generator's is not.
     order = np.random.RandomState(split_seed).permutation(train.num_rows)
     order = order[np.argsort(repeated[order], kind="stable")]
@@ -108,7 +112,8 @@ def _hold_out(examples: dict[str, pa.Table], fraction: float, split_seed: int) -
     singles = int((np.bincount(labels) == 1).sum())
     warnings = (
         (
-            f"{singles:,} classes have one row only, which stays in train: validation cannot see them.",
+            f"{singles:,} classes have one row only, which stays in train: validation cannot see "
+            f"them.",
         )
         if singles > 1
         else ("1 class has one row only, which stays in train: validation cannot see it.",)
@@ -116,8 +121,8 @@ def _hold_out(examples: dict[str, pa.Table], fraction: float, split_seed: int) -
         else ()
     )
     splits = {**examples, "train": train.filter(~held), "validation": train.filter(held)}
-    note = f"validation: {fraction:.0%} of train, stratified, seed {split_seed}: {int(held.sum()):,} rows"
-    return Splits(_ordered(splits), (note,), warnings)
+    how = f"{fraction:.0%} of train, stratified, seed {split_seed}"
+    return Splits(_ordered(splits), (f"validation: {how}: {int(held.sum()):,} rows",), warnings)
 
 
 def _sizes(counts: np.ndarray, fraction: float) -> np.ndarray:
@@ -133,15 +138,6 @@ def _sizes(counts: np.ndarray, fraction: float) -> np.ndarray:
     by_remainder = np.argsort(sizes - exact, kind="stable")
     sizes[by_remainder[:missing]] += 1
     return np.minimum(np.maximum(sizes, counts >= 2), np.maximum(counts - 1, 0))
-
-
-def _repeated(train: pa.Table) -> np.ndarray:
-    import numpy as np
-
-    from nbtransfer.data.card import text_codes
-
-    (codes,) = text_codes([train.column("text")])
-    return np.bincount(codes)[codes] > 1
 
 
 def _ordered(splits: dict[str, pa.Table]) -> dict[str, pa.Table]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.data.columns import column_facts
 from nbtransfer.errors import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
 MAX_CLASSES = 1000
@@ -41,13 +42,15 @@ def label_texts(
     where = f"label column {column!r} of {data}"
     if facts.num_objects:
         problems.append(
-            f"{where} holds {_an(facts.object_type)} in row {facts.first_object:,}. Give one class a row, as "
+            f"{where} holds {_an(facts.object_type)} in row {facts.first_object:,}. Give one "
+            f"class a row, as "
             "text or a whole number."
         )
         return None
     if facts.num_numbers:
         problems.append(
-            f"{where} mixes text and numbers (first number in row {facts.first_number:,}). Make them one type: "
+            f"{where} mixes text and numbers (first number in row {facts.first_number:,}). Make "
+            f"them one type: "
             f"df[{column!r}] = df[{column!r}].astype(str)"
         )
         return None
@@ -75,7 +78,7 @@ def label_texts(
 def learn_classes(
     values: pa.ChunkedArray, class_names: Sequence[str] | None, where: str, problems: list[str]
 ) -> Classes | None:
-    """Return the classes of the train split's labels; None, and a problem, where they are no classes."""
+    """Return the classes among train's labels; None, and a problem, where they are no classes."""
     import pyarrow.compute as pc
 
     if class_names is not None:
@@ -84,13 +87,15 @@ def learn_classes(
     num_rows = len(values) - values.null_count
     if num_distinct > MAX_CLASSES:
         problems.append(
-            f"{where} has {num_distinct:,} different values in {num_rows:,} rows: it looks like text or ids, "
+            f"{where} has {num_distinct:,} different values in {num_rows:,} rows: it looks like "
+            f"text or ids, "
             "not classes. Choose another with --label."
         )
         return None
     if num_distinct == num_rows > 2:
         problems.append(
-            f"{where} has a different value in each of its {num_rows:,} rows: it looks like text or ids, not "
+            f"{where} has a different value in each of its {num_rows:,} rows: it looks like text "
+            f"or ids, not "
             "classes. Choose another with --label."
         )
         return None
@@ -128,7 +133,8 @@ def _whole(values: pa.ChunkedArray, where: str, problems: list[str]) -> pa.Chunk
     first = pc.index(pc.fill_null(odd, False), True).as_py()
     if first >= 0:
         problems.append(
-            f"{where} holds {values[first].as_py():g} in row {first:,}: numbers that are not whole are no classes, "
+            f"{where} holds {values[first].as_py():g} in row {first:,}: numbers that are not "
+            f"whole are no classes, "
             "and regression is not built yet. Turn them into classes."
         )
         return None
@@ -145,8 +151,10 @@ def _named(
     first = pc.index(pc.fill_null(odd, False), True).as_py()
     if first >= 0:
         problems.append(
-            f"{where} holds {values[first].as_py()} in row {first:,}, but its classes are 0 to {len(names) - 1} "
-            f"({', '.join(map(quoted, names[:5]))}{', …' if len(names) > 5 else ''}). Mend or drop the row."
+            f"{where} holds {values[first].as_py()} in row {first:,}, but its classes are 0 to "
+            f"{len(names) - 1} "
+            f"({', '.join(map(quoted, names[:5]))}{', …' if len(names) > 5 else ''}). Mend or "
+            f"drop the row."
         )
         return None
     return pc.take(pa.chunked_array([pa.array(names, pa.string())]), values)
@@ -157,7 +165,8 @@ def _other_type(kind: pa.DataType, where: str) -> str:
 
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return (
-            f"{where} holds lists. Several classes a row (multi-label) are not built yet: give one class a "
+            f"{where} holds lists. Several classes a row (multi-label) are not built yet: give "
+            f"one class a "
             "row, as text or a whole number."
         )
     return f"{where} is of type {kind}. Give one class a row, as text or a whole number."

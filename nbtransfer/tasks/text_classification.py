@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.data.card import (
+    ColumnInfo,
     DataCard,
     class_counts,
     describe_columns,
     find_repetition,
     fingerprint,
     majority_share,
+    text_ids,
 )
 from nbtransfer.data.columns import column_facts
 from nbtransfer.data.sources import SPLIT_NAMES, Tables, load_tables
@@ -29,6 +30,8 @@ from nbtransfer.tasks.text_columns import Columns, choose_columns
 from nbtransfer.tasks.text_values import text_values
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import numpy as np
     import pyarrow as pa
 
@@ -66,30 +69,33 @@ def prepare(
         tables: the data as read.
         text: the column that holds the text; None recognises it.
         label: the column that holds the class; None recognises it.
-        validation: a split's name, a fraction, a file, a DataFrame or other table, or False; None takes
-            a split named validation, otherwise 10 %, stratified.
+        validation: a split's name, a fraction, a file, a DataFrame or other table, or False; None
+            takes a split named validation, otherwise 10 %, stratified.
         split_seed: decides which rows are held out.
-        label_names: the classes of a trained model, to evaluate on this data: no class is learnt from
-            it, and one that the model does not know is an error.
+        label_names: the classes of a trained model, to evaluate on this data: no class is learnt
+            from it, and one that the model does not know is an error.
 
     Raises:
         DataError: naming every problem found.
     """
+    import pyarrow.compute as pc
+
     columns = choose_columns(tables, text=text, label=label)
     notes = [*tables.notes, *columns.notes]
     raw, validation = _with_validation(tables, validation, notes)
     problems: list[str] = []
     examples, classes = _examples(raw, columns, tables.name, label_names, problems, notes)
-    if not problems and label_names is None:
-        problems += _class_problems(examples, classes, columns, tables.name)
-    try:
-        if problems:
-            raise DataError(problems)
-        chosen = choose_validation(examples, validation, split_seed=split_seed)
-    except DataError as error:
-        raise DataError(error.problems) from None
-    card = _card(tables, columns, raw, chosen, classes, notes)
-    return Prepared(chosen.splits, card)
+    if problems:
+        raise DataError(problems)
+    examples = _with_text_ids(examples)
+    if label_names is None and (found := _class_problems(examples, classes, columns, tables.name)):
+        raise DataError(found)
+    chosen = choose_validation(examples, validation, split_seed=split_seed)
+    # Train comes first in the numbering, so its texts have the numbers 0 to the largest.
+    num_texts = pc.max(examples["train"].column("text_id")).as_py() + 1
+    described = describe_columns(raw["train"], {columns.text: num_texts})
+    card = _card(tables, columns, described, chosen, classes, notes)
+    return Prepared({s: t.drop_columns("text_id") for s, t in chosen.splits.items()}, card)
 
 
 def metrics(
@@ -110,7 +116,8 @@ def metrics(
 
     if probabilities.shape != (len(labels), len(label_names)):
         raise ValueError(
-            f"probabilities have shape {probabilities.shape}, expected {(len(labels), len(label_names))}"
+            f"probabilities have shape {probabilities.shape}, expected "
+            f"{(len(labels), len(label_names))}"
         )
     predicted = probabilities.argmax(axis=1)
     precision, recall, f1, _ = precision_recall_fscore_support(
@@ -127,7 +134,7 @@ def metrics(
 def _with_validation(
     tables: Tables, validation: object, notes: list[str]
 ) -> tuple[dict[str, pa.Table], str | float | bool | None]:
-    """Return the tables with a validation table that was given apart, and what is left to decide."""
+    """Return the tables with a validation table given apart, and what is left to decide."""
     if validation is None or isinstance(validation, (bool, int, float)):
         return tables.splits, validation
     if isinstance(validation, str) and (
@@ -261,10 +268,22 @@ def _numbered(
             "…" if len(classes.names) > 10 else ""
         )
         problems.append(
-            f"{where} holds {names}, which train does not have. Classes: {known}. Add training rows for it, or "
+            f"{where} holds {names}, which train does not have. Classes: {known}. Add training "
+            f"rows for it, or "
             "leave those rows out."
         )
     return pa.table({"text": texts, "label": numbers.cast(pa.int32()), "row": rows})
+
+
+def _with_text_ids(examples: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """Return the tables with a number per text: comparing texts is dear, so it is done once."""
+    import pyarrow as pa
+
+    ids = text_ids([table.column("text") for table in examples.values()])
+    return {
+        split: table.append_column("text_id", pa.array(numbers))
+        for (split, table), numbers in zip(examples.items(), ids, strict=True)
+    }
 
 
 def _class_problems(
@@ -281,13 +300,15 @@ def _class_problems(
         return [f"{where} has one class only, {quoted(only)}. Classification needs at least two."]
     if train.num_rows < len(classes.names):
         return [
-            f"{data} has {train.num_rows:,} rows for {len(classes.names):,} classes. Give at least a few "
+            f"{data} has {train.num_rows:,} rows for {len(classes.names):,} classes. Give at "
+            f"least a few "
             "rows a class."
         ]
-    if train.num_rows > 1 and pc.count_distinct(train.column("text")).as_py() == 1:
+    if train.num_rows > 1 and pc.max(train.column("text_id")).as_py() == 0:
         text = train.column("text")[0].as_py()
         return [
-            f"every text of {data} is the same, {quoted(text)} (column {columns.text!r}). There is nothing to "
+            f"every text of {data} is the same, {quoted(text)} (column {columns.text!r}). There "
+            f"is nothing to "
             "learn: choose another column with --text."
         ]
     return []
@@ -296,7 +317,7 @@ def _class_problems(
 def _card(
     tables: Tables,
     columns: Columns,
-    raw: Mapping[str, pa.Table],
+    described: tuple[ColumnInfo, ...],
     chosen: Splits,
     classes: Classes,
     notes: Sequence[str],
@@ -316,7 +337,8 @@ def _card(
         )
     for group in alike_names(classes.names):
         warnings.append(
-            f"the classes {' and '.join(map(quoted, group))} differ only by case or space. If they are one, "
+            f"the classes {' and '.join(map(quoted, group))} differ only by case or space. If "
+            f"they are one, "
             "make their names equal."
         )
     absent = [n for n, count in zip(classes.names, counts["train"], strict=True) if not count]
@@ -324,7 +346,8 @@ def _card(
         warnings.append(f"no training row has the class {', '.join(map(quoted, absent[:5]))}.")
     if max(counts["train"]) > _SKEWED_SHARE * sum(counts["train"]):
         warnings.append(
-            f"{max(counts['train']) / sum(counts['train']):.0%} of the training rows are of one class: watch "
+            f"{max(counts['train']) / sum(counts['train']):.0%} of the training rows are of one "
+            f"class: watch "
             "macro F1 rather than accuracy, or set class weights."
         )
     return DataCard(
@@ -333,7 +356,7 @@ def _card(
         task=TASK,
         text_column=columns.text,
         label_column=columns.label,
-        columns=describe_columns(raw["train"]),
+        columns=described,
         num_rows={split: table.num_rows for split, table in splits.items()},
         label_names=classes.names,
         class_counts=counts,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.errors import DataError, nearest, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from nbtransfer.data.sources import Tables
@@ -105,7 +106,8 @@ def choose_columns(tables: Tables, *, text: str | None = None, label: str | None
     ]
     if text is not None and text == label:
         problems.append(
-            f"--text and --label both name {quoted(text)}. Columns: {', '.join(table.column_names)}. "
+            f"--text and --label both name {quoted(text)}. Columns: "
+            f"{', '.join(table.column_names)}. "
             "Choose two."
         )
     if problems:

@@ -37,12 +37,14 @@ def text_values(
     if facts.num_numbers:
         one = facts.num_numbers == 1
         notes.append(
-            f"{'1 number' if one else f'{facts.num_numbers:,} numbers'} in {where} {'is' if one else 'are'} read "
+            f"{'1 number' if one else f'{facts.num_numbers:,} numbers'} in {where} "
+            f"{'is' if one else 'are'} read "
             f"as text (first: row {facts.first_number:,})"
         )
     if facts.num_surrogates:
         notes.append(
-            f"{facts.num_surrogates:,} texts in {where} had broken Unicode (lone surrogates), which became �"
+            f"{facts.num_surrogates:,} texts in {where} had broken Unicode (lone surrogates), "
+            f"which became �"
         )
     values = values.cast(pa.string())
     sizes = pc.binary_length(values)
