@@ -1,0 +1,128 @@
+"""Single decisions of a plan: steps, length, precision and learning rate, each with its reason."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from nbtransfer.errors import quoted
+
+if TYPE_CHECKING:
+    from nbtransfer.data.lengths import Lengths
+    from nbtransfer.hardware import Hardware
+    from nbtransfer.models.card import ModelCard
+    from nbtransfer.spec import RunSpec
+
+# Where lengths are not known before the run: long enough for most texts, and batches are only
+# as long as their longest text anyway.
+_DEFAULT_MAX_LENGTH = 512
+_GUESSED_MEAN_TOKENS = 128
+
+
+def default_learning_rate(model: ModelCard, technique: str) -> float:
+    """Return the peak learning rate where none is asked for: smaller for larger models."""
+    if technique == "head":
+        return 1e-3
+    if technique == "features":
+        return 1e-2
+    if model.num_parameters < 40e6:
+        return 1e-4
+    return 5e-5 if model.num_parameters < 200e6 else 2e-5
+
+
+class Steps(NamedTuple):
+    """Optimizer steps in all, of an epoch and of the warm-up; passes over the rows."""
+
+    total: int
+    per_epoch: int
+    epochs: float
+    warmup: int
+
+
+def count_steps(spec: RunSpec, num_rows: int) -> Steps:
+    """Return how many optimizer steps the run takes; an epoch's last, smaller one counts."""
+    rows_a_step = int(spec.per_device_train_batch_size) * int(spec.gradient_accumulation_steps)
+    per_epoch = max(1, math.ceil(num_rows / rows_a_step))
+    if spec.max_steps > 0:
+        total, epochs = int(spec.max_steps), spec.max_steps / per_epoch
+    else:
+        # Rounding keeps 0.1 + 0.2 epochs from costing a step more than 0.3.
+        total = max(1, math.ceil(round(spec.num_train_epochs * per_epoch, 6)))
+        epochs = float(spec.num_train_epochs)
+    share = spec.warmup_steps < 1
+    warmup = round(spec.warmup_steps * total) if share else round(spec.warmup_steps)
+    return Steps(total, per_epoch, epochs, warmup)
+
+
+class Length(NamedTuple):
+    """How long texts may be, and what that cuts.
+
+    `mean` is tokens of a text after cutting, `longest` those of the longest before.
+    """
+
+    max_length: int
+    mean: float
+    longest: int
+    share_texts_cut: float
+    share_tokens_cut: float
+    problems: tuple[str, ...]
+
+
+def choose_length(spec: RunSpec, lengths: Lengths | None, model: ModelCard) -> Length:
+    """Return the length asked for, or one that keeps 99 % of the texts whole."""
+    limit = model.max_positions
+    problems: tuple[str, ...] = ()
+    if spec.max_length is not None and spec.max_length > limit:
+        problems = (
+            f"max_length={spec.max_length} is beyond the {limit} positions of "
+            f"{quoted(model.name)}. "
+            f"Take at most {limit}.",
+        )
+    if lengths is None:
+        chosen = min(int(spec.max_length or _DEFAULT_MAX_LENGTH), limit)
+        return Length(chosen, min(_GUESSED_MEAN_TOKENS, chosen), chosen, 0.0, 0.0, problems)
+    chosen = min(limit, int(spec.max_length or lengths.suggested(limit)))
+    texts_cut, tokens_cut = lengths.cut(chosen)
+    # The mean after cutting, without a second pass over what may be a million lengths.
+    mean = float(lengths.tokens.mean()) * (1 - tokens_cut)
+    return Length(
+        chosen, mean, int(lengths.tokens.max()), float(texts_cut), float(tokens_cut), problems
+    )
+
+
+class Precision(NamedTuple):
+    """The arithmetic chosen, why, and what forbids the one asked for."""
+
+    chosen: str
+    reason: str
+    problems: tuple[str, ...] = ()
+
+
+def choose_precision(spec: RunSpec, hardware: Hardware) -> Precision:
+    """Return the precision asked for, or the one that suits the device."""
+    asked, device = spec.precision, hardware.device
+    if asked == "fp32":
+        return Precision("fp32", "as asked")
+    if device == "mps":
+        problem = f"precision={asked!r} is not built for Apple GPUs; take 'fp32' or 'auto'."
+        return Precision("fp32", "full precision on Apple GPUs", (problem,) * (asked != "auto"))
+    if device == "cpu":
+        if asked == "fp16":
+            problem = "precision='fp16' cannot train on a CPU; take 'fp32' or 'auto'."
+            return Precision("fp32", "no fp16 on a CPU", (problem,))
+        if asked == "bf16":
+            return Precision("bf16", "as asked")
+        reason = "full precision on a CPU" if hardware.bf16 else "no bf16 units"
+        return Precision("fp32", reason)
+    if asked == "auto":
+        if hardware.bf16:
+            return Precision("bf16", f"{hardware.name} has bf16 units")
+        return Precision("fp32", f"{hardware.name} has no bf16 units; precision='fp16' is faster")
+    if asked == "bf16" and not hardware.bf16:
+        problem = (
+            f"precision='bf16': {hardware.name} has no bf16 units (compute capability 8.0 and "
+            "later "
+            "have them). Take 'fp16', 'fp32' or 'auto'."
+        )
+        return Precision("fp32", "no bf16 units", (problem,))
+    return Precision(asked, "as asked")

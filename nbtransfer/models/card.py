@@ -1,0 +1,73 @@
+"""ModelCard: what is known of a model before anything of it is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Source = Literal["demo", "folder", "hub", "run", "variable"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """One model, read from its config.json, the header of its weights and its tokenizer's files.
+
+    Attributes:
+        name: as the user typed it.
+        source: how the name was understood.
+        location: the folder that holds it, or its hub id.
+        revision: the hub's commit, where it comes from there.
+        architecture: the class that saved it, such as `BertModel`.
+        model_type: the family, such as `bert`.
+        num_parameters: weights without any head: a head is replaced by the task's own.
+        num_parameters_exact: counted in the weights' header, not estimated from the config.
+        num_embedding_parameters: those of them that are looked up, not multiplied.
+        num_layers: transformer blocks, of encoder and decoder together.
+        hidden_size: width of a token's vector.
+        intermediate_size: width inside a block's feed-forward part.
+        num_heads: attention heads a block.
+        vocab_size: rows of the word embedding.
+        max_positions: the most tokens a text may have.
+        weights_dtype: what most weights are stored as, such as `float32`.
+        weights_bytes: size of the weight files.
+        licence: as its own card states it, where it does.
+        tokenizer_file: path of tokenizer.json; None where the worker must build the tokenizer.
+        head_labels: class names of the classification head it carries, if any.
+        notes: what is special about it, in sentences.
+    """
+
+    name: str
+    source: Source
+    location: str
+    revision: str | None = None
+    architecture: str
+    model_type: str
+    num_parameters: int
+    num_parameters_exact: bool
+    num_embedding_parameters: int
+    num_layers: int
+    hidden_size: int
+    intermediate_size: int
+    num_heads: int
+    vocab_size: int
+    max_positions: int
+    weights_dtype: str
+    weights_bytes: int
+    licence: str | None = None
+    tokenizer_file: str | None = None
+    head_labels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON can hold them."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> ModelCard:
+        """Return the card that `to_json` wrote; fields of newer versions are left out."""
+        names = {f.name for f in dataclasses.fields(cls)}
+        fields = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in names
+        }
+        return cls(**fields)

@@ -1,0 +1,312 @@
+"""Planning: spec, data, model and machine become a Plan, or one list of all problems."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbtransfer import estimates
+from nbtransfer.advice import warnings_for
+from nbtransfer.choices import (
+    Length,
+    choose_length,
+    choose_precision,
+    count_steps,
+    default_learning_rate,
+)
+from nbtransfer.errors import SpecError, nearest, quoted
+from nbtransfer.estimates import memory_by_technique
+from nbtransfer.hardware import Hardware, detect_hardware, on_cpu
+from nbtransfer.spec import RunSpec
+
+if TYPE_CHECKING:
+    from nbtransfer.data.card import DataCard
+    from nbtransfer.data.lengths import Lengths
+    from nbtransfer.models.card import ModelCard
+
+__all__ = ["Hardware", "Plan", "detect_hardware", "make_plan", "memory_by_technique"]
+
+# Rows are batched with rows of similar length, so little is padding.
+_PADDING = 1.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything decided about a run before it starts.
+
+    Attributes:
+        num_steps: optimizer steps in all.
+        steps_per_epoch: optimizer steps a pass over the training rows; the last may be smaller.
+        num_train_epochs: passes over the training rows.
+        warmup_steps: optimizer steps in which the learning rate rises.
+        learning_rate: its peak.
+        lr_scheduler_type: how it falls afterwards.
+        per_device_train_batch_size: rows a forward pass.
+        gradient_accumulation_steps: forward passes an optimizer step.
+        max_length: tokens a text is cut to.
+        share_texts_cut: share of the training texts that are longer.
+        share_tokens_cut: share of their tokens that is lost.
+        technique: which part learns.
+        device: `cpu`, `cuda` or `mps`.
+        device_name: its name.
+        precision: arithmetic of the passes: `fp32`, `bf16` or `fp16`.
+        precision_reason: why this one.
+        num_threads: CPU threads; results on a CPU depend on it.
+        step_kind: how a step is taken.
+        step_reason: why so.
+        eval_every_steps: optimizer steps between evaluations; 0 without validation data.
+        num_train_rows: rows in train.
+        num_validation_rows: rows in validation.
+        num_trainable_parameters: weights that learn.
+        time_s: seconds of training and evaluation, imports and loading left out.
+        time_is_estimate: computed, not measured.
+        memory_bytes: what the worker needs of the device's memory.
+        memory_total_bytes: what the device has.
+        disk_bytes: what the run folder will hold.
+        disk_free_bytes: what is free there.
+        baseline_accuracy: accuracy of always saying the largest class.
+        warnings: what the user should look at, in sentences.
+        notes: choices made, in sentences.
+    """
+
+    num_steps: int
+    steps_per_epoch: int
+    num_train_epochs: float
+    warmup_steps: int
+    learning_rate: float
+    lr_scheduler_type: str
+    per_device_train_batch_size: int
+    gradient_accumulation_steps: int
+    max_length: int
+    share_texts_cut: float
+    share_tokens_cut: float
+    technique: str
+    device: str
+    device_name: str
+    precision: str
+    precision_reason: str
+    num_threads: int
+    step_kind: str
+    step_reason: str
+    eval_every_steps: int
+    num_train_rows: int
+    num_validation_rows: int
+    num_trainable_parameters: int
+    time_s: float
+    time_is_estimate: bool
+    memory_bytes: int
+    memory_total_bytes: int
+    disk_bytes: int
+    disk_free_bytes: int
+    baseline_accuracy: float
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON can hold them."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Plan:
+        """Return the plan that `to_json` wrote; fields of newer versions are left out."""
+        names = {f.name for f in dataclasses.fields(cls)}
+        fields = {k: v for k, v in record.items() if k in names}
+        for name in ("warnings", "notes"):
+            fields[name] = tuple(fields.get(name, ()))
+        return cls(**fields)
+
+
+def make_plan(
+    spec: RunSpec, data: DataCard, lengths: Lengths | None, model: ModelCard, hardware: Hardware
+) -> Plan:
+    """Decide everything that the spec left open.
+
+    Args:
+        spec: what was asked for.
+        data: the prepared data.
+        lengths: tokens of each training text; None where the kernel cannot count them.
+        model: the model.
+        hardware: the machine.
+
+    Raises:
+        SpecError: listing every problem of the spec, by itself and together with the rest.
+    """
+    problems = spec.problems()
+    if problems:  # plan on with the sound values, so that all other problems are found too
+        spec = _sound(spec)
+    hardware = on_cpu(hardware) if spec.use_cpu else hardware
+    steps = count_steps(spec, data.num_rows["train"])
+    length = choose_length(spec, lengths, model)
+    precision = choose_precision(spec, hardware)
+    num_validation = data.num_rows.get("validation", 0)
+    problems += [*length.problems, *precision.problems, *_data_problems(spec, data)]
+    num_trainable = estimates.num_trainable_parameters(model, len(data.label_names), spec.technique)
+    tokens_in_memory = min(length.max_length, length.longest)
+    memory_bytes = estimates.runtime_bytes(hardware.device) + memory_by_technique(
+        model,
+        batch_size=int(spec.per_device_train_batch_size),
+        tokens=tokens_in_memory,
+        technique=spec.technique,
+        precision=precision.chosen,
+    )
+    plan = Plan(
+        num_steps=steps.total,
+        steps_per_epoch=steps.per_epoch,
+        num_train_epochs=steps.epochs,
+        warmup_steps=steps.warmup,
+        learning_rate=spec.learning_rate or default_learning_rate(model, spec.technique),
+        lr_scheduler_type=spec.lr_scheduler_type,
+        per_device_train_batch_size=int(spec.per_device_train_batch_size),
+        gradient_accumulation_steps=int(spec.gradient_accumulation_steps),
+        max_length=length.max_length,
+        share_texts_cut=length.share_texts_cut,
+        share_tokens_cut=length.share_tokens_cut,
+        technique=spec.technique,
+        device=hardware.device,
+        device_name=hardware.name,
+        precision=precision.chosen,
+        precision_reason=precision.reason,
+        num_threads=hardware.num_threads,
+        step_kind="eager",
+        step_reason="padded batches of similar lengths; works on every device",
+        eval_every_steps=int(spec.eval_steps or steps.per_epoch) if num_validation else 0,
+        num_train_rows=data.num_rows["train"],
+        num_validation_rows=num_validation,
+        num_trainable_parameters=num_trainable,
+        time_s=0.0,
+        time_is_estimate=True,
+        memory_bytes=memory_bytes,
+        memory_total_bytes=hardware.memory_bytes,
+        disk_bytes=estimates.disk_bytes(model, num_trainable),
+        disk_free_bytes=hardware.disk_free_bytes,
+        baseline_accuracy=data.majority_share,
+        notes=_notes(spec, data, lengths, model, hardware, length),
+    )
+    problems += _capacity_problems(plan, model, hardware)
+    if problems:
+        raise SpecError(problems)
+    return dataclasses.replace(
+        plan,
+        time_s=_estimate_time(plan, model, hardware, mean_tokens=length.mean * _PADDING),
+        warnings=warnings_for(plan, spec, data, hardware),
+    )
+
+
+def _data_problems(spec: RunSpec, data: DataCard) -> list[str]:
+    found = []
+    if spec.early_stopping_patience is not None and not data.num_rows.get("validation", 0):
+        found.append(
+            f"early_stopping_patience={spec.early_stopping_patience} needs validation data, and "
+            "there "
+            "is none. Give validation=0.1, or leave early stopping out."
+        )
+    if isinstance(spec.class_weights, dict):
+        for label in spec.class_weights:
+            if label in data.label_names:
+                continue
+            close = nearest(str(label), data.label_names)
+            hint = f" Did you mean {close!r}?" if close else ""
+            choices = ", ".join(quoted(name, 30) for name in data.label_names[:10])
+            found.append(f"class_weights: no class {quoted(label)}. Classes: {choices}.{hint}")
+    return found
+
+
+def _capacity_problems(plan: Plan, model: ModelCard, hardware: Hardware) -> list[str]:
+    """What cannot fit whatever the batch size; the rest is a warning."""
+    found = []
+    least = estimates.memory_by_technique(model, batch_size=1, tokens=8, technique=plan.technique)
+    if least > hardware.memory_bytes:
+        other = "" if plan.technique != "full" else " Take technique='head', or a smaller model."
+        found.append(
+            f"{quoted(model.name)} needs {gigabytes(least)} for technique={plan.technique!r} at "
+            "any batch "
+            f"size; {plan.device_name} has {gigabytes(hardware.memory_bytes)}, of which "
+            f"{gigabytes(hardware.free_bytes)} are free.{other}"
+        )
+    one = estimates.checkpoint_bytes(model, plan.num_trainable_parameters)
+    if one + 4 * model.num_parameters > hardware.disk_free_bytes:
+        found.append(
+            f"the runs folder's disk has {gigabytes(hardware.disk_free_bytes)} free; one "
+            "checkpoint and the "
+            f"model take {gigabytes(one + 4 * model.num_parameters)}. Free some, or choose "
+            "another runs_dir."
+        )
+    return found
+
+
+def _estimate_time(
+    plan: Plan, model: ModelCard, hardware: Hardware, *, mean_tokens: float
+) -> float:
+    def evaluate(num_rows: int) -> float:
+        return estimates.evaluation_seconds(
+            model, hardware, num_rows=num_rows, tokens=mean_tokens, precision=plan.precision
+        )
+
+    every = plan.eval_every_steps
+    num_evaluations = math.ceil(plan.num_steps / every) if every else 0
+    if plan.technique == "features":  # every text goes through the encoder once, then only the head
+        head_s = estimates.HEAD_STEP_S * plan.num_steps
+        return evaluate(plan.num_train_rows + plan.num_validation_rows) + head_s
+    step_s = estimates.step_seconds(
+        model,
+        hardware,
+        batch_size=plan.per_device_train_batch_size,
+        accumulation=plan.gradient_accumulation_steps,
+        tokens=mean_tokens,
+        technique=plan.technique,
+        precision=plan.precision,
+        num_trainable=plan.num_trainable_parameters,
+    )
+    return plan.num_steps * step_s + num_evaluations * evaluate(plan.num_validation_rows)
+
+
+def _notes(
+    spec: RunSpec,
+    data: DataCard,
+    lengths: Lengths | None,
+    model: ModelCard,
+    hardware: Hardware,
+    length: Length,
+) -> tuple[str, ...]:
+    notes = list(model.notes)
+    if model.head_labels and set(model.head_labels) != set(data.label_names):
+        notes.append("The model's own classes are not the data's: a new head is trained.")
+    if lengths is None:
+        notes.append(
+            f"Texts are cut at {length.max_length} tokens; their lengths are not known yet."
+        )
+    if spec.learning_rate is None:
+        rate = default_learning_rate(model, spec.technique)
+        notes.append(
+            f"Learning rate {rate:.0e}, the default for technique {spec.technique!r} here."
+        )
+    if hardware.device == "cpu" and hardware.num_threads < hardware.num_cores:
+        notes.append(
+            f"{hardware.num_threads} of {hardware.num_cores} cores are used: other programs are "
+            "busy."
+        )
+    if hardware.num_devices > 1:
+        notes.append(f"One of {hardware.num_devices} devices is used.")
+    if isinstance(spec.class_weights, dict):
+        rest = [name for name in data.label_names if name not in spec.class_weights]
+        if rest:
+            notes.append(f"Classes without a weight take 1.0: {', '.join(rest[:6])}.")
+    return tuple(notes)
+
+
+def _sound(spec: RunSpec) -> RunSpec:
+    """Return the spec with every impossible value put back to its default."""
+    blank = RunSpec(model=spec.model, data=spec.data)
+    sound = {}
+    for field in dataclasses.fields(RunSpec):
+        value = getattr(spec, field.name)
+        if not dataclasses.replace(blank, **{field.name: value}).problems():
+            sound[field.name] = value
+    return RunSpec(**sound)
+
+
+def gigabytes(num_bytes: int) -> str:
+    """Return a size as people read it."""
+    return f"{num_bytes / 1e9:.1f} GB"
