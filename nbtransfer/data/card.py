@@ -170,7 +170,7 @@ def text_ids(columns: Sequence[pa.ChunkedArray]) -> list[np.ndarray]:
     parts = [chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
     codes = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
     ends = np.cumsum([len(column) for column in columns])
-    return np.split(codes, ends[:-1])
+    return list(np.split(codes, ends[:-1]))
 
 
 def fingerprint(splits: Mapping[str, pa.Table], label_names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbtransfer.errors import DataError, quoted
 
@@ -171,7 +171,7 @@ def _check_quotes(text: bytes, delimiter: str, name: str) -> None:
         ) from None
 
 
-def _strict_reader(text: bytes, delimiter: str) -> csv._reader:
+def _strict_reader(text: bytes, delimiter: str) -> Any:  # noqa: ANN401 -- csv's reader has no name
     csv.field_size_limit(_MAX_FIELD_CHARACTERS)
     lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="")
     return csv.reader(lines, delimiter=delimiter, strict=True)

