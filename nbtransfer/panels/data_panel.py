@@ -60,7 +60,7 @@ def show_dataset(
         max_length: where texts would be cut; None takes the suggested length.
 
     Raises:
-        DataError: if the data cannot be read. Data that cannot be classified is shown, with the reason.
+        DataError: if the data cannot be read. Data that cannot be classified is shown all the same.
     """
     from nbtransfer.data.sources import load_tables
 
@@ -211,7 +211,7 @@ def head_rows(table: pa.Table) -> tuple[tuple[str, ...], ...]:
 
 
 def _show_figure(prepared: Prepared, measured: Measured) -> None:
-    """Draw classes and lengths; the figure comes after the card, since drawing it takes a second."""
+    """Draw classes and lengths, after the card: drawing takes a second."""
     from nbtransfer.panels.figure_bundle import figure_bundle
     from nbtransfer.plots.data_overview import data_overview_info
 

@@ -15,8 +15,8 @@ from nbtransfer.panels.text_table import text_table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nbtransfer.hardware import Hardware
     from nbtransfer.models.card import ModelCard
-    from nbtransfer.planning import Hardware
 
 # What the memory is stated for: the default batch, and texts of a paragraph.
 BATCH_SIZE = 16
@@ -42,8 +42,8 @@ def show_model(reference: str, *, runs_dir: Path) -> None:
     Raises:
         ModelError: if there is no such model, or it cannot be read.
     """
+    from nbtransfer.hardware import detect_hardware
     from nbtransfer.models.catalog import open_model
-    from nbtransfer.planning import detect_hardware
 
     show_model_card(open_model(reference, runs_dir=runs_dir), detect_hardware(runs_dir))
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from nbtransfer.data.lengths import Lengths
     from nbtransfer.data.sources import Tables
+    from nbtransfer.hardware import Hardware
     from nbtransfer.models.catalog import ModelCard
-    from nbtransfer.planning import Hardware, Plan
+    from nbtransfer.planning import Plan
     from nbtransfer.spec import RunSpec
     from nbtransfer.tasks.text_classification import Columns, Prepared
 
@@ -141,9 +142,12 @@ class Drafter:
             raise ModelError(
                 "no model is chosen. Pick a demo, a run or a variable, or type a hub id."
             )
-        return self._keep(
-            "model", spec.model, lambda: open_model(spec.model, runs_dir=self.runs_dir)
-        )
+        model = self.model_object(spec.model)
+        if isinstance(model, str):
+            return self._keep("model", model, lambda: open_model(model, runs_dir=self.runs_dir))
+        from nbtransfer.models.in_memory import write_model
+
+        return self._keep("model", id(model), lambda: write_model(model, spec.model))
 
     def _lengths(self, spec: RunSpec, prepared: Prepared, model: ModelCard) -> Lengths | None:
         if model.tokenizer_file is None:
@@ -155,7 +159,7 @@ class Drafter:
         )
 
     def _hardware(self) -> Hardware:
-        from nbtransfer.planning import detect_hardware
+        from nbtransfer.hardware import detect_hardware
 
         return self._keep("hardware", None, lambda: detect_hardware(self.runs_dir))
 

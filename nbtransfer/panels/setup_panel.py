@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 from IPython.display import display
 
+from nbtransfer.commandline import finetune_line
 from nbtransfer.errors import NbTransferError
 from nbtransfer.panels import setup_choices as offers
+from nbtransfer.panels.cell_output import CellOutput
 from nbtransfer.panels.markup import Markup, join, style_sheet, tag
 from nbtransfer.panels.setup_controls import Controls
 from nbtransfer.panels.setup_draft import Draft, Drafter
@@ -19,6 +21,8 @@ from nbtransfer.panels.style import STYLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from IPython.display import DisplayHandle
 
     from nbtransfer.runs.run import Run
     from nbtransfer.spec import RunSpec
@@ -41,6 +45,7 @@ def show_setup(
         data: the data to begin with.
         defaults: further fields of RunSpec to begin with.
     """
+    from nbtransfer.panels.show import find_place
     from nbtransfer.runs.store import list_runs
 
     models = offers.model_choices(namespace, list_runs(runs_dir))
@@ -48,7 +53,7 @@ def show_setup(
     given = {**(defaults or {}), "model": model, "data": data}
     spec = offers.first_guess(models, datas, given)
     drafter = Drafter(namespace, runs_dir)
-    if not has_front_end():
+    if find_place() != "widgets":
         display({"text/plain": guess_text(drafter, spec)}, raw=True)
         return
     form = SetupForm(drafter, Controls(spec, models, datas))
@@ -71,6 +76,7 @@ class SetupForm:
         self.drafter = drafter
         self.controls = controls
         self.draft: Draft | None = None
+        self._handle: DisplayHandle | None = None
         self.plan = widgets.HTML(_waiting("looking at the model and the data …"))
         self.start = widgets.Button(description="Start", disabled=True)
         self.start.add_class("nbt-start")
@@ -97,6 +103,7 @@ class SetupForm:
         from nbtransfer.panels.live_controls import make_live
         from nbtransfer.runs.launch import warm_up
 
+        self._cell = CellOutput()
         self._handle = display(self.root, display_id=True)
         make_live(self.root)
         warm_up()
@@ -136,13 +143,21 @@ class SetupForm:
             self._show_bug(error)
 
     def _run(self) -> None:
-        run = start_run(self.drafter, self.controls.read())
-        self._give_way(run)
+        spec = self.controls.read()
+        run = start_run(self.drafter, spec)
+        self._give_way(run, finetune_line(spec))
 
-    def _give_way(self, run: Run) -> None:
+    def _give_way(self, run: Run, line: str) -> None:
+        """Leave the line in the form's place, and the run's panel below it."""
+        from nbtransfer.panels.live_controls import walk
         from nbtransfer.panels.show import show_run
 
-        show_run(run, wait=False)
+        with self._cell.shown_here():
+            if self._handle is not None:
+                self._handle.update({"text/plain": line}, raw=True)
+            show_run(run, wait=False)
+        for widget in list(walk(self.root)):
+            widget.close()
 
     def _show_bug(self, error: Exception) -> None:
         import traceback
@@ -193,21 +208,6 @@ def plan_markup(draft: Draft) -> Markup:
     ]
     warnings = [tag("p", words, class_="nbt-warning") for words in draft.plan.warnings]
     return join(tag("div", *rows, class_="nbt-kv"), *warnings, line)
-
-
-def has_front_end() -> bool:
-    """Tell whether somebody can click: not under nbclient, papermill or a terminal."""
-    import os
-
-    from IPython import get_ipython
-
-    if os.environ.get("NBTRANSFER_HEADLESS") == "1":
-        return False
-    kernel = getattr(get_ipython(), "kernel", None)
-    if kernel is None:
-        return False
-    parent = kernel.get_parent("shell") or {}
-    return bool(parent.get("content", {}).get("allow_stdin", True))
 
 
 def _head() -> Markup:
