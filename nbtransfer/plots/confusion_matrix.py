@@ -327,4 +327,4 @@ def confusion_matrix_text(info: ConfusionMatrixInfo) -> str:
 
 
 def _texts(num_texts: int) -> str:
-    return f"{count:,} text" if count == 1 else f"{count:,} texts"
+    return f"{num_texts:,} text" if num_texts == 1 else f"{num_texts:,} texts"

@@ -132,6 +132,12 @@ def _line_at(info: DataOverviewInfo) -> float | None:
     return info.max_length + 0.5 if info.max_length < info.bins[-1].low + width else None
 
 
+def _length_title(info: DataOverviewInfo) -> str:
+    last = info.bins[-1]
+    tail = f" (last bar: {last.low} or more)" if last.high is None else ""
+    return f"tokens of a text{tail}"
+
+
 def _height(info: DataOverviewInfo) -> int:
     return max(230, 70 + 26 * len(info.classes))
 
@@ -192,7 +198,7 @@ def data_overview_figure(info: DataOverviewInfo) -> go.Figure:
         layout["xaxis2"] = plotly_axis(
             domain=[0.5, 1.0],
             anchor="y2",
-            title={"text": "tokens of a text", **title},
+            title={"text": _length_title(info), **title},
             showgrid=False,
         )
         layout["yaxis2"] = plotly_axis(anchor="x2", title={"text": "texts", **title})
@@ -270,7 +276,7 @@ def _draw_lengths(axes: Axes, info: DataOverviewInfo) -> None:
         axes.axvline(at, color=ORANGE, linewidth=1.2, linestyle="--")
     if info.max_length is not None:
         axes.set_title(_cut_text(info), fontsize=8.5, loc="right", pad=5)
-    axes.set_xlabel("tokens of a text")
+    axes.set_xlabel(_length_title(info))
     axes.set_ylabel("texts")
     _plain(axes, "y")
 

@@ -1,0 +1,183 @@
+"""The report as a notebook shows it: a card of figures, tables and texts, then the confusion matrix.
+
+The card keeps its order and meaning where a page drops styles: real headings, tables and lists.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from IPython.display import display
+
+from nbtransfer.panels.figure_bundle import show_figure
+from nbtransfer.panels.markup import Markup, join, tag
+from nbtransfer.panels.quantities import duration_text, share_text
+from nbtransfer.panels.style import card
+from nbtransfer.plots.confusion_matrix import (
+    confusion_matrix_figure,
+    confusion_matrix_info,
+    confusion_matrix_png,
+    confusion_matrix_text,
+)
+
+if TYPE_CHECKING:
+    from nbtransfer.runs.report import ClassRow, Mistake, Report
+
+_MAX_MISTAKES = 8
+_MAX_TEXT = 240
+_MAX_NAME = 60
+_MAX_CLASSES = 20
+# JupyterLab lists headings of outputs in its table of contents, where these would be noise.
+_HEADING = "jp-toc-ignore"
+
+
+def show_report(
+    report: Report, *, title: str | None = None, note: str | None = None, png: bytes | None = None
+) -> None:
+    """Display a report: the card, then the confusion matrix.
+
+    Args:
+        report: what to show.
+        title: the card's title; None takes the run's name.
+        note: a remark in the card's head; None says how long the evaluation took.
+        png: the confusion matrix as drawn already; None draws it.
+    """
+    html = report_card(report, title=title, note=note)
+    display({"text/html": str(html), "text/plain": repr(report)}, raw=True)
+    info = confusion_matrix_info(report)
+    show_figure(
+        confusion_matrix_figure(info),
+        confusion_matrix_png(info) if png is None else png,
+        confusion_matrix_text(info),
+    )
+
+
+def report_card(report: Report, *, title: str | None = None, note: str | None = None) -> Markup:
+    """Return the card: accuracy with its interval and what it beats, the classes, the mistakes."""
+    if note is None:
+        note = f"evaluated in {duration_text(report.duration_s)}"
+    return card(
+        tag(
+            "div",
+            tag("h3", _cut(title or report.run_id, _MAX_NAME), class_=f"nbt-title {_HEADING}"),
+            tag("span", f"on {report.split} · {_rows(report.num_rows)}", class_="nbt-dim"),
+            tag("span", note, class_="nbt-right nbt-dim") if note else None,
+            class_="nbt-head",
+        ),
+        tag(
+            "div",
+            tag("div", _figures(report)),
+            tag("div", _classes(report)),
+            tag("div", _mistakes(report), class_="nbt-wide"),
+            class_="nbt-grid",
+        ),
+    )
+
+
+def _figures(report: Report) -> Markup:
+    low, high = report.interval
+    values = [
+        ("macro F1", f"{report.metrics['eval_f1_macro']:.3f}"),
+        ("macro precision", f"{report.metrics['eval_precision_macro']:.3f}"),
+        ("macro recall", f"{report.metrics['eval_recall_macro']:.3f}"),
+        ("loss", f"{report.metrics['eval_loss']:.3f}"),
+        *((_cut(name, _MAX_NAME), share_text(value)) for name, value in report.baselines.items()),
+        ("majority class", share_text(report.majority_accuracy)),
+    ]
+    return join(
+        tag("div", "accuracy", class_="nbt-dim"),
+        tag("div", share_text(report.metrics["eval_accuracy"]), class_="nbt-big"),
+        tag("p", f"95 %: {100 * low:.1f} to {100 * high:.1f}", class_="nbt-note"),
+        tag(
+            "table",
+            tag(
+                "tbody",
+                *(tag("tr", tag("th", k, scope="row"), tag("td", v)) for k, v in values),
+            ),
+            class_="nbt-kv",
+        ),
+    )
+
+
+def _classes(report: Report) -> Markup:
+    rows = list(report.per_class)
+    heading = "Classes"
+    if len(rows) > _MAX_CLASSES:
+        # A class without rows has nothing to tell.
+        rows = sorted((row for row in rows if row.support), key=lambda row: row.f1)[:_MAX_CLASSES]
+        heading = f"{len(rows)} of {len(report.per_class)} classes, lowest F1 first"
+    return join(
+        tag("h4", heading, class_=_HEADING),
+        tag(
+            "div",
+            tag(
+                "table",
+                tag(
+                    "thead",
+                    tag(
+                        "tr",
+                        *(
+                            tag("th", name, scope="col", title=title)
+                            for name, title in (
+                                ("class", None),
+                                ("P", "precision: of the texts called so, how many are"),
+                                ("R", "recall: of the texts that are, how many are called so"),
+                                ("F1", "harmonic mean of precision and recall"),
+                                ("rows", None),
+                            )
+                        ),
+                    ),
+                ),
+                tag("tbody", *map(_class_row, rows)),
+                class_="nbt-table",
+            ),
+            class_="nbt-scroll",
+        ),
+    )
+
+
+def _class_row(row: ClassRow) -> Markup:
+    values = (f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}")
+    return tag(
+        "tr",
+        tag("th", _cut(row.label, _MAX_NAME), scope="row"),
+        # Where no row carries the class, recall and F1 mean nothing.
+        *(tag("td", value if row.support else "–") for value in values),
+        tag("td", f"{row.support:,}"),
+    )
+
+
+def _mistakes(report: Report) -> Markup:
+    shown = report.mistakes[:_MAX_MISTAKES]
+    if not shown:
+        return tag("h4", "No mistakes on these rows", class_=_HEADING)
+    total = report.num_mistakes
+    heading = f"The surest {len(shown)} of {total:,} mistakes" if total > 1 else "The one mistake"
+    return join(
+        tag("h4", heading, class_=_HEADING),
+        tag("ul", *map(_mistake, shown), class_="nbt-list"),
+    )
+
+
+def _mistake(mistake: Mistake) -> Markup:
+    text = _cut(" ".join(mistake.text.split()), _MAX_TEXT)
+    predicted, actual = _cut(mistake.predicted, _MAX_NAME), _cut(mistake.actual, _MAX_NAME)
+    return tag(
+        "li",
+        f"“{text}” ",
+        tag(
+            "span",
+            f"{100 * mistake.probability:.0f} % {predicted}, is ",
+            tag("b", actual),
+            f" · row {mistake.row:,}",
+            class_="nbt-note",
+        ),
+    )
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
