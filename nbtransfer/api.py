@@ -266,7 +266,7 @@ def evaluate(
     run: object = None,
     data: object = None,
     *,
-    split: str = "validation",
+    split: str | None = None,
     text: str | None = None,
     label: str | None = None,
     data_name: str | None = None,
@@ -277,7 +277,8 @@ def evaluate(
     Args:
         run: a Run, its name or folder; None takes the newest.
         data: labelled rows, as for `finetune`; None takes the run's own `split`.
-        split: `validation`, `test` or `train` of the run's own rows, or a split of `data`.
+        split: `validation` (the default), `test` or `train` of the run's own rows; of `data`, by
+            default the first there is of test, validation and train.
         text: the column of texts in `data`; by default the run's.
         label: the column of classes in `data`; by default the run's.
         data_name: what to call data that is no string.
@@ -292,32 +293,45 @@ def evaluate(
     """
     from nbtransfer.runs.files import read_table
     from nbtransfer.runs.scoring import evaluate_rows, require_model
-    from nbtransfer.tasks.text_classification import prepare_evaluation
 
     opened = open_run(run, runs_dir=runs_dir)
     require_model(opened)
-    if data is None:
-        if split == "validation" and opened.paths.evaluation(split).report.is_file():
-            return opened.report(split)
-        if not opened.paths.split(split).is_file():
-            there = ", ".join(sorted(p.stem for p in opened.paths.data_dir.glob("*.parquet")))
-            raise RunError(
-                f"run {opened.id!r} has no split {quoted(split)}. Splits: {there}.", opened
-            )
-        return evaluate_rows(opened, read_table(opened.paths.split(split)), name=split, split=split)
-    from nbtransfer.data.sources import load_tables
+    if data is not None:
+        return _evaluate_on(opened, data, split, text, label, data_name)
+    name = split or "validation"
+    if name == "validation" and opened.paths.evaluation(name).report.is_file():
+        return opened.report(name)
+    if not opened.paths.split(name).is_file():
+        there = ", ".join(opened.data_card.num_rows)
+        raise RunError(f"run {opened.id!r} has no split {quoted(name)}. Splits: {there}.", opened)
+    return evaluate_rows(opened, read_table(opened.paths.split(name)), name=name, split=name)
 
-    tables = load_tables(data, name=data_name)
-    rows = prepare_evaluation(
-        tables,
-        split=split,
-        label_names=opened.data_card.label_names,
-        text=text or opened.data_card.text_column,
-        label=label or opened.data_card.label_column,
-        asked=(text, label),
-    )
+
+def _evaluate_on(
+    run: Run, data: object, split: str | None, text: str | None, label: str | None, name: str | None
+) -> Report:
+    """Evaluate on rows that are not the run's own, by its columns where the data has them."""
+    from nbtransfer.data.sources import load_tables
+    from nbtransfer.runs.scoring import evaluate_rows
+    from nbtransfer.tasks.text_classification import prepare
+
+    tables = load_tables(data, name=name)
+    if split is None:
+        split = next(s for s in ("test", "validation", "train") if s in tables.splits)
+    if split not in tables.splits:
+        there = ", ".join(tables.splits)
+        raise DataError(f"{tables.name} has no split {quoted(split)}. Splits: {there}.")
+    rows = tables.splits[split]
+    card = run.data_card
+    columns = {
+        "text": text or (card.text_column if card.text_column in rows.column_names else None),
+        "label": label or (card.label_column if card.label_column in rows.column_names else None),
+    }
+    alone = tables._replace(splits={"train": rows})
+    prepared = prepare(alone, validation=False, label_names=card.label_names, **columns)
     slug = "".join(c if c.isalnum() else "-" for c in tables.name).strip("-")[:40] or "data"
-    return evaluate_rows(opened, rows, name=slug, split=f"{tables.name}")
+    shown = tables.name if len(tables.splits) == 1 else f"{tables.name} ({split})"
+    return evaluate_rows(run, prepared.splits["train"], name=slug, split=shown)
 
 
 def predict(

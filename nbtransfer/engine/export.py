@@ -39,7 +39,7 @@ def export_run(training: Training) -> None:
     )
     if training.has_validation:
         _report(training)
-    info = learning_curves_info(training.run.state(), training.plan.baseline_accuracy)
+    info = learning_curves_info(training.run.state(), baseline=training.plan.baseline_accuracy)
     write_bytes(paths.learning_curves_png, learning_curves_png(info))
 
 

@@ -136,7 +136,7 @@ class _Answers:
 
 
 def _lines(idle_s: float) -> Callable[[float], str | None]:
-    """Return a reader of stdin: next line, "" at its end or after `idle_s`, None if the wait ran out."""
+    """Return a reader of stdin: the next line, "" at its end or after `idle_s`, None if too soon."""
     buffer = b""
 
     def read(wait_s: float) -> str | None:
@@ -158,7 +158,8 @@ def _lines(idle_s: float) -> Callable[[float], str | None]:
 
 def main() -> None:
     """Serve jobs until stdin ends, ten idle minutes pass, or a job fails."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.update(TOKENIZERS_PARALLELISM="true", HF_HUB_DISABLE_PROGRESS_BARS="1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its load report is no user's news
     stop_signal = StopSignal()
     stop_signal.install()
     answers = _Answers()
