@@ -75,8 +75,7 @@ def choose_length(spec: RunSpec, lengths: Lengths | None, model: ModelCard) -> L
     if spec.max_length is not None and spec.max_length > limit:
         problems = (
             f"max_length={spec.max_length} is beyond the {limit} positions of "
-            f"{quoted(model.name)}. "
-            f"Take at most {limit}.",
+            f"{quoted(model.name)}. Take at most {limit}.",
         )
     if lengths is None:
         chosen = min(int(spec.max_length or _DEFAULT_MAX_LENGTH), limit)
@@ -121,8 +120,7 @@ def choose_precision(spec: RunSpec, hardware: Hardware) -> Precision:
     if asked == "bf16" and not hardware.bf16:
         problem = (
             f"precision='bf16': {hardware.name} has no bf16 units (compute capability 8.0 and "
-            "later "
-            "have them). Take 'fp16', 'fp32' or 'auto'."
+            "later have them). Take 'fp16', 'fp32' or 'auto'."
         )
         return Precision("fp32", "no bf16 units", (problem,))
     return Precision(asked, "as asked")

@@ -101,8 +101,8 @@ def _with_accelerator(host: Hardware) -> Hardware:
         return dataclasses.replace(
             host,
             advice=f"This machine has a GPU ({gpus[0].name}), but the installed torch "
-            f"({torch_version}) is the CPU build. Install the CUDA build: "
-            "pip install --force-reinstall torch.",
+            f"({torch_version}) is the CPU build. Install the CUDA build: pip install "
+            "--force-reinstall torch.",
         )
     if gpus:
         gpu = gpus[0]

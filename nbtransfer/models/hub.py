@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Any
 from nbtransfer.errors import ModelError, nearest, quoted
 from nbtransfer.models.folder import CONFIG_FILE, build_card, embedding_rows, read_folder
 from nbtransfer.models.shape import check_no_code, read_config, read_shape
-from nbtransfer.models.tokenizer_files import SMALL_FILES, find_tokenizer, has_padding_token
+from nbtransfer.models.tokenizer_files import (
+    OLDER_FILES,
+    SMALL_FILES,
+    TOKENIZER_FILE,
+    find_tokenizer,
+    has_padding_token,
+    has_tokenizer,
+)
 from nbtransfer.models.weights import (
     INDEX_FILE,
     WEIGHTS_FILE,
     Tensor,
     Weights,
+    has_whole_weights,
     missing_weights_message,
     summarise,
 )
@@ -59,6 +67,7 @@ WELL_KNOWN = (
     "HuggingFaceTB/SmolLM2-135M",
 )
 
+_TIMEOUT_S = 10.0
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 
 
@@ -91,12 +100,11 @@ def _cached_snapshot(hub_id: str) -> Path | None:
     """Return the cached folder if config, tokenizer and all weights are in it."""
     from huggingface_hub import try_to_load_from_cache
 
-    cached = [try_to_load_from_cache(hub_id, name) for name in (CONFIG_FILE, "tokenizer.json")]
-    if not all(isinstance(path, str) for path in cached):
+    config = try_to_load_from_cache(hub_id, CONFIG_FILE)
+    if not isinstance(config, str):
         return None
-    folder = Path(str(cached[0])).parent
-    # An index alone proves nothing: a shard may still be missing.
-    return folder if (folder / WEIGHTS_FILE).exists() else None
+    folder = Path(config).parent
+    return folder if has_tokenizer(folder) and has_whole_weights(folder) else None
 
 
 def _from_hub(hub_id: str) -> ModelCard:
@@ -104,7 +112,7 @@ def _from_hub(hub_id: str) -> ModelCard:
 
     shown = f"model {quoted(hub_id)}"
     api = HfApi()
-    info = api.model_info(hub_id, files_metadata=True)
+    info = api.model_info(hub_id, files_metadata=True, timeout=_TIMEOUT_S)
     sizes = {item.rfilename: item.size or 0 for item in info.siblings or ()}
     if CONFIG_FILE not in sizes:
         names = [n for n in sizes if "/" not in n]
@@ -138,8 +146,9 @@ def _fetch_small_files(hub_id: str, revision: str | None, sizes: dict[str, int])
     """Fetch config and tokenizer into the hub's cache; return the folder they lie in."""
     from huggingface_hub import hf_hub_download
 
-    for name in (*SMALL_FILES, "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model"):
-        if name in sizes and (name in SMALL_FILES or SMALL_FILES[0] not in sizes):
+    older = () if TOKENIZER_FILE in sizes else OLDER_FILES
+    for name in (*SMALL_FILES, *older):
+        if name in sizes:
             hf_hub_download(hub_id, name, revision=revision)
     return Path(hf_hub_download(hub_id, CONFIG_FILE, revision=revision)).parent
 
@@ -190,21 +199,22 @@ def _explained(hub_id: str, other_names: Iterable[str]) -> Iterator[None]:
     except errors.RepositoryNotFoundError as error:
         raise ModelError(_not_found_message(hub_id, other_names)) from error
     except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
-        raise ModelError(_unreachable_message(hub_id)) from error
+        raise ModelError(_unreachable_message(hub_id, other_names)) from error
     except errors.HfHubHTTPError as error:
         raise ModelError(_refused_message(hub_id, error)) from error
     except errors.HFValidationError as error:
         raise ModelError(_not_found_message(hub_id, other_names)) from error
     except (*_transport_errors(), OSError) as error:
-        raise ModelError(_unreachable_message(hub_id)) from error
+        raise ModelError(_unreachable_message(hub_id, other_names)) from error
 
 
-def _transport_errors() -> tuple[type[Exception], ...]:
-    """Return the base of what the hub's HTTP library raises: its name changed with hub versions."""
+def _transport_errors() -> list[type[Exception]]:
+    """Return the base of what the hub's HTTP library raises: which one it is changed by version."""
     from huggingface_hub import errors
 
-    bases = errors.HfHubHTTPError.__mro__[1:]
-    return tuple(b for b in bases if b.__name__ in ("HTTPError", "RequestException"))
+    names = ("HTTPError", "RequestException")
+    bases = errors.HfHubHTTPError.__mro__
+    return [b for b in bases if b.__name__ in names and issubclass(b, Exception)]
 
 
 def _not_found_message(hub_id: str, other_names: Iterable[str]) -> str:
@@ -217,13 +227,16 @@ def _not_found_message(hub_id: str, other_names: Iterable[str]) -> str:
     return what + hint + private
 
 
-def _unreachable_message(hub_id: str) -> str:
+def _unreachable_message(hub_id: str, other_names: Iterable[str]) -> str:
     from huggingface_hub import constants
+
+    close = nearest(hub_id, [*other_names, *WELL_KNOWN])
+    hint = f" Or did you mean {close!r}?" if close and close != hub_id else ""
 
     why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub cannot be reached"
     return (
         f"model {quoted(hub_id)} is not in the local cache, and {why}. Fetch it once while online "
-        f"(hf download {hub_id}), name a folder, or take demo:minilm."
+        f"(hf download {hub_id}), name a folder, or take demo:minilm.{hint}"
     )
 
 
@@ -232,8 +245,7 @@ def _refused_message(hub_id: str, error: Any) -> str:  # noqa: ANN401 -- an HfHu
     if status == 401:
         return (
             f"model {quoted(hub_id)}: the hub does not accept the stored token; it may have "
-            "expired or been "
-            "revoked. Log in again: hf auth login."
+            "expired or been revoked. Log in again: hf auth login."
         )
     what = f"answered with status {status}" if status else "did not answer as expected"
     return f"model {quoted(hub_id)}: the hub {what}. Try again later, or name a folder."

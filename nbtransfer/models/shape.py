@@ -134,15 +134,14 @@ def check_no_code(config: dict[str, Any], file_name: str, model: str) -> None:
         module = str(flat[0]).split("--")[-1].split(".")[0] if flat else "?"
         raise ModelError(
             f"{model} needs Python code of its own ({quoted(module + '.py')}, named in "
-            f"{file_name}); code that "
-            "comes with a model is refused. Use a model that transformers itself supports."
+            f"{file_name}); code that comes with a model is refused. Use a model that transformers "
+            "itself supports."
         )
     for key in ("_attn_implementation", "attn_implementation", "_attn_implementation_internal"):
         if "/" in str(config.get(key) or ""):
             raise ModelError(
                 f"{model} asks for an outside kernel ({file_name}: {key}={quoted(config[key])}), "
-                "which is code "
-                f"and is refused. Remove {key} from {file_name}."
+                f"which is code and is refused. Remove {key} from {file_name}."
             )
 
 
@@ -155,8 +154,8 @@ def read_shape(config: dict[str, Any], model: str) -> Shape:
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not model_type:
         raise ModelError(
-            f"{model}: config.json has no model_type, so its family is unknown. "
-            "Use a model saved by transformers."
+            f"{model}: config.json has no model_type, so its family is unknown. Use a model saved "
+            "by transformers."
         )
     architectures = config.get("architectures")
     architecture = (
@@ -164,16 +163,14 @@ def read_shape(config: dict[str, Any], model: str) -> Shape:
     )
     if model_type not in CLASSIFIABLE:
         raise ModelError(
-            f"{model} is of the family {quoted(model_type)} ({quoted(architecture)}), which has "
-            "no head for text "
-            "classification. Take a text model, for example of the families bert, roberta, "
-            "distilbert, "
-            "electra, mpnet, gpt2, llama or t5."
+            f"{model} is of the family {quoted(model_type)} ({quoted(architecture)}), which has no "
+            "head for text classification. Take a text model, for example of the families bert, "
+            "roberta, distilbert, electra, mpnet, gpt2, llama or t5."
         )
     if config.get("quantization_config"):
         raise ModelError(
-            f"{model} is quantised, and its weights cannot be fine-tuned. Use the version that "
-            "is not."
+            f"{model} is quantised, and its weights cannot be fine-tuned. Use the version that is "
+            "not."
         )
     found = {name: _dimension(config, name, model) for name in _NAMES}
     if config.get("is_encoder_decoder", model_type in _ENCODER_DECODERS):
@@ -199,8 +196,8 @@ def _dimension(config: dict[str, Any], name: str, model: str) -> int:
         raise ModelError(f"{model}: config.json does not state {_NAMES[name][0]}{hint}.")
     if type(value) is not int or not 0 < value < 2**31:
         raise ModelError(
-            f"{model}: config.json says {key}={quoted(value)}, which must be a whole number "
-            "above 0."
+            f"{model}: config.json says {key}={quoted(value)}, which must be a whole number above "
+            "0."
         )
     return value
 

@@ -16,7 +16,7 @@ TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 SMALL_FILES = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, "special_tokens_map.json")
 
 # transformers builds a tokenizer from any of these; the kernel only with tokenizer.json.
-_SLOW_FILES = (
+OLDER_FILES = (
     "vocab.txt",
     "vocab.json",
     "spiece.model",
@@ -44,23 +44,26 @@ def find_tokenizer(folder: Path, model: str, *, vocab_rows: int) -> Path | None:
         check_no_code(config, TOKENIZER_CONFIG_FILE, model)
     file = folder / TOKENIZER_FILE
     if not file.is_file():
-        if any((folder / name).is_file() for name in _SLOW_FILES):
+        if has_tokenizer(folder):
             return None
         raise ModelError(
             f"{model} has no tokenizer: no {TOKENIZER_FILE} nor vocabulary in "
-            f"{quoted(str(folder))}. "
-            "Save the tokenizer it was trained with into the same folder "
+            f"{quoted(str(folder))}. Save the tokenizer it was trained with into the same folder "
             "(tokenizer.save_pretrained)."
         )
     largest = _largest_id(_read_tokenizer(file, model))
     if largest >= vocab_rows:
         raise ModelError(
             f"{model}: its tokenizer makes ids up to {largest:,}, but its embedding has only "
-            f"{vocab_rows:,} "
-            "rows. Tokenizer and weights do not belong together; use the tokenizer saved with "
-            "this model."
+            f"{vocab_rows:,} rows. Tokenizer and weights do not belong together; use the tokenizer "
+            "saved with this model."
         )
     return file
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Tell whether transformers finds a tokenizer in `folder`."""
+    return any((folder / name).is_file() for name in (TOKENIZER_FILE, *OLDER_FILES))
 
 
 def has_padding_token(folder: Path, model: str, config: dict[str, Any]) -> bool:

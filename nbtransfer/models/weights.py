@@ -24,6 +24,7 @@ INDEX_FILE = "model.safetensors.index.json"
 # The format's own cap; a damaged length must not become a huge allocation.
 _MAX_HEADER_BYTES = 100_000_000
 _MAX_INDEX_BYTES = 100_000_000
+_MAX_AXES = 16
 
 _DTYPES = {
     "F64": ("float64", 8),
@@ -64,6 +65,7 @@ _HEAD_PREFIXES = (
     "decoder.bias",
     "decoder.weight",
 )
+_CLASSIFIER_PREFIXES = ("classifier", "score.", "classification_head")
 # Constants that some checkpoints store beside the weights.
 _BUFFER_SUFFIXES = ("position_ids", "token_type_ids", "attn.masked_bias", "inv_freq")
 _WORD_EMBEDDINGS = (
@@ -93,7 +95,8 @@ class Weights(NamedTuple):
     """What the headers of a model's weight files add up to.
 
     `num_parameters` and `num_embedding_parameters` are without heads; `vocab_rows` is the height of
-    the word embedding, None where it was not recognised; `has_classifier`: it has such a head.
+    the word embedding, None where it was not recognised; `has_classifier`, `has_pooler`: such a
+    layer is among the weights.
     """
 
     num_parameters: int
@@ -102,6 +105,7 @@ class Weights(NamedTuple):
     dtype: str
     num_bytes: int
     has_classifier: bool
+    has_pooler: bool
 
 
 def read_weights(folder: Path) -> Weights:
@@ -122,6 +126,14 @@ def read_weights(folder: Path) -> Weights:
     return summarise(tensors, sum(file.stat().st_size for file in files))
 
 
+def has_whole_weights(folder: Path) -> bool:
+    """Tell whether all weight files are there, without reading them."""
+    try:
+        return (folder / WEIGHTS_FILE).is_file() or bool(_indexed_files(folder))
+    except ModelError:
+        return False
+
+
 def missing_weights_message(model: str, files: Iterable[str], *, hub_id: str | None = None) -> str:
     """Return what to say of a model without safetensors, given the files it does have."""
     names = sorted(files)
@@ -129,15 +141,15 @@ def missing_weights_message(model: str, files: Iterable[str], *, hub_id: str | N
     if pickles:
         fetch = (
             "Many repositories keep a converted copy in a pull request: "
-            f"huggingface_hub.snapshot_download({hub_id!r}, revision='refs/pr/1'), then name "
-            "that folder"
+            f"huggingface_hub.snapshot_download({hub_id!r}, revision='refs/pr/1'), then name that "
+            "folder"
             if hub_id
             else "Convert it where you trust it, with save_pretrained"
         )
         return (
             f"{quoted(model)} holds its weights only as a pickle ({pickles[0]}), which can run "
-            "code when "
-            f"it is read, so it is refused. Use a revision that has {WEIGHTS_FILE}. {fetch}."
+            f"code when it is read, so it is refused. Use a revision that has {WEIGHTS_FILE}. "
+            f"{fetch}."
         )
     for name in names:
         if (kind := _FOREIGN_SUFFIXES.get(Path(name).suffix)) is not None:
@@ -147,8 +159,8 @@ def missing_weights_message(model: str, files: Iterable[str], *, hub_id: str | N
             )
     if "adapter_config.json" in names:
         return (
-            f"{quoted(model)} is an adapter, not a whole model. "
-            "Merge it into its base model and save that, then name the saved folder."
+            f"{quoted(model)} is an adapter, not a whole model. Merge it into its base model and "
+            "save that, then name the saved folder."
         )
     found = ", ".join(names[:6]) or "nothing"
     return f"{quoted(model)} has no {WEIGHTS_FILE}. Found: {found}."
@@ -210,9 +222,8 @@ def summarise(tensors: dict[str, Tensor], num_bytes: int) -> Weights:
         vocab_rows=vocab_rows,
         dtype=by_dtype.most_common(1)[0][0] if by_dtype else "float32",
         num_bytes=num_bytes,
-        has_classifier=any(
-            n.startswith(("classifier", "score.", "classification_head")) for n in tensors
-        ),
+        has_classifier=any(name.startswith(_CLASSIFIER_PREFIXES) for name in tensors),
+        has_pooler=any("pooler" in name for name in tensors),
     )
 
 
@@ -251,18 +262,21 @@ def _checked_tensors(
 
 def _checked_entry(file: Path, name: str, entry: object) -> tuple[Tensor, tuple[int, int]]:
     fields = entry if isinstance(entry, dict) else {}
-    dtype, shape, span = fields.get("dtype"), fields.get("shape"), fields.get("data_offsets")
+    dtype = fields.get("dtype")
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise _damaged(file, f"tensor {quoted(name)} has the unknown type {quoted(dtype)}")
-    if not _are_counts(shape) or len(shape) > 16 or not _are_counts(span) or len(span) != 2:
+    shape, span = _counts(fields.get("shape")), _counts(fields.get("data_offsets"))
+    if shape is None or len(shape) > _MAX_AXES or span is None or len(span) != 2:
         raise _damaged(file, f"tensor {quoted(name)} has no sound shape or place")
     if span[1] - span[0] != math.prod(shape) * _DTYPES[dtype][1]:
         raise _damaged(file, f"tensor {quoted(name)} does not fill the place it is given")
-    return Tensor(dtype, tuple(shape)), (span[0], span[1])
+    return Tensor(dtype, shape), (span[0], span[1])
 
 
-def _are_counts(values: Any) -> bool:  # noqa: ANN401 -- whatever the JSON held
-    return isinstance(values, list) and all(type(v) is int and 0 <= v < 2**63 for v in values)
+def _counts(values: object) -> tuple[int, ...] | None:
+    if not isinstance(values, list) or not all(type(v) is int and 0 <= v < 2**63 for v in values):
+        return None
+    return tuple(values)
 
 
 def _indexed_files(folder: Path) -> list[Path]:
@@ -287,8 +301,7 @@ def _indexed_files(folder: Path) -> list[Path]:
         if not (folder / name).is_file():
             raise ModelError(
                 f"{quoted(str(folder))} lacks {name}, one of the {len(names)} weight files its "
-                "index names. "
-                "Download the model again."
+                "index names. Download the model again."
             )
         files.append(folder / name)
     return files
