@@ -1,7 +1,7 @@
 """Publishes a finished figure: plotly, PNG and text as one output, so that it is drawn once.
 
-JupyterLab shows the PNG and turns it interactive under the mouse; GitHub and nbconvert show the PNG;
-a terminal shows the text.
+JupyterLab shows the PNG and turns it interactive under the mouse; GitHub and nbconvert show the
+PNG; a terminal shows the text.
 """
 
 from __future__ import annotations
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 _PLOTLY = "application/vnd.plotly.v1+json"
+# plotly.js 4 has a button that uploads a figure to its makers: the data are not ours to send.
+_CONFIG = {
+    "responsive": True,
+    "displaylogo": False,
+    "showSendToCloud": False,
+    "modeBarButtonsToRemove": ["sendChartToCloud", "sendDataToCloud", "select2d", "lasso2d"],
+}
 
 
 class Bundle(NamedTuple):
@@ -41,7 +48,7 @@ def figure_bundle(figure: go.Figure, png: bytes, text: str) -> Bundle:
     record = json.loads(figure.to_json(validate=False))
     if not record["layout"].get("template"):
         record["layout"].pop("template", None)
-    record["config"] = {"responsive": True, "displaylogo": False}
+    record["config"] = _CONFIG
     width, height = _png_size(png)
     scale = height / figure.layout.height
     return Bundle(

@@ -1,4 +1,4 @@
-"""The report as a notebook shows it: a card of figures, tables and texts, then the confusion matrix.
+"""The report as a notebook shows it: a card of figures and texts, then the confusion matrix.
 
 The card keeps its order and meaning where a page drops styles: real headings, tables and lists.
 """
@@ -67,7 +67,7 @@ def report_card(report: Report, *, title: str | None = None, note: str | None = 
         tag(
             "div",
             tag("div", _figures(report)),
-            tag("div", _classes(report)),
+            tag("div", _classes(report), class_="nbt-mid"),
             tag("div", _mistakes(report), class_="nbt-wide"),
             class_="nbt-grid",
         ),

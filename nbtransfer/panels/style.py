@@ -11,7 +11,7 @@ The words of the sheet:
     nbt-bar       progress: <i> is the filled part, <s> a mark; placed by inline `width` and `left`
     nbt-facts     a line of figures: <span><b>330</b> of 564</span>
     nbt-body      nbt-chart beside nbt-ctl (controls); below 640 px the controls go underneath
-    nbt-grid      columns that stack when they no longer fit; nbt-wide on a child gives it more
+    nbt-grid      columns that stack when they no longer fit; nbt-mid, nbt-wide: more of it
     nbt-section   a part of a card below a line
     nbt-kv        names and values: a table of th + td, or a div of span + b
     nbt-table     figures under headings, first column left; nbt-best marks a row
@@ -62,7 +62,7 @@ max-width:100%;
 border:1px solid var(--nbt-line);border-radius:8px;overflow:hidden;color:var(--nbt-fg);
 background:var(--nbt-bg);
 font:13px/1.45 var(--jp-ui-font-family,system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif);
-font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+font-variant-numeric:tabular-nums;overflow-wrap:break-word}
 .nbt *{box-sizing:border-box}
 .nbt .nbt{border:0;border-radius:0}
 .nbt .nbt-head{display:flex;flex-wrap:wrap;align-items:baseline;gap:2px 10px;padding:12px 16px 8px}
@@ -111,10 +111,11 @@ font-size:13px;color:inherit}
 .nbt.nbt tr,.nbt.nbt tbody tr:nth-child(n),.nbt.nbt tbody tr:nth-child(n):hover{background:none}
 .nbt.nbt .nbt-table th,.nbt.nbt .nbt-table td{text-align:right;vertical-align:baseline;
 padding:3px 10px;
-white-space:normal;max-width:none;border:0}
+max-width:none;border:0}
 .nbt.nbt .nbt-table thead th{font-weight:500;color:var(--nbt-dim);
 border-bottom:1px solid var(--nbt-line)}
-.nbt.nbt .nbt-table tbody th{font-weight:400}
+.nbt.nbt .nbt-table tbody th{font-weight:400;overflow-wrap:anywhere;min-width:6em}
+.nbt.nbt .nbt-table td,.nbt.nbt .nbt-table thead th{white-space:nowrap}
 .nbt.nbt .nbt-table tr>:first-child{text-align:left}
 .nbt.nbt .nbt-table tr.nbt-best>*{font-weight:600}
 .nbt.nbt .nbt-grid .nbt-table tr>*,.nbt.nbt .nbt-section .nbt-table tr>*{padding:3px 4px}
@@ -127,12 +128,15 @@ padding-right:0}
 .nbt div.nbt-kv>b{text-align:right}
 .nbt.nbt .nbt-kv th,.nbt.nbt .nbt-kv td{padding:2px 0;border:0;vertical-align:baseline;
 max-width:none}
-.nbt.nbt .nbt-kv th{font-weight:400;text-align:left;color:var(--nbt-dim);padding-right:12px}
+.nbt.nbt .nbt-kv td{white-space:nowrap}
+.nbt.nbt .nbt-kv th{overflow-wrap:anywhere;font-weight:400;text-align:left;color:var(--nbt-dim);padding-right:12px}
 .nbt.nbt .nbt-kv td{font-weight:600;text-align:right}
 .nbt .nbt-grid{display:flex;flex-wrap:wrap;border-top:1px solid var(--nbt-line);overflow:hidden}
 .nbt .nbt-grid>*{flex:1 1 230px;min-width:0;padding:12px 16px;border:solid var(--nbt-line);
 border-width:1px 0 0 1px;margin:-1px 0 0 -1px}
-.nbt .nbt-grid>.nbt-wide{flex:2.4 1 372px}
+.nbt .nbt-grid>.nbt-mid{flex:1.4 1 270px}
+.nbt .nbt-grid>.nbt-wide{flex:3 1 372px}
+.nbt.nbt table.nbt-kv{margin-top:10px}
 .nbt .nbt-big{font-size:26px;font-weight:600;letter-spacing:-.5px;line-height:1.3}
 .nbt.nbt .nbt-list{margin:0;padding:0;list-style:none}
 .nbt.nbt .nbt-list>li{margin:0;padding:5px 0;border-bottom:1px dashed var(--nbt-line)}

@@ -91,7 +91,8 @@ def plotly_layout(height: int, **more: object) -> dict[str, Any]:
         "height": height,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": GREY, "size": FONT_SIZE},
+        "font": {"color": GREY, "size": FONT_SIZE, "family": "system-ui, DejaVu Sans, sans-serif"},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
         "hoverlabel": {"align": "left"},
         **more,
     }
@@ -99,7 +100,14 @@ def plotly_layout(height: int, **more: object) -> dict[str, Any]:
 
 def plotly_axis(**more: object) -> dict[str, Any]:
     """Return an axis with thin lines in the grey of all figures."""
-    return {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "automargin": True, **more}
+    return {
+        "gridcolor": GRID,
+        "linecolor": GRID,
+        "zeroline": False,
+        "ticks": "",
+        "automargin": True,
+        **more,
+    }
 
 
 @contextmanager

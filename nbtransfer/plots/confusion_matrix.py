@@ -184,6 +184,7 @@ def confusion_matrix_figure(info: ConfusionMatrixInfo) -> go.Figure:
         "range": [-0.5, num - 0.5],
         "tickfont": {"size": _font(info)},
         "showgrid": False,
+        "showline": False,
         "constrain": "domain",
         "fixedrange": num <= _MAX_WITH_NUMBERS,
     }
