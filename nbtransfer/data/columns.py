@@ -11,6 +11,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbtransfer.errors import quoted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 _KEY = b"nbtransfer"
 # A chunk of Arrow's `string` holds at most 2 GiB; stay below it when casting from `large_string`.
 _CHUNK_BYTES = 1 << 30
+_LISTED_NAMES = 20
+_NAME_CHARACTERS = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +131,23 @@ def as_string(column: pa.ChunkedArray) -> pa.ChunkedArray:
             chunk.slice(start, step).cast(pa.string()) for start in range(0, len(chunk), step)
         ]
     return pa.chunked_array(pieces, type=pa.string())
+
+
+def spoken(names: Sequence[str]) -> str:
+    """Return column names as a message lists them: at most 20, odd or long ones quoted and cut."""
+    shown = [n if n.isprintable() and 0 < len(n) <= _NAME_CHARACTERS else quoted(n) for n in names]
+    more = f", … ({len(names):,} in all)" if len(names) > _LISTED_NAMES else ""
+    return ", ".join(shown[:_LISTED_NAMES]) + more if names else "none"
+
+
+def frame_name(data: str) -> str:
+    """Return the variable's name for a line of advice: the data's own name where it can be one."""
+    return data if data.isidentifier() else "df"
+
+
+def with_article(noun: str) -> str:
+    """Return `a list`, `an int`: the name of a type as a sentence needs it."""
+    return f"{'an' if noun[:1].casefold() in 'aeiou' else 'a'} {noun}"
 
 
 def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:

@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from nbtransfer.data.columns import plain_table, table_with_class_names
+from nbtransfer.data.columns import plain_table, spoken, table_with_class_names
 from nbtransfer.data.frames import check_column_names
 from nbtransfer.data.tables import SPLIT_NAMES, Tables, name_splits
 from nbtransfer.errors import DataError, nearest, quoted
@@ -165,7 +165,7 @@ def _read(path: Path) -> tuple[pa.Table, list[str]]:
             f"{name} cannot be read: {error.strerror or error}. Check the file, or write it anew."
         ) from None
     check_column_names(table.column_names, name)
-    return plain_table(table), notes
+    return plain_table(table_with_class_names(table)), notes
 
 
 def _refuse_what_is_no_data_file(path: Path) -> None:
@@ -236,7 +236,7 @@ def _read_parquet(path: Path) -> pa.Table:
     if path.suffix.casefold() in _OPENERS:
         raise DataError(f"{path.name}: parquet is compressed inside; unpack the file first.")
     try:
-        return table_with_class_names(pq.ParquetFile(path).read())
+        return pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, PermissionError):
             raise
@@ -259,8 +259,8 @@ def _concatenate(read: dict[Path, pa.Table]) -> pa.Table:
     for path, table in read.items():
         if set(table.column_names) != set(tables[0].column_names):
             raise DataError(
-                f"{path.name} has the columns {', '.join(table.column_names)}; {first.name} has "
-                f"{', '.join(tables[0].column_names)}. Files read together need the same columns."
+                f"{path.name} has the columns {spoken(table.column_names)}; {first.name} has "
+                f"{spoken(tables[0].column_names)}. Files read together need the same columns."
             )
     try:
         return pa.concat_tables(tables, promote_options="permissive")

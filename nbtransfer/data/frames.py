@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbtransfer.data.columns import plain_table, table_from_columns, table_with_class_names
+from nbtransfer.data.columns import (
+    plain_table,
+    table_from_columns,
+    table_with_class_names,
+    with_article,
+)
 from nbtransfer.errors import DataError, quoted
 
 if TYPE_CHECKING:
@@ -49,10 +54,11 @@ def table_from_object(data: object, name: str) -> tuple[pa.Table, str]:
         table, kind = pa.table(data), type(data).__name__
     else:
         raise DataError(
-            f"{name} is a {type(data).__name__}, which cannot be read as data. Give {ACCEPTED}."
+            f"{name} is {with_article(type(data).__name__)}, which cannot be read as data. Give "
+            f"{ACCEPTED}."
         )
     check_column_names(table.column_names, name)
-    return plain_table(table), kind
+    return plain_table(table_with_class_names(table)), kind
 
 
 def check_column_names(names: Sequence[str], name: str) -> None:
@@ -127,7 +133,7 @@ def _from_datasets(data: Any, name: str) -> pa.Table:  # noqa: ANN401 -- dataset
             f"{name} is a streaming dataset, whose rows cannot be counted. Take some of it: "
             f"datasets.Dataset.from_list(list({name}.take(10000)))"
         )
-    return table_with_class_names(data.with_format("arrow")[:])
+    return data.with_format("arrow")[:]
 
 
 def _from_columns(data: Mapping[Any, Any], name: str) -> pa.Table:
@@ -135,7 +141,8 @@ def _from_columns(data: Mapping[Any, Any], name: str) -> pa.Table:
     for key, values in data.items():
         if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
             raise DataError(
-                f"{name}[{quoted(key)}] is a {type(values).__name__}, not a column. A dict must "
+                f"{name}[{quoted(key)}] is {with_article(type(values).__name__)}, not a column. "
+                f"A dict must "
                 "map column names to lists of equal length."
             )
         columns[str(key)] = list(values)
@@ -150,7 +157,8 @@ def _from_rows(rows: Sequence[Any], name: str) -> pa.Table:
     for position, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise DataError(
-                f"row {position} of {name} is a {type(row).__name__}, not a dict. Give a list of "
+                f"row {position} of {name} is {with_article(type(row).__name__)}, not a dict. "
+                f"Give a list of "
                 "dicts such as [{'text': 'good', 'label': 'positive'}]."
             )
     keys = {str(key): key for row in rows for key in row}

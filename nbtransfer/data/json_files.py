@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from nbtransfer.data.columns import table_from_columns
+from nbtransfer.data.columns import table_from_columns, with_article
 from nbtransfer.data.csv_files import decode
 from nbtransfer.errors import DataError, quoted
 
@@ -111,7 +111,8 @@ def _slow_lines(text: bytes, name: str) -> pa.Table:
             raise DataError(f"{name}, line {number:,}: {error}. Mend the line.") from None
         if not isinstance(row, dict):
             raise DataError(
-                f"{name}, line {number:,}: a {type(row).__name__}, not an object. Each line must "
+                f"{name}, line {number:,}: {with_article(type(row).__name__)}, not an object. "
+                f"Each line must "
                 f"look like "
                 '{"text": "...", "label": "..."}.'
             )

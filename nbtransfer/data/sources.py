@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 
+from nbtransfer.data.columns import spoken
 from nbtransfer.data.tables import Tables, name_splits
 from nbtransfer.errors import DataError
 
@@ -34,7 +35,7 @@ def load_tables(data: object, *, name: str | None = None) -> Tables:
     else:
         tables = _load_object(data, name or "the data")
     if not any(table.num_rows for table in tables.splits.values()):
-        columns = ", ".join(tables.splits["train"].column_names) or "none"
+        columns = spoken(tables.splits["train"].column_names)
         raise DataError(
             f"{tables.name} has no rows (columns: {columns}). Give at least one row a class."
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbtransfer.data.columns import column_facts
+from nbtransfer.data.columns import column_facts, frame_name, with_article
 from nbtransfer.errors import quoted
 
 if TYPE_CHECKING:
@@ -39,10 +39,12 @@ def label_texts(
 
     field, values = table.schema.field(column), table.column(column)
     facts = column_facts(field)
-    where = f"label column {column!r} of {data}"
+    where = f"label column {quoted(column)} of {data}"
+    frame = frame_name(data)
     if facts.num_objects:
         problems.append(
-            f"{where} holds {_an(facts.object_type)} in row {facts.first_object:,}. Give one "
+            f"{where} holds {with_article(facts.object_type)} in row {facts.first_object:,}. "
+            f"Give one "
             f"class a row, as "
             "text or a whole number."
         )
@@ -51,7 +53,7 @@ def label_texts(
         problems.append(
             f"{where} mixes text and numbers (first number in row {facts.first_number:,}). Make "
             f"them one type: "
-            f"df[{column!r}] = df[{column!r}].astype(str)"
+            f"{frame}[{column!r}] = {frame}[{column!r}].astype(str)"
         )
         return None
     kind = field.type
@@ -170,7 +172,3 @@ def _other_type(kind: pa.DataType, where: str) -> str:
             "row, as text or a whole number."
         )
     return f"{where} is of type {kind}. Give one class a row, as text or a whole number."
-
-
-def _an(noun: str) -> str:
-    return f"{'an' if noun[:1].casefold() in 'aeiou' else 'a'} {noun}"

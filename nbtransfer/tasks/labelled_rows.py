@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbtransfer.data.columns import column_facts
+from nbtransfer.data.columns import column_facts, spoken
 from nbtransfer.errors import quoted
 from nbtransfer.tasks.class_labels import Classes, class_numbers, label_texts, learn_classes
 from nbtransfer.tasks.text_values import text_values
@@ -40,7 +40,7 @@ def labelled_rows(
         if missing:
             problems.append(
                 f"{where} has no column {' and no column '.join(map(quoted, missing))}. Columns: "
-                f"{', '.join(table.column_names)}. Name them as in train."
+                f"{spoken(table.column_names)}. Name them as in train."
             )
             continue
         texts = text_values(table, columns.text, where, problems, notes)
@@ -51,7 +51,7 @@ def labelled_rows(
         if kept is None:
             continue
         texts, labels, rows = kept
-        label_where = f"label column {columns.label!r} of {where}"
+        label_where = f"label column {quoted(columns.label)} of {where}"
         if classes is None:
             names = column_facts(table.schema.field(columns.label)).class_names
             classes = learn_classes(labels, names, label_where, problems)
@@ -69,7 +69,7 @@ def _unusable_test(split: str, table: pa.Table, columns: Columns) -> str | None:
     if split != "test":
         return None
     if columns.label not in table.column_names or columns.text not in table.column_names:
-        return f"it has no column {columns.label!r}"
+        return f"it has no column {quoted(columns.label)}"
     labels = table.column(columns.label)
     if labels.null_count == len(labels):
         return "it has no labels"
@@ -95,7 +95,8 @@ def _complete_rows(
             continue
         if values.null_count == len(values):
             problems.append(
-                f"every {role} of {where} is missing or empty (column {column!r}). Choose another."
+                f"every {role} of {where} is missing or empty (column {quoted(column)}). Choose "
+                f"another."
             )
             return None
         first = int(np.flatnonzero(values.is_null().to_numpy())[0])

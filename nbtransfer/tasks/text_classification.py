@@ -172,7 +172,7 @@ def _class_problems(
     import pyarrow.compute as pc
 
     train = examples["train"]
-    where = f"label column {columns.label!r} of {data}"
+    where = f"label column {quoted(columns.label)} of {data}"
     num_found = pc.count_distinct(train.column("label")).as_py()
     if num_found == 1:
         only = classes.names[train.column("label")[0].as_py()]
@@ -186,7 +186,8 @@ def _class_problems(
     if train.num_rows > 1 and pc.max(train.column("text_id")).as_py() == 0:
         text = train.column("text")[0].as_py()
         return [
-            f"every text of {data} is the same, {quoted(text)} (column {columns.text!r}). There "
+            f"every text of {data} is the same, {quoted(text)} (column {quoted(columns.text)}). "
+            f"There "
             f"is nothing to "
             "learn: choose another column with --text."
         ]

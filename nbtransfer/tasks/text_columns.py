@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
+from nbtransfer.data.columns import spoken
 from nbtransfer.errors import DataError, nearest, quoted
 
 if TYPE_CHECKING:
@@ -107,23 +109,27 @@ def choose_columns(tables: Tables, *, text: str | None = None, label: str | None
     if text is not None and text == label:
         problems.append(
             f"--text and --label both name {quoted(text)}. Columns: "
-            f"{', '.join(table.column_names)}. "
+            f"{spoken(table.column_names)}. "
             "Choose two."
         )
     if problems:
         raise DataError(problems)
     shapes = [_shape(table, name) for name in table.column_names]
+    listed = f"Columns: {spoken(table.column_names)}."
     notes = []
     if text is None:
-        found = _guess_text([s for s in shapes if s.name != label], tables.name, problems)
+        # A column that is certainly the label is no candidate for the text.
+        named = _by_name([s for s in shapes if s.is_label], _LABEL_NAMES)
+        taken = label or (named[0].name if len(named) == 1 else None)
+        found = _guess_text([s for s in shapes if s.name != taken], tables.name, listed, problems)
         if found:
             text, reason = found
-            notes.append(f"text column: {text!r} ({reason})")
+            notes.append(f"text column: {quoted(text)} ({reason})")
     if label is None:
-        found = _guess_label([s for s in shapes if s.name != text], tables.name, problems)
+        found = _guess_label([s for s in shapes if s.name != text], tables.name, listed, problems)
         if found:
             label, reason = found
-            notes.append(f"label column: {label!r} ({reason})")
+            notes.append(f"label column: {quoted(label)} ({reason})")
     if problems or text is None or label is None:
         raise DataError(problems)
     return Columns(text, label, ("; ".join(notes),) if notes else ())
@@ -131,9 +137,8 @@ def choose_columns(tables: Tables, *, text: str | None = None, label: str | None
 
 def _missing(role: str, given: str, names: Sequence[str], data: str) -> str:
     close = nearest(given, names)
-    hint = f" Did you mean --{role} {close}?" if close else f" Choose one with --{role}."
-    columns = ", ".join(names) or "none"
-    return f"no column {quoted(given)} in {data}. Columns: {columns}.{hint}"
+    hint = f" Did you mean --{role} {_typed(close)}?" if close else f" Choose one with --{role}."
+    return f"no column {quoted(given)} in {data}. Columns: {spoken(names)}.{hint}"
 
 
 def _shape(table: pa.Table, name: str) -> _Shape:
@@ -172,7 +177,9 @@ def _plain(name: str) -> str:
     return name.strip().casefold().replace("-", "_").replace(" ", "_").replace(".", "_")
 
 
-def _guess_text(shapes: Sequence[_Shape], data: str, problems: list[str]) -> tuple[str, str] | None:
+def _guess_text(
+    shapes: Sequence[_Shape], data: str, listed: str, problems: list[str]
+) -> tuple[str, str] | None:
     named = _by_name([s for s in shapes if s.is_text], _TEXT_NAMES)
     if len(named) == 1:
         return named[0].name, "by its name"
@@ -184,7 +191,7 @@ def _guess_text(shapes: Sequence[_Shape], data: str, problems: list[str]) -> tup
     )
     texts = sorted(texts, key=lambda s: -s.mean_characters)
     if not texts:
-        problems.append(f"no text column in {data}. {_listed(shapes)} Name it with --text.")
+        problems.append(f"no text column in {data}. {listed} Name it with --text.")
         return None
     if len(texts) == 1:
         return texts[0].name, "the only column of text"
@@ -192,13 +199,13 @@ def _guess_text(shapes: Sequence[_Shape], data: str, problems: list[str]) -> tup
         return texts[0].name, "longest texts"
     problems.append(
         f"{data} has {len(texts)} columns that could be the text: {_names(texts)}. "
-        f"Choose one: --text {texts[0].name}"
+        f"Choose one: --text {_typed(texts[0].name)}"
     )
     return None
 
 
 def _guess_label(
-    shapes: Sequence[_Shape], data: str, problems: list[str]
+    shapes: Sequence[_Shape], data: str, listed: str, problems: list[str]
 ) -> tuple[str, str] | None:
     named = _by_name([s for s in shapes if s.is_label], _LABEL_NAMES)
     if not named:
@@ -214,16 +221,17 @@ def _guess_label(
     if labels:
         problems.append(
             f"{data} has {len(labels)} columns that could be the label: {_names(labels)}. "
-            f"Choose one: --label {labels[0].name}"
+            f"Choose one: --label {_typed(labels[0].name)}"
         )
     else:
-        problems.append(f"no label column in {data}. {_listed(shapes)} Name it with --label.")
+        problems.append(f"no label column in {data}. {listed} Name it with --label.")
     return None
 
 
 def _names(shapes: Sequence[_Shape]) -> str:
-    return ", ".join(s.name for s in shapes)
+    return spoken([s.name for s in shapes])
 
 
-def _listed(shapes: Sequence[_Shape]) -> str:
-    return f"Columns: {_names(shapes) or 'none'}."
+def _typed(name: str) -> str:
+    """Return a column's name as it is typed in a magic's line."""
+    return shlex.quote(name) if name.isprintable() else repr(name)

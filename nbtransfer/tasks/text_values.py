@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbtransfer.data.columns import column_facts
+from nbtransfer.data.columns import column_facts, frame_name, spoken
+from nbtransfer.errors import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +25,7 @@ def text_values(
 
     field, values = table.schema.field(column), table.column(column)
     facts = column_facts(field)
-    where = f"text column {column!r} of {data}"
+    where = f"text column {quoted(column)} of {data}"
     if facts.num_objects:
         problems.append(
             f"{where} holds a value of type {facts.object_type} in row {facts.first_object:,}"
@@ -32,7 +33,7 @@ def text_values(
         )
         return None
     if not (pa.types.is_string(field.type) or pa.types.is_null(field.type)):
-        problems.append(_not_text(field, table, where))
+        problems.append(_not_text(field, table, data))
         return None
     if facts.num_numbers:
         one = facts.num_numbers == 1
@@ -58,23 +59,24 @@ def text_values(
     return values
 
 
-def _not_text(field: pa.Field, table: pa.Table, where: str) -> str:
+def _not_text(field: pa.Field, table: pa.Table, data: str) -> str:
     import pyarrow as pa
 
+    where, frame = f"text column {quoted(field.name)} of {data}", frame_name(data)
     kind = field.type
     name = field.name
     if pa.types.is_nested(kind):
         return (
             f"{where} holds lists or objects ({kind}), not text. Join the words of each row first: "
-            f"df[{name!r}] = df[{name!r}].str.join(' ')"
+            f"{frame}[{name!r}] = {frame}[{name!r}].str.join(' ')"
         )
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return (
             f"{where} holds bytes, not text. Decode them first: "
-            f"df[{name!r}] = df[{name!r}].str.decode('utf-8')"
+            f"{frame}[{name!r}] = {frame}[{name!r}].str.decode('utf-8')"
         )
     others = [f.name for f in table.schema if pa.types.is_string(f.type)]
-    listed = f"Columns of text: {', '.join(others)}." if others else "No column holds text."
+    listed = f"Columns of text: {spoken(others)}." if others else "No column holds text."
     return f"{where} holds {kind} values, not text. {listed} Choose one with --text."
 
 
