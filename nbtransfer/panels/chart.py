@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.panels.markup import Markup, join, tag
 from nbtransfer.panels.quantities import rate_text
+from nbtransfer.plots.learning_curves import decimate, smoothed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,13 +18,15 @@ _POINTS = 400  # of a trace: more costs the browser time and shows nothing
 _DOTS = 60  # of evaluations: each carries a tooltip, and more would hide each other
 _MARKS = 12  # of live changes: the newest
 _MARK_ROWS = 6
-_EPOCH_TICKS = 8
 _EMA_DECAY = 0.9
+_EPOCH_TICKS = 8
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT = 640.0, 250.0, 40.0, 16.0
-_LOSS_TOP, _LOSS_HEIGHT = 12.0, 128.0
-_ACCURACY_TOP, _ACCURACY_HEIGHT = 172.0, 56.0
-_TICKS_Y = 244.0
+_WIDTH, _HEIGHT, _LEFT, _RIGHT = 700.0, 264.0, 40.0, 16.0
+_LOSS_TOP, _LOSS_HEIGHT = 12.0, 136.0
+_ACCURACY_TOP, _ACCURACY_HEIGHT = 180.0, 62.0
+_TICKS_Y = 258.0
+# Text keeps clear of the lines behind it.
+_HALO = "paint-order:stroke;stroke:var(--nbt-bg);stroke-width:3px;stroke-linejoin:round"
 
 Point = tuple[float, float]
 
@@ -53,11 +56,12 @@ def chart_info(state: RunState, baseline: float | None = None, num_steps: int = 
         num_steps: planned steps, until the worker has confirmed them.
     """
     raw = [(float(row.step), row.loss) for row in state.steps if math.isfinite(row.loss)]
+    smooth = smoothed([loss for _, loss in raw], _EMA_DECAY)
     return ChartInfo(
         num_steps=max(state.num_steps or num_steps, state.step, 1),
         steps_per_epoch=state.steps_per_epoch,
         raw_losses=_thinned(raw),
-        losses=_thinned(_smoothed(raw)),
+        losses=_thinned(list(zip([step for step, _ in raw], smooth, strict=True))),
         eval_losses=_thinned(_evaluated(state, "eval_loss")),
         accuracies=_thinned(_evaluated(state, "eval_accuracy")),
         marks=[(row.step, described(row)) for row in state.changes[-_MARKS:]],
@@ -82,23 +86,9 @@ def _evaluated(state: RunState, name: str) -> list[Point]:
     return [(step, value) for step, value in pairs if math.isfinite(value)]
 
 
-def _smoothed(points: Sequence[Point]) -> list[Point]:
-    """Return the exponential moving average, started at the first value."""
-    average: float | None = None
-    smooth = []
-    for step, value in points:
-        average = value if average is None else _EMA_DECAY * average + (1 - _EMA_DECAY) * value
-        smooth.append((step, average))
-    return smooth
-
-
 def _thinned(points: list[Point]) -> list[Point]:
-    if len(points) <= _POINTS:
-        return points
-    from nbtransfer.plots.learning_curves import decimate
-
-    xs, ys = decimate([x for x, _ in points], [y for _, y in points], _POINTS)
-    return list(zip(xs, ys, strict=True))
+    steps, values = decimate([step for step, _ in points], [value for _, value in points], _POINTS)
+    return list(zip(steps, values, strict=True))
 
 
 class _Axis(NamedTuple):
@@ -132,12 +122,15 @@ def _accuracy_axis(info: ChartInfo) -> _Axis:
     values = [y for _, y in info.accuracies]
     if info.baseline is not None:
         values.append(info.baseline)
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    low = math.floor(max(low - 0.02, 0.0) * 10) / 10
-    high = min(math.ceil((high + 0.01) * 10) / 10, 1.0)
-    if high - low < 0.1:
-        low = max(high - 0.2, 0.0)
-    return _Axis(_ACCURACY_TOP, _ACCURACY_HEIGHT, low, high, [low, (low + high) / 2, high])
+    lowest, highest = (min(values), max(values)) if values else (0.0, 1.0)
+    # In whole percent, so that the ticks are what their labels say; at most three spaces.
+    for step in (5, 10, 20, 50):
+        low = math.floor(100 * lowest / step) * step
+        high = max(math.ceil(100 * highest / step) * step, low + step)
+        if high - low <= 3 * step:
+            break
+    ticks = [percent / 100 for percent in range(low, high + 1, step)]
+    return _Axis(_ACCURACY_TOP, _ACCURACY_HEIGHT, low / 100, high / 100, ticks)
 
 
 def _nice_axis(top: float, height: float, low: float, high: float, num_ticks: int) -> _Axis:
@@ -174,7 +167,7 @@ def chart_svg(info: ChartInfo) -> Markup:
         _legend(_WIDTH - _RIGHT, 22, "end", [("a", "training loss"), ("b", "validation loss")]),
         _legend(
             _LEFT + 6,
-            165,
+            _ACCURACY_TOP - 8,
             "start",
             [
                 (
@@ -220,7 +213,7 @@ def _rule(
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start") -> Markup:
-    return tag("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor)
+    return tag("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor, style=_HALO)
 
 
 def _baseline(axis: _Axis, baseline: float | None) -> Markup | None:
@@ -276,13 +269,20 @@ def _marks(info: ChartInfo, x: Callable[[float], float]) -> Markup:
             tag(
                 "g",
                 tag("title", f"step {step}: {label}"),
-                _rule(at, _LOSS_TOP, at, bottom, "var(--nbt-dim)", "2 3"),
                 _text(at - 4, 22 + 13 * row, label, "end")
                 if to_left
                 else _text(at + 4, 22 + 13 * row, label),
             )
         )
-    return join(*parts)
+    lines = [
+        tag(
+            "g",
+            tag("title", f"step {step}: {label}"),
+            _rule(x(step), _LOSS_TOP, x(step), bottom, "var(--nbt-dim)", "2 3"),
+        )
+        for step, label in info.marks
+    ]
+    return join(*lines, *parts)
 
 
 def _line(
@@ -339,4 +339,4 @@ def _legend(x: float, y: float, anchor: str, entries: Sequence[tuple[str, str]])
     for index, (series, label) in enumerate(entries):
         parts.append(tag("tspan", "●", class_=f"nbt-{series}"))
         parts.append(tag("tspan", f" {label}" + ("\u00a0" * 3 if index + 1 < len(entries) else "")))
-    return tag("text", *parts, x=f"{x:g}", y=f"{y:g}", text_anchor=anchor)
+    return tag("text", *parts, x=f"{x:g}", y=f"{y:g}", text_anchor=anchor, style=_HALO)

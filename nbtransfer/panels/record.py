@@ -4,40 +4,60 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbtransfer.panels.run_card import Bundle, card_bundle
+from nbtransfer.panels.figure_bundle import Bundle, figure_bundle
+from nbtransfer.panels.run_card import card_bundle
 from nbtransfer.panels.run_view import About
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbtransfer.runs.run import Run
 
 REPORT = "validation"
-EMPTY: Bundle = {"text/plain": ""}
+MAX_OUTPUTS = 4
+EMPTY = Bundle({"text/plain": ""}, {})
 
 
-def record_bundles(run: Run) -> list[Bundle]:
-    """Return the outputs of an ended run, in their order: the card, the curves, the report.
+def record_bundles(run: Run, status: str) -> Iterator[Bundle]:
+    """Yield the outputs of an ended run in their order: card, curves, report, confusion matrix.
+
+    The card comes before anything else is read or drawn, so that it stands even if a figure fails.
 
     Args:
         run: the run; everything is read from its folder.
+        status: how it ended.
     """
-    status, state = run.status, run.state()
-    bundles = [card_bundle(About.of(run), state, status, run.dir)]
+    about, state = About.of(run), run.state()
+    yield card_bundle(about, state, status, run.dir)
     if len(state.steps) > 1:
-        bundles.append(_curves_bundle(run))
+        yield _curves_bundle(run, about)
     if run.paths.evaluation(REPORT).report.is_file():
-        from nbtransfer.panels.report_panel import report_bundles
-
-        bundles += report_bundles(run.report(REPORT), run=run)
-    return bundles
+        yield from _report_bundles(run)
 
 
-def _curves_bundle(run: Run) -> Bundle:
-    from nbtransfer.panels.figure_bundle import figure_bundle
-    from nbtransfer.plots.learning_curves import learning_curves_figure, learning_curves_info
+def _curves_bundle(run: Run, about: About) -> Bundle:
+    from nbtransfer.plots import learning_curves as curves
 
-    png = run.paths.learning_curves_png
+    info = curves.learning_curves_info(run.state(), baseline=about.baseline)
+    drawn = run.paths.learning_curves_png
     return figure_bundle(
-        learning_curves_figure(learning_curves_info(run.state())),
-        png.read_bytes() if png.is_file() else None,
-        "",
+        curves.learning_curves_figure(info),
+        drawn.read_bytes() if drawn.is_file() else curves.learning_curves_png(info),
+        curves.learning_curves_text(info),
+    )
+
+
+def _report_bundles(run: Run) -> Iterator[Bundle]:
+    from nbtransfer.panels.report_panel import report_card
+    from nbtransfer.plots import confusion_matrix as matrix
+
+    report = run.report(REPORT)
+    html = report_card(report, title="The kept model")
+    yield Bundle({"text/html": str(html), "text/plain": repr(report)}, {})
+    info = matrix.confusion_matrix_info(report)
+    drawn = run.paths.evaluation(REPORT).confusion_png
+    yield figure_bundle(
+        matrix.confusion_matrix_figure(info),
+        drawn.read_bytes() if drawn.is_file() else matrix.confusion_matrix_png(info),
+        matrix.confusion_matrix_text(info),
     )

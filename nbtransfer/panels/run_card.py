@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtransfer.panels import run_view as view
+from nbtransfer.panels.figure_bundle import Bundle
 from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.style import card
 
 if TYPE_CHECKING:
     from nbtransfer.panels.run_view import About
     from nbtransfer.runs.state import RunState
-
-Bundle = dict[str, object]
 
 _METRIC_WORDS = {
     "eval_f1_macro": "macro F1",
@@ -47,10 +46,8 @@ def card_bundle(
         _ending_block(about, state, status, run_dir),
         view.notes_block(view.note_lines(about, state)),
     )
-    return {
-        "text/html": str(html),
-        "text/plain": card_text(about, state, status, run_dir, now, opened),
-    }
+    text = card_text(about, state, status, run_dir, now, opened)
+    return Bundle({"text/html": str(html), "text/plain": text}, {})
 
 
 def card_text(

@@ -10,6 +10,7 @@ import ipywidgets as widgets
 
 from nbtransfer.panels import run_view as view
 from nbtransfer.panels.chart import chart_info, chart_svg
+from nbtransfer.panels.figure_bundle import Bundle
 from nbtransfer.panels.markup import Markup, join, style_sheet, tag
 from nbtransfer.panels.quantities import rate_text
 from nbtransfer.panels.run_panel_style import LIVE_STYLE
@@ -72,19 +73,14 @@ class RunPanel:
         """What is known of the run from its folder."""
         return self._about
 
-    def bundle(self) -> dict[str, Any]:
+    def bundle(self) -> Bundle:
         """Return what to display: the widget's view, and a line for where no widget is drawn."""
-        return {
-            WIDGET_VIEW: {
-                "version_major": 2,
-                "version_minor": 0,
-                "model_id": self.root.model_id,
-            },
-            "text/plain": (
-                f"Run {self._run.id} is in progress; its panel needs a running kernel. "
-                f"Look again with: %finetune --attach {self._run.id}"
-            ),
-        }
+        view_record = {"version_major": 2, "version_minor": 0, "model_id": self.root.model_id}
+        text = (
+            f"Run {self._run.id} is in progress; its panel needs a running kernel. "
+            f"Look again with: %finetune --attach {self._run.id}"
+        )
+        return Bundle({WIDGET_VIEW: view_record, "text/plain": text}, {})
 
     def render(self, update: Update) -> None:
         """Show the newest state; called by the follower."""

@@ -18,9 +18,10 @@ margin:0;padding:0;line-height:1.45;font-size:13px;color:inherit;text-align:left
 .nbt-live .widget-slider>.widget-readout{order:1;flex:0 0 auto;width:auto;min-width:3em;height:auto;
 margin:0;padding:0 2px;line-height:1.45;font-size:13px;font-weight:600;color:inherit;
 text-align:right;overflow:visible}
-.nbt-live .widget-slider>.slider-container{order:2;flex:1 0 100%;margin:0 7px;height:24px;
-width:auto}
-.nbt-live .nbt-ctl>.widget-html{margin-bottom:12px}
+.nbt-live .widget-slider>.slider-container{order:2;flex:0 0 auto;width:calc(100% - 16px);
+margin:0 8px;height:24px;display:flex;align-items:center}
+.nbt-live .slider-container>.noUi-target{flex:1 1 auto;margin:0}
+.nbt-live .nbt-ctl>.widget-html{margin-bottom:10px}
 .nbt-live .nbt-ctl>.widget-html:last-child{margin:8px 0 0}
 .nbt-live .noUi-connect{background:var(--nbt-accent)}
 .nbt-live .noUi-handle{border:2px solid var(--nbt-accent);background:var(--nbt-bg)}

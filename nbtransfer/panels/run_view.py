@@ -29,6 +29,7 @@ PHASE_WORDS = {
     ),
     "loading": "Loading the model.",
     "tokenizing": "Turning the texts into tokens.",
+    "extracting features": "Computing the frozen encoder's features once.",
     "training": "Taking the first step.",
     "evaluating": "Evaluating.",
     "saving": "Saving the model.",
@@ -170,6 +171,8 @@ def _clock_parts(
         return clock, ""
     if state.paused:
         return clock, "paused"
+    if state.phase == "saving":
+        return clock, ""
     left = remaining_s(state, about.eval_every_steps, about.num_validation_rows, now)
     return clock, "" if left is None else f"{duration_text(left)} left"
 

@@ -10,20 +10,19 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from nbtransfer.panels.follower import Follower
-from nbtransfer.panels.record import EMPTY, record_bundles
+from nbtransfer.panels.follower import Follower, status_of
+from nbtransfer.panels.record import EMPTY, MAX_OUTPUTS, record_bundles
 from nbtransfer.panels.run_view import ENDED, About
 
 if TYPE_CHECKING:
+    from nbtransfer.panels.figure_bundle import Bundle
     from nbtransfer.panels.follower import Update
     from nbtransfer.panels.live_controls import Pump
-    from nbtransfer.panels.run_card import Bundle
     from nbtransfer.runs.run import Run
 
 STOPPING = "stopping: finishing the step and saving; interrupt again to free the cell"
 _WAIT_S = 0.05
 _HEADLESS_INTERVAL_S = 2.0
-_RECORD_OUTPUTS = 4  # card, curves, report, confusion matrix
 
 Place = Literal["widgets", "headless", "terminal"]
 
@@ -46,12 +45,12 @@ def show_run(run: Run, *, wait: bool = True) -> None:
     if place == "terminal":
         if wait:
             _wait_in_terminal(run)
-    elif run.status in ENDED:
-        for bundle in record_bundles(run):
+    elif (status := status_of(run)) in ENDED:
+        for bundle in record_bundles(run, status):
             _display(bundle)
     else:
         _show_in_notebook(run, place, wait)
-    if wait and run.status in ENDED:
+    if wait and status_of(run) in ENDED:
         run.raise_if_failed()
 
 
@@ -95,9 +94,8 @@ class _HeadlessCard:
     def bundle(self) -> Bundle:
         from nbtransfer.panels.run_card import card_bundle
 
-        return card_bundle(
-            self._about, self._run.state(), self._run.status, self._run.dir, self._opened
-        )
+        status = status_of(self._run)
+        return card_bundle(self._about, self._run.state(), status, self._run.dir, self._opened)
 
     def render(self, update: Update) -> None:
         from nbtransfer.panels.run_card import card_bundle
@@ -150,7 +148,7 @@ class _Display:
         with self._lock:
             if self._is_drawn or self._is_detached:
                 return
-            for _ in range(_RECORD_OUTPUTS - len(self._ids)):
+            for _ in range(MAX_OUTPUTS - len(self._ids)):
                 self._ids.append(f"nbtransfer-{uuid.uuid4().hex}")
                 _display(EMPTY, self._ids[-1])
             self._is_detached = True
@@ -171,13 +169,15 @@ class _Display:
             from nbtransfer.runs.run import Run
 
             # Outputs first, widgets after: an output whose widget is gone shows an error meanwhile.
-            bundles = record_bundles(Run(self._run.dir))
-            for index, bundle in enumerate(bundles):
-                if index < len(self._ids):
-                    _update(bundle, self._ids[index])
-                elif not self._is_detached:
-                    _display(bundle)
-            self.live.close()
+            try:
+                run = Run(self._run.dir)
+                for index, bundle in enumerate(record_bundles(run, status_of(run))):
+                    if index < len(self._ids):
+                        _update(bundle, self._ids[index])
+                    elif not self._is_detached:
+                        _display(bundle)
+            finally:
+                self.live.close()
 
 
 # Displays that are open: the kernel must hold the widgets of a cell that has returned, for a page
@@ -237,16 +237,14 @@ def _make_live_controls(display: _Display) -> Pump:
 def _display(bundle: Bundle, display_id: str | None = None) -> None:
     from IPython.display import display
 
-    if display_id is None:
-        display(bundle, raw=True)
-    else:
-        display(bundle, raw=True, display_id=display_id)
+    named = {} if display_id is None else {"display_id": display_id}
+    display(bundle.data, metadata=bundle.metadata, raw=True, **named)
 
 
 def _update(bundle: Bundle, display_id: str) -> None:
     from IPython.display import update_display
 
-    update_display(bundle, display_id=display_id, raw=True)
+    update_display(bundle.data, metadata=bundle.metadata, raw=True, display_id=display_id)
 
 
 def _wait_in_terminal(run: Run) -> None:
@@ -267,4 +265,4 @@ def _wait_in_terminal(run: Run) -> None:
             run.stop(reason="interrupt")
             line.say(STOPPING)
     with contextlib.suppress(OSError):
-        line.close(run.state(), run.status)
+        line.close(run.state(), status_of(run))
