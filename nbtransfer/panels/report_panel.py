@@ -66,8 +66,7 @@ def report_card(report: Report, *, title: str | None = None, note: str | None = 
         ),
         tag(
             "div",
-            tag("div", _figures(report)),
-            tag("div", _classes(report), class_="nbt-mid"),
+            tag("div", _figures(report), _classes(report), class_="nbt-mid"),
             tag("div", _mistakes(report), class_="nbt-wide"),
             class_="nbt-grid",
         ),

@@ -128,15 +128,16 @@ padding-right:0}
 .nbt div.nbt-kv>b{text-align:right}
 .nbt.nbt .nbt-kv th,.nbt.nbt .nbt-kv td{padding:2px 0;border:0;vertical-align:baseline;
 max-width:none}
-.nbt.nbt .nbt-kv td{white-space:nowrap}
-.nbt.nbt .nbt-kv th{overflow-wrap:anywhere;font-weight:400;text-align:left;color:var(--nbt-dim);padding-right:12px}
-.nbt.nbt .nbt-kv td{font-weight:600;text-align:right}
+.nbt.nbt .nbt-kv th{overflow-wrap:anywhere;font-weight:400;
+text-align:left;color:var(--nbt-dim);padding-right:12px}
+.nbt.nbt .nbt-kv td{font-weight:600;text-align:right;white-space:nowrap}
 .nbt .nbt-grid{display:flex;flex-wrap:wrap;border-top:1px solid var(--nbt-line);overflow:hidden}
 .nbt .nbt-grid>*{flex:1 1 230px;min-width:0;padding:12px 16px;border:solid var(--nbt-line);
 border-width:1px 0 0 1px;margin:-1px 0 0 -1px}
 .nbt .nbt-grid>.nbt-mid{flex:1.4 1 270px}
 .nbt .nbt-grid>.nbt-wide{flex:3 1 372px}
 .nbt.nbt table.nbt-kv{margin-top:10px}
+.nbt.nbt .nbt-grid table+h4{margin-top:14px}
 .nbt .nbt-big{font-size:26px;font-weight:600;letter-spacing:-.5px;line-height:1.3}
 .nbt.nbt .nbt-list{margin:0;padding:0;list-style:none}
 .nbt.nbt .nbt-list>li{margin:0;padding:5px 0;border-bottom:1px dashed var(--nbt-line)}
