@@ -178,5 +178,5 @@ def _flops_per_second(hardware: Hardware, precision: str) -> float:
         return rates[half]
     if hardware.device == "mps":
         return _MPS_FLOPS
-    rate = _CPU_FLOPS_2_CORES * (hardware.num_threads / 2) ** _CPU_SCALING
+    rate: float = _CPU_FLOPS_2_CORES * (hardware.num_threads / 2) ** _CPU_SCALING
     return rate * _CPU_BF16_SPEED if half and hardware.bf16 else rate

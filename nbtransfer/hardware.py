@@ -145,8 +145,7 @@ def list_gpus() -> list[Gpu]:
         if len(row) != 6:
             continue
         index, uuid, name, total, free, capability = row
-        gpu = Gpu(name, uuid, _mib(total), _mib(free), _number(capability))
-        by_key[index] = gpu
+        by_key[index] = Gpu(name, uuid, _mib(total), _mib(free), _number(capability))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return list(by_key.values())
@@ -258,7 +257,7 @@ def _system_seconds() -> float:
 
     times = psutil.cpu_times()._asdict()
     idle = ("idle", "iowait", "guest", "guest_nice")  # guests are already in `user`
-    return sum(seconds for name, seconds in times.items() if name not in idle)
+    return float(sum(seconds for name, seconds in times.items() if name not in idle))
 
 
 def _process_seconds(processes: list[psutil.Process]) -> float:

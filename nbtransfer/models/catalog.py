@@ -92,7 +92,7 @@ def open_model(reference: str, *, runs_dir: Path) -> ModelCard:
         raise ModelError(f"no model {quoted(reference)}. Did you mean '{_DEMO}{reference}'?")
     if not is_hub_id(reference) or _sibling(folder):
         raise ModelError(_no_folder_message(folder, reference))
-    runs = [p.parent.name for p in runs_dir.glob(f"*/model/{CONFIG_FILE}")]
+    runs = [p.parent.parent.name for p in runs_dir.glob(f"*/model/{CONFIG_FILE}")]
     return open_hub_model(reference, other_names=[*(_DEMO + n for n in DEMO_MODELS), *runs])
 
 

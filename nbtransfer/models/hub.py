@@ -204,17 +204,17 @@ def _explained(hub_id: str, other_names: Iterable[str]) -> Iterator[None]:
         raise ModelError(_refused_message(hub_id, error)) from error
     except errors.HFValidationError as error:
         raise ModelError(_not_found_message(hub_id, other_names)) from error
-    except (*_transport_errors(), OSError) as error:
+    except _transport_errors() as error:
         raise ModelError(_unreachable_message(hub_id, other_names)) from error
 
 
-def _transport_errors() -> list[type[Exception]]:
-    """Return the base of what the hub's HTTP library raises: which one it is changed by version."""
+def _transport_errors() -> tuple[type[BaseException], ...]:
+    """Return what a failed connection raises: the hub's HTTP library differs by version."""
     from huggingface_hub import errors
 
     names = ("HTTPError", "RequestException")
-    bases = errors.HfHubHTTPError.__mro__
-    return [b for b in bases if b.__name__ in names and issubclass(b, Exception)]
+    bases = [base for base in errors.HfHubHTTPError.__mro__ if base.__name__ in names]
+    return (OSError, *bases)
 
 
 def _not_found_message(hub_id: str, other_names: Iterable[str]) -> str:
