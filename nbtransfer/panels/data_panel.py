@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from IPython.display import display
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from nbtransfer.data.lengths import Lengths
     from nbtransfer.data.sources import Tables
     from nbtransfer.models.card import ModelCard
     from nbtransfer.tasks.text_classification import Prepared
@@ -34,9 +34,9 @@ _MAX_SHOWN_TEXT = 400
 
 
 class Measured(NamedTuple):
-    """Lengths of texts, and what they were counted in."""
+    """Lengths of texts in tokens, None where they were counted in words, and the facts on them."""
 
-    values: np.ndarray
+    lengths: Lengths | None
     facts: LengthFacts
 
 
@@ -75,7 +75,7 @@ def show_dataset(
     measured = measure(prepared, opened, max_length) if prepared is not None else None
     view = make_view(tables, prepared, measured, opened, problems, notes)
     display({"text/html": data_markup(view), "text/plain": data_text(view)}, raw=True)
-    if prepared is not None and measured is not None:
+    if prepared is not None:
         _show_figure(prepared, measured)
 
 
@@ -109,7 +109,7 @@ def measure(prepared: Prepared, model: ModelCard | None, max_length: int | None)
         return None
     if model is None:
         values = word_counts(texts)
-        return Measured(values, _length_facts("words", values))
+        return Measured(None, _length_facts("words", values))
     lengths = measure_lengths(texts, model.tokenizer_file)
     values = np.asarray(lengths.tokens)
     kept = max_length or lengths.suggested(model.max_positions)
@@ -117,7 +117,7 @@ def measure(prepared: Prepared, model: ModelCard | None, max_length: int | None)
     facts = _length_facts("tokens", values)._replace(
         max_length=kept, share_texts_cut=texts_cut, share_tokens_cut=tokens_cut
     )
-    return Measured(values, facts)
+    return Measured(lengths, facts)
 
 
 def word_counts(texts: pa.ChunkedArray) -> np.ndarray:
@@ -173,7 +173,7 @@ def make_view(
         name=tables.name,
         origin=tables.origin,
         num_rows=num_rows,
-        columns=data.columns if data is not None else describe_columns(first),
+        columns=data.columns if data is not None else describe_columns(first, {}),
         card=data,
         problems=problems,
         lengths=facts,
@@ -210,9 +210,16 @@ def head_rows(table: pa.Table) -> tuple[tuple[str, ...], ...]:
     return tuple(zip(*columns, strict=True))
 
 
-def _show_figure(prepared: Prepared, measured: Measured) -> None:
+def _show_figure(prepared: Prepared, measured: Measured | None) -> None:
     """Draw classes and lengths, after the card: drawing takes a second."""
-    from nbtransfer.panels.figure_bundle import figure_bundle
-    from nbtransfer.plots.data_overview import data_overview_info
+    from nbtransfer.panels.figure_bundle import show_figure
+    from nbtransfer.plots import data_overview as plot
 
-    raise NotImplementedError((figure_bundle, data_overview_info, prepared, measured, Path))
+    lengths = measured.lengths if measured is not None else None
+    max_length = measured.facts.max_length if measured is not None and lengths is not None else None
+    info = plot.data_overview_info(prepared.card, lengths, max_length)
+    show_figure(
+        plot.data_overview_figure(info),
+        plot.data_overview_png(info),
+        plot.data_overview_text(info),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbtransfer.panels.markup import Markup, join, tag
+from nbtransfer.panels.markup import Markup, join, style_sheet, tag
 from nbtransfer.panels.quantities import share_text
 from nbtransfer.panels.style import card
 from nbtransfer.panels.text_table import text_table
@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 MAX_CLASSES = 20
 MAX_CELL = 160
 MAX_TOKENS = 60
+
+# `.nbt.nbt.nbt`: the sheet of a later card on the page must not win over these.
+_STYLE = (
+    ".nbt.nbt.nbt .nbt-words tr>*{text-align:left;overflow-wrap:break-word}"
+    ".nbt.nbt.nbt .nbt-words tr>:last-child{overflow-wrap:anywhere}"
+    ".nbt.nbt.nbt .nbt-tokens{margin:4px 0 0;line-height:1.9}"
+    ".nbt.nbt.nbt .nbt-token{font-size:11.5px;padding:1px 4px;margin:0;border-radius:3px;"
+    "color:var(--nbt-fg);background:var(--nbt-soft);border:1px solid var(--nbt-line)}"
+    ".nbt.nbt.nbt .nbt-token-cut{opacity:.55;text-decoration:line-through}"
+    ".nbt.nbt.nbt .nbt-counted{margin:0 0 10px}"
+    ".nbt.nbt.nbt .nbt-counted:last-child{margin:0}"
+)
 
 
 class TokenizedText(NamedTuple):
@@ -72,6 +84,7 @@ class DataView(NamedTuple):
 def data_markup(view: DataView) -> Markup:
     """Return the data set as a card."""
     return card(
+        style_sheet(_STYLE),
         tag(
             "div",
             tag("span", view.name, class_="nbt-title"),
@@ -81,8 +94,12 @@ def data_markup(view: DataView) -> Markup:
         tag("div", *(_fact(n, words) for n, words in facts(view)), class_="nbt-facts"),
         *(_say(words, "nbt-say nbt-say-bad") for words in view.problems),
         *(_say(words, "nbt-say") for words in (view.card.warnings if view.card else ())),
-        _section("Columns", _columns_table(view)),
-        _section("Classes", _classes_table(view.card)) if view.card else None,
+        tag(
+            "div",
+            tag("div", tag("h4", "Columns"), _columns_table(view), class_="nbt-wide nbt-scroll"),
+            tag("div", tag("h4", "Classes"), _classes_table(view.card)) if view.card else None,
+            class_="nbt-grid",
+        ),
         _section(_head_title(view), _head_table(view)) if view.head else None,
         _section(f"As {view.tokenizer} reads it", *map(_tokens, view.tokenized))
         if view.tokenized
@@ -120,10 +137,8 @@ def facts(view: DataView) -> list[tuple[str, str]]:
     if (data := view.card) is not None:
         found += [
             (f"{len(data.label_names):,}", "classes"),
-            (f"{data.num_duplicates:,}", "duplicates in train"),
-            *((f"{n:,}", f"{split} texts also in train") for split, n in data.num_overlap.items()),
-            (f"{data.num_conflicts:,}", "texts with two labels"),
-            (f"{data.majority_share * 100:.1f} %", "accuracy of always saying the largest class"),
+            (f"{data.majority_share * 100:.1f} %", "by always saying the largest class"),
+            *_repetition(data),
         ]
     if (lengths := view.lengths) is not None:
         found.append((f"{lengths.median:,}", f"{lengths.unit} a text, longest {lengths.longest:,}"))
@@ -136,6 +151,17 @@ def facts(view: DataView) -> list[tuple[str, str]]:
                 )
             )
     return found
+
+
+def _repetition(data: DataCard) -> list[tuple[str, str]]:
+    """Return what stands more than once; where nothing does, in one go."""
+    counted = [
+        (data.num_duplicates, "duplicates in train"),
+        *((n, f"{split} texts also in train") for split, n in data.num_overlap.items()),
+        (data.num_conflicts, "texts with two labels"),
+    ]
+    found = [(f"{n:,}", words) for n, words in counted if n]
+    return found or [("no", "duplicates, overlap or conflicting labels")]
 
 
 def class_counts(data: DataCard) -> tuple[list[str], list[list[str]]]:
@@ -165,7 +191,7 @@ def _column_cells(view: DataView, column: ColumnInfo) -> tuple[str, ...]:
         roles = {view.card.text_column: "text", view.card.label_column: "label"}
         used = roles.get(column.name, "")
     distinct = "" if column.num_distinct is None else f"{column.num_distinct:,}"
-    example = cut(column.example)
+    example = cut(column.example, 60)
     return (column.name, used, column.type, f"{column.num_missing:,}", distinct, example)
 
 
@@ -244,6 +270,6 @@ def _tokens(text: TokenizedText) -> Markup:
     counted = f"{len(text.tokens)} tokens" + (f", the last {lost} are cut off" if lost else "")
     return join(
         tag("p", text.text),
-        tag("p", *marks),
+        tag("p", *marks, class_="nbt-tokens"),
         tag("p", counted, class_="nbt-note nbt-counted"),
     )

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 BATCH_SIZE = 16
 NUM_TOKENS = 128
 
+# The same weights under their name on the hub, for whoever goes on elsewhere.
+_ON_THE_HUB = {"demo:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+
 
 class MemoryRow(NamedTuple):
     """The memory that one technique takes."""
@@ -99,6 +102,12 @@ def use_line(model: ModelCard) -> str:
     return finetune_line(RunSpec(model=model.name, data="DATA"))
 
 
+def hub_words(model: ModelCard) -> str | None:
+    """Return how a demo model is named on the hub, where it is there."""
+    name = _ON_THE_HUB.get(model.name)
+    return f"The same weights on the hub: {name}" if name else None
+
+
 def origin_words(model: ModelCard) -> str:
     """Return where the model comes from, without this machine's folders where they say nothing."""
     revision = f" at {model.revision[:12]}" if model.revision else ""
@@ -147,8 +156,8 @@ def model_markup(model: ModelCard, hardware: Hardware, memory: list[MemoryRow]) 
                 tag("h4", "Memory to train it, by technique"),
                 needs,
                 tag("p", _memory_note(model, hardware), class_="nbt-note"),
-                tag("p", "to train it, type", class_="nbt-note nbt-same"),
                 tag("div", use_line(model), class_="nbt-code"),
+                tag("p", hub_words(model), class_="nbt-note") if hub_words(model) else None,
             ),
             class_="nbt-grid",
         ),
@@ -171,6 +180,7 @@ def model_text(model: ModelCard, hardware: Hardware, memory: list[MemoryRow]) ->
             _memory_note(model, hardware),
             *model.notes,
             use_line(model),
+            *filter(None, [hub_words(model)]),
         ]
     )
 

@@ -77,6 +77,7 @@ class SetupForm:
         self.controls = controls
         self.draft: Draft | None = None
         self._handle: DisplayHandle | None = None
+        self._cell = CellOutput()
         self.plan = widgets.HTML(_waiting("looking at the model and the data …"))
         self.start = widgets.Button(description="Start", disabled=True)
         self.start.add_class("nbt-start")
@@ -103,7 +104,6 @@ class SetupForm:
         from nbtransfer.panels.live_controls import make_live
         from nbtransfer.runs.launch import warm_up
 
-        self._cell = CellOutput()
         self._handle = display(self.root, display_id=True)
         make_live(self.root)
         warm_up()
