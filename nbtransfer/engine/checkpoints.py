@@ -3,6 +3,7 @@
 A checkpoint is a folder `step-NNNNNN` with model.safetensors, optimizer.safetensors, state.json and
 manifest.json (size and sha256 of each). The order of a save is data, manifest, folder, rename,
 parent folder; a crash at any point leaves a staging folder, which no reader takes for a checkpoint.
+A checkpoint that is saved anew steps aside as `step-NNNNNN.old` until the new one is in its place.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from nbtransfer.runs.files import read_json, sync_folder
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 _MANIFEST = "manifest.json"
 _STAGING = ".staging-"
+_OLD = ".old"
+_NAME = re.compile(r"step-(\d+)(\.old)?")
 KEEP = 2
 
 
@@ -49,15 +54,41 @@ def save_checkpoint(
 
     Returns:
         The bytes written.
+
+    Raises:
+        OSError: if it cannot be written; earlier checkpoints are as they were.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = folder.with_name(_STAGING + folder.name)
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
+    try:
+        num_bytes = _fill(staging, model, optimizer, state)
+    except SafetensorError as error:  # its way to say that the disk is full
+        shutil.rmtree(staging, ignore_errors=True)
+        raise OSError(str(error)) from error
+    except OSError:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    old = folder.with_name(folder.name + _OLD)
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+    staging.rename(folder)
+    sync_folder(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+    return num_bytes
+
+
+def _fill(
+    staging: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> int:
+    """Write and sync a checkpoint's files and then their folder; return their bytes."""
     aliases = _save_tensors(staging / _FILES[0], model.state_dict())
     _save_tensors(staging / _FILES[1], _optimizer_tensors(model, optimizer))
-    (staging / _FILES[2]).write_text(json.dumps({**state, "aliases": aliases}, allow_nan=False))
-    manifest = {}
+    # NaN is written as such (a validation loss can be), for only this module reads it again.
+    (staging / _FILES[2]).write_text(json.dumps({**state, "aliases": aliases}))
+    manifest: dict[str, dict[str, Any]] = {}
     for name in _FILES:
         _make_durable(staging / name)
         manifest[name] = {
@@ -67,10 +98,6 @@ def save_checkpoint(
     (staging / _MANIFEST).write_text(json.dumps({"v": 1, "files": manifest}))
     _make_durable(staging / _MANIFEST)
     sync_folder(staging)
-    # A checkpoint of this step can be there already, from before a resume: same step, same bits.
-    shutil.rmtree(folder, ignore_errors=True)
-    staging.rename(folder)
-    sync_folder(folder.parent)
     return sum(entry["num_bytes"] for entry in manifest.values())
 
 
@@ -108,7 +135,7 @@ def load_checkpoint(
 def newest_checkpoint(checkpoints_dir: Path) -> Found:
     """Return the newest checkpoint whose every file has the size and sha256 its manifest says."""
     skipped: list[tuple[str, str]] = []
-    for folder in sorted(checkpoints_dir.glob("step-*"), reverse=True):
+    for folder in reversed(_checkpoints(checkpoints_dir)):
         reason = damage(folder)
         if reason is None:
             return Found(folder, tuple(skipped))
@@ -120,6 +147,7 @@ def damage(folder: Path) -> str | None:
     """Return what is wrong with the checkpoint in `folder`, in words, or None if it verifies."""
     try:
         files = read_json(folder / _MANIFEST)["files"]
+        promised = {name: (files[name]["num_bytes"], files[name]["sha256"]) for name in _FILES}
     except FileNotFoundError:
         return "manifest.json is missing"
     except (OSError, ValueError, KeyError, TypeError):
@@ -128,30 +156,47 @@ def damage(folder: Path) -> str | None:
         path = folder / name
         if not path.is_file():
             return f"{name} is missing"
-        if name not in files or path.stat().st_size != files[name].get("num_bytes"):
+        if path.stat().st_size != promised[name][0]:
             return f"{name} has {path.stat().st_size} bytes, not what the manifest says"
-        if _sha256(path) != files[name].get("sha256"):
+        if _sha256(path) != promised[name][1]:
             return f"{name} differs from its sha256"
     return None
 
 
-def prune(checkpoints_dir: Path, best: str | None) -> None:
-    """Remove all but the last two checkpoints and the best, and what a crash left behind."""
-    folders = sorted(checkpoints_dir.glob("step-*"))
-    for folder in folders[:-KEEP]:
-        if folder.name != best:
+def prune(checkpoints_dir: Path, saved: str, best: str | None) -> None:
+    """Remove what is no longer needed, and what a crash left behind.
+
+    Args:
+        checkpoints_dir: the folder of all checkpoints.
+        saved: the one just made. It and the one before it are kept; later ones are from before a
+            resume that did not take them, so they are damaged.
+        best: the one of the best evaluation, kept too.
+    """
+    folders = _checkpoints(checkpoints_dir)
+    names = [folder.name for folder in folders]
+    at = names.index(saved)
+    keep = {*names[max(0, at + 1 - KEEP) : at + 1], best}
+    for folder in folders:
+        if folder.name not in keep:
             shutil.rmtree(folder, ignore_errors=True)
     for folder in checkpoints_dir.glob(_STAGING + "*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _checkpoints(checkpoints_dir: Path) -> list[Path]:
+    """Return the checkpoints' folders, oldest first; by number, for names sort by letters."""
+    found = [(_NAME.fullmatch(path.name), path) for path in checkpoints_dir.glob("step-*")]
+    ordered = sorted((int(m[1]), m[2] is None, path) for m, path in found if m is not None)
+    return [path for *_, path in ordered]
+
+
 def _save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str, str]:
     """Write `tensors`, those that share storage once. Returns alias -> name written."""
-    written: dict[tuple[int, torch.Size], str] = {}
+    written: dict[tuple[object, ...], str] = {}
     aliases: dict[str, str] = {}
     kept: dict[str, torch.Tensor] = {}
     for name, tensor in tensors.items():
-        key = (tensor.data_ptr(), tensor.shape)
+        key = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
         if tensor.numel() and key in written:
             aliases[name] = written[key]
             continue

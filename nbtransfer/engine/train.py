@@ -381,7 +381,9 @@ class Training:
         )
         best = self.progress.best_step
         prune(
-            self.paths.checkpoints_dir, None if best is None else self.paths.checkpoint(best).name
+            self.paths.checkpoints_dir,
+            folder.name,
+            None if best is None else self.paths.checkpoint(best).name,
         )
 
     def _train_mode(self) -> None:
