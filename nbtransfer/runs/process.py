@@ -27,7 +27,9 @@ def read_process(path: Path) -> dict[str, Any] | None:
         record = read_json(path)
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and "pid" in record else None
+    pid = record.get("pid") if isinstance(record, dict) else None
+    # 0 and below name groups of processes to the system: never hand such a number on.
+    return record if type(pid) is int and pid > 0 else None
 
 
 def process_start(pid: int) -> float | None:
@@ -39,13 +41,18 @@ def process_start(pid: int) -> float | None:
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
         return float(process.create_time())
-    except psutil.Error:
+    except (psutil.Error, OverflowError):
         return None
+
+
+def is_here(record: dict[str, Any]) -> bool:
+    """Return whether the recorded process is one of this machine."""
+    return bool(record.get("host") == socket.gethostname())
 
 
 def is_alive(record: dict[str, Any]) -> bool:
     """Return whether the recorded process still runs; one on another host is taken to be alive."""
-    if record.get("host") != socket.gethostname():
+    if not is_here(record):
         return True
     started = process_start(record["pid"])
     wanted = record.get("process_start")

@@ -7,25 +7,26 @@ import signal
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from nbtransfer.errors import RunError
 from nbtransfer.runs.control import StopReason, change_control, read_control
 from nbtransfer.runs.events import Event, EventReader, read_events
 from nbtransfer.runs.files import read_json
 from nbtransfer.runs.paths import RunPaths
-from nbtransfer.runs.process import is_alive, read_process
+from nbtransfer.runs.process import is_alive, is_here, read_process
 from nbtransfer.runs.state import RunState
 from nbtransfer.spec import RunSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from nbtransfer.data.card import DataCard
     from nbtransfer.models.catalog import ModelCard
     from nbtransfer.planning import Plan
     from nbtransfer.runs.report import Report
 
+_Record = TypeVar("_Record")
 Status = Literal["created", "running", "paused", "completed", "stopped", "failed", "lost"]
 
 
@@ -54,42 +55,42 @@ class Run:
     @cached_property
     def spec(self) -> RunSpec:
         """What was asked for."""
-        return RunSpec.from_json(self._read(self.paths.spec))
+        return self._read(self.paths.spec, RunSpec.from_json)
 
     @cached_property
     def plan(self) -> Plan:
         """What was decided before the start."""
         from nbtransfer.planning import Plan
 
-        return Plan.from_json(self._read(self.paths.plan))
+        return self._read(self.paths.plan, Plan.from_json)
 
     @cached_property
     def data_card(self) -> DataCard:
         """What the data is like."""
         from nbtransfer.data.card import DataCard
 
-        return DataCard.from_json(self._read(self.paths.data_card))
+        return self._read(self.paths.data_card, DataCard.from_json)
 
     @cached_property
     def model_card(self) -> ModelCard:
         """What the pre-trained model is like."""
         from nbtransfer.models.catalog import ModelCard
 
-        return ModelCard.from_json(self._read(self.paths.model_card))
+        return self._read(self.paths.model_card, ModelCard.from_json)
 
     @property
     def created_time(self) -> float:
         """When the run was created, in unix seconds."""
         return self.paths.spec.stat().st_mtime
 
-    def _read(self, path: Path) -> dict[str, Any]:
+    def _read(self, path: Path, parse: Callable[[dict[str, Any]], _Record]) -> _Record:
         try:
-            record = read_json(path)
+            return parse(read_json(path))
         except (OSError, ValueError) as error:
-            raise RunError(f"run {self.id!r} is damaged: {path.name} ({error}).", self) from None
-        if not isinstance(record, dict):
-            raise RunError(f"run {self.id!r} is damaged: {path.name} holds no record.", self)
-        return record
+            reason = str(error)
+        except (AttributeError, KeyError, TypeError):
+            reason = "it is not the record that was written"
+        raise RunError(f"run {self.id!r} is damaged: {path.name} ({reason}).", self)
 
     def state(self) -> RunState:
         """Return what the events add up to; each call brings the same object up to date."""
@@ -127,8 +128,8 @@ class Run:
         """
         state = self.state()
         kept = [row for row in state.evaluations if row.step == state.saved_step]
-        row = (kept or state.evaluations or [None])[-1]
-        found: dict[str, float] = dict(row.metrics) if row is not None else {}
+        rows = kept or state.evaluations
+        found: dict[str, float] = dict(rows[-1].metrics) if rows else {}
         if state.steps:
             found["train_loss"] = state.steps[-1].loss
         runtime = state.train_runtime_s or (state.steps[-1].elapsed_s if state.steps else 0.0)
@@ -222,11 +223,19 @@ class Run:
         Args:
             reason: who asked; it stands in the record.
             now: kill the worker instead; what came after the last checkpoint is lost.
+
+        Raises:
+            RunError: if `now`, and the worker is on another machine.
         """
-        if now and self.status in ("running", "paused"):
-            record = read_process(self.paths.process)
-            if record is not None:
-                os.kill(record["pid"], signal.SIGKILL)
+        record = read_process(self.paths.process)
+        if now and record is not None and self.status in ("running", "paused"):
+            if not is_here(record):  # its number belongs to some other process of this machine
+                raise RunError(
+                    f"the worker of run {self.id!r} is on {record.get('host')!r} and cannot be "
+                    f"killed from here. Stop it without 'now': %runs stop {self.id}",
+                    self,
+                )
+            os.kill(record["pid"], signal.SIGKILL)
         return self._ask(stop=reason, paused=False)
 
     def resume(self) -> Run:

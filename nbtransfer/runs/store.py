@@ -11,6 +11,7 @@ from nbtransfer.errors import RunError, SpecError, nearest, quoted
 from nbtransfer.runs.files import write_json, write_table
 from nbtransfer.runs.paths import RunPaths, check_run_name
 from nbtransfer.runs.run import Run
+from nbtransfer.settings import resolve_runs_dir
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,6 +115,9 @@ def create_run(
     paths = RunPaths(runs_dir / check_run_name(name))
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(runs_dir, error) from None
+    try:
         paths.dir.mkdir()
     except FileExistsError:
         raise SpecError(
@@ -121,18 +125,26 @@ def create_run(
             f"go on with it by --resume {name}, or remove it with %runs rm {name}."
         ) from None
     except OSError as error:
-        raise SpecError(
-            f"runs folder {quoted(str(runs_dir))} cannot be written ({error.strerror}). "
-            "Choose another with --runs-dir."
-        ) from None
-    for split, table in splits.items():
-        write_table(paths.split(split), table)
-    write_json(paths.data_card, data_card.to_json())
-    write_json(paths.model_card, model_card.to_json())
-    write_json(paths.plan, plan.to_json())
-    # spec.json comes last: a folder is a run once it is there.
-    write_json(paths.spec, {"v": 1, **spec.to_json(), "name": name})
+        raise _not_writable(runs_dir, error) from None
+    try:
+        for split, table in splits.items():
+            write_table(paths.split(split), table)
+        write_json(paths.data_card, data_card.to_json())
+        write_json(paths.model_card, model_card.to_json())
+        write_json(paths.plan, plan.to_json())
+        # spec.json comes last: a folder is a run once it is there.
+        write_json(paths.spec, {"v": 1, **spec.to_json(), "name": name})
+    except OSError as error:
+        shutil.rmtree(paths.dir, ignore_errors=True)
+        raise _not_writable(runs_dir, error) from None
     return Run(paths.dir)
+
+
+def _not_writable(runs_dir: Path, error: OSError) -> SpecError:
+    return SpecError(
+        f"runs folder {quoted(str(runs_dir))} cannot be written ({error.strerror}). "
+        "Choose another with --runs-dir."
+    )
 
 
 def list_runs(runs_dir: Path) -> list[Run]:
@@ -164,9 +176,12 @@ def open_run(reference: object, runs_dir: Path) -> Run:
         return runs[0]
     if not isinstance(reference, (str, Path)):
         raise RunError(f"{quoted(reference)} is no run: give a Run, a run's name or its folder.")
-    for folder in (runs_dir / str(reference), Path(reference)):
-        if RunPaths(folder).spec.is_file():
-            return Run(folder.absolute())
+    for folder in _folders_named(str(reference), runs_dir):
+        try:
+            if RunPaths(folder).spec.is_file():
+                return Run(folder)
+        except OSError:  # too long to name a file
+            continue
     names = [run.id for run in list_runs(runs_dir)]
     close = nearest(str(reference), names)
     hint = f" Did you mean {close!r}?" if close else ""
@@ -174,17 +189,35 @@ def open_run(reference: object, runs_dir: Path) -> Run:
     raise RunError(f"no run {quoted(str(reference))} in {quoted(str(runs_dir))}.{listed}{hint}")
 
 
-def remove_run(run: Run) -> None:
+def _folders_named(reference: str, runs_dir: Path) -> list[Path]:
+    """Return the folders that `reference` can mean: a run's own name first, then a path."""
+    try:
+        return [runs_dir.absolute() / check_run_name(reference), Path(reference).resolve()]
+    except SpecError:
+        # Resolved, so that '..' is never taken for a run's name.
+        return [Path(reference).resolve()] if reference and "\0" not in reference else []
+
+
+def remove_run(run: Run, runs_dir: Path | None = None) -> None:
     """Delete a run's folder with everything in it.
+
+    Args:
+        run: the run.
+        runs_dir: the folder it must lie in; None takes the session's runs folder. Any folder with
+            a spec.json can be opened as a run, but only a run's own folder may be deleted.
 
     Raises:
         RunError: if it is being worked on, or its folder is not a run's.
     """
+    runs_dir = resolve_runs_dir(runs_dir)
     if run.status in ("running", "paused"):
         raise RunError(f"run {run.id!r} is {run.status}. Stop it first: %runs stop {run.id}", run)
-    if run.dir.is_symlink() or not run.paths.spec.is_file():
+    lies_elsewhere = run.dir.resolve().parent != runs_dir.resolve()
+    if lies_elsewhere or run.dir.is_symlink() or not run.paths.spec.is_file():
         raise RunError(
-            f"{quoted(str(run.dir))} is not a run's own folder; nothing was removed.", run
+            f"{quoted(str(run.dir))} is not a run's own folder in {quoted(str(runs_dir))}; "
+            "nothing was removed.",
+            run,
         )
     # spec.json goes first: what a crash leaves behind is then no run any more.
     run.paths.spec.unlink()
