@@ -47,6 +47,8 @@ def read_control(path: Path) -> Control:
         record = read_json(path)
     except (OSError, ValueError):
         return Control()
+    if not isinstance(record, dict):
+        return Control()
     names = {f.name for f in dataclasses.fields(Control)}
     return Control(**{k: v for k, v in record.items() if k in names})
 

@@ -11,8 +11,8 @@ The types, and the fields each carries besides the four above:
     plan_changed          field, old, new, reason
     model_loaded          num_parameters, num_trainable_parameters, notes[]
     data_encoded          num_train, num_validation, num_tokens, share_texts_cut, share_tokens_cut
-    run_resumed           from_step, revision, checkpoint (folder name), skipped[[name, reason],
-    ...] training_started      num_steps, steps_per_epoch, num_train_epochs, learning_rate, device,
+    run_resumed           from_step, revision, checkpoint (folder name), skipped[[name, reason]]
+    training_started      num_steps, steps_per_epoch, num_train_epochs, learning_rate, device,
                           precision, step_kind
     step_completed        step, epoch, loss, learning_rate, grad_norm, num_examples, num_tokens,
                           elapsed_s
@@ -122,7 +122,9 @@ def _parse(line: bytes) -> Event | None:
         record = json.loads(line)
     except ValueError:
         return None
-    return record if isinstance(record, dict) and "type" in record and "seq" in record else None
+    if not isinstance(record, dict) or not {"seq", "time", "type"} <= record.keys():
+        return None
+    return record if type(record["seq"]) is int else None
 
 
 def read_events(path: Path) -> Iterator[Event]:

@@ -108,7 +108,8 @@ def _submit(job: dict[str, str]) -> Worker:
     worker = _idle_worker()
     try:
         worker.submit(job)
-    except OSError:  # it reached its idle limit a moment ago
+    except OSError:  # it reached its idle limit a moment ago, and may still look alive
+        _workers.remove(worker)
         worker = _idle_worker()
         worker.submit(job)
     return worker

@@ -11,7 +11,8 @@ _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY|CREDENTIAL", re.IGNOR
 
 def redact(text: str) -> str:
     """Return `text` without what looks like a token, and without the values of secret variables."""
-    for name, value in os.environ.items():
+    # The longest first: a value that begins another must not leave the rest of it standing.
+    for name, value in sorted(os.environ.items(), key=lambda pair: -len(pair[1])):
         if _SECRET_NAME.search(name) and len(value) >= 8:
             text = text.replace(value, f"<{name}>")
     return _TOKEN.sub("<secret>", text)

@@ -7,7 +7,7 @@ same.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -213,7 +213,7 @@ class RunState:
                 event["step"],
                 event["epoch"],
                 metrics,
-                event["train_loss"],
+                _number(event["train_loss"]),
                 event["elapsed_s"],
                 event["is_best"],
                 event["cause"],
@@ -229,7 +229,7 @@ class RunState:
 
     def _on_model_saved(self, event: Event) -> None:
         self.saved_choice, self.saved_step = event["choice"], event["step"]
-        self.saved_metric, self.saved_value = event["metric"], event["value"]
+        self.saved_metric, self.saved_value = event["metric"], _number(event["value"])
 
     def _on_report_saved(self, event: Event) -> None:
         self.reports.append(event["name"])
@@ -252,7 +252,11 @@ class RunState:
         self.error_advice, self.error_traceback = event["advice"], event["traceback"]
 
 
-def _number(value: float | str) -> float:
+@overload
+def _number(value: float | str) -> float: ...
+@overload
+def _number(value: float | str | None) -> float | None: ...
+def _number(value: float | str | None) -> float | None:
     """Return the number a record holds; NaN and infinities are written as strings."""
     return float(value) if isinstance(value, str) else value
 
