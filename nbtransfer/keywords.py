@@ -56,6 +56,9 @@ DROPPED = {
 }
 
 
+_STRATEGIES = ("eval_strategy", "evaluation_strategy")
+
+
 class Keywords(NamedTuple):
     """Fields of RunSpec, and a sentence on each keyword that was renamed or dropped."""
 
@@ -76,7 +79,13 @@ def sort_keywords(keywords: dict[str, Any]) -> Keywords:
     fields: dict[str, Any] = {}
     notes: list[str] = []
     problems: list[str] = []
+    given: dict[str, str] = {}
     for name, value in keywords.items():
+        field = _field_of(name, value, known)
+        if field is not None and field in given:
+            problems.append(f"{given[field]} and {name} are the same option; give one of them.")
+        elif field is not None:
+            given[field] = name
         if name in known:
             fields[name] = value
         elif name in RENAMED:
@@ -87,7 +96,7 @@ def sort_keywords(keywords: dict[str, Any]) -> Keywords:
             if value:
                 fields["precision"] = name
                 notes.append(f"{name}=True is precision={name!r} here.")
-        elif name in ("eval_strategy", "evaluation_strategy"):
+        elif name in _STRATEGIES:
             _take_strategy(name, value, fields, notes, problems)
         elif name in DROPPED:
             notes.append(f"{name} is not used: {DROPPED[name]}.")
@@ -96,7 +105,19 @@ def sort_keywords(keywords: dict[str, Any]) -> Keywords:
             problems.append(f"no option {name!r}." + (f" Did you mean {close!r}?" if close else ""))
     if problems:
         raise SpecError(problems)
+    for name in _STRATEGIES:
+        if getattr(keywords.get(name), "value", keywords.get(name)) == "steps" and not keywords.get(
+            "eval_steps"
+        ):
+            notes.append(f"{name}='steps' needs eval_steps=; each epoch is evaluated instead.")
     return Keywords(fields, tuple(notes))
+
+
+def _field_of(name: str, value: object, known: set[str]) -> str | None:
+    """Return the field that a keyword sets, or None where it sets none."""
+    if name in ("fp16", "bf16"):
+        return "precision" if value else None
+    return name if name in known else RENAMED.get(name)
 
 
 def _take_strategy(

@@ -12,7 +12,8 @@ class Options:
     """Settings that hold for the whole session.
 
     Attributes:
-        runs_dir: where runs are kept; None means the environment variable NBTRANSFER_RUNS_DIR, then ./runs.
+        runs_dir: where runs are kept; None means the environment variable NBTRANSFER_RUNS_DIR,
+            then ./runs.
         show_traceback: print full tracebacks for users' errors too.
         worker_idle_s: seconds a warm worker stays alive without a job.
     """
@@ -26,6 +27,9 @@ options = Options()
 
 
 def resolve_runs_dir(runs_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Return the absolute runs folder: the argument, the option, NBTRANSFER_RUNS_DIR, then ./runs."""
+    """Return the absolute runs folder.
+
+    The argument decides, then the option, then NBTRANSFER_RUNS_DIR, then ./runs.
+    """
     chosen = runs_dir or options.runs_dir or os.environ.get("NBTRANSFER_RUNS_DIR") or "runs"
     return Path(chosen).expanduser().absolute()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -88,6 +89,11 @@ class RunSpec:
     seed: int = 42
     name: str | None = None
 
+    def __post_init__(self) -> None:
+        """Take numpy's numbers, and 16.0 where a whole number is meant, as plain numbers."""
+        for name in (*_RANGES, "max_steps"):
+            object.__setattr__(self, name, _plain_number(name, getattr(self, name)))
+
     def problems(self) -> list[str]:
         """Return everything wrong with the values, one line each; empty if all is well."""
         found = [*_choice_problems(self), *_range_problems(self)]
@@ -170,15 +176,23 @@ def _choice_problems(spec: RunSpec) -> list[str]:
         found.append(f"{name}={quoted(value)} is not one of {', '.join(map(repr, choices))}.{hint}")
     if isinstance(spec.class_weights, str) and spec.class_weights != "balanced":
         found.append(
-            f"class_weights={quoted(spec.class_weights)} is neither 'balanced' nor weights by class "
-            "name, as in {'negative': 1.0, 'positive': 3.0}."
+            f"class_weights={quoted(spec.class_weights)} is neither 'balanced' nor weights by "
+            "class name, as in {'negative': 1.0, 'positive': 3.0}."
         )
-    if isinstance(spec.class_weights, dict):
+    elif isinstance(spec.class_weights, dict):
         for label, weight in spec.class_weights.items():
             if not _is_number(weight) or not 0 < weight < math.inf:
                 found.append(
                     f"class_weights[{quoted(label)}]={quoted(weight)} must be a number above 0."
                 )
+    elif spec.class_weights is not None and not isinstance(spec.class_weights, str):
+        found.append(
+            f"class_weights={quoted(spec.class_weights)} must be 'balanced' or weights by class "
+            "name, as in {'negative': 1.0, 'positive': 3.0}."
+        )
+    for name in ("use_cpu", "from_scratch"):
+        if not isinstance(getattr(spec, name), bool):
+            found.append(f"{name}={quoted(getattr(spec, name))} must be True or False.")
     return found
 
 
@@ -191,14 +205,14 @@ def _range_problems(spec: RunSpec) -> list[str]:
         kind = "a whole number" if whole else "a number"
         bound = "at least" if low_allowed else "above"
         wanted = f"{kind} {bound} {low:g} and at most {high:g}"
-        if not _is_number(value) or (whole and int(value) != value):
+        if not _is_number(value) or (whole and not isinstance(value, int)):
             found.append(f"{name}={quoted(value)} must be {wanted}.")
         elif not (low <= value <= high) or (value == low and not low_allowed):
             found.append(f"{name}={value:g} must be {wanted}.")
     if (
         not _is_number(spec.max_steps)
-        or int(spec.max_steps) != spec.max_steps
-        or spec.max_steps == 0
+        or not isinstance(spec.max_steps, int)
+        or (spec.max_steps < 1 and spec.max_steps != -1)
     ):
         found.append(
             f"max_steps={quoted(spec.max_steps)} must be a whole number above 0, or -1 for none."
@@ -209,13 +223,29 @@ def _range_problems(spec: RunSpec) -> list[str]:
             f"validation={validation:g} must be a fraction between 0 and 1, a split's name, "
             "a file or False."
         )
-    if validation is True or (isinstance(validation, int) and not isinstance(validation, bool)):
+    understood = validation is None or validation is False or isinstance(validation, (str, float))
+    if not understood:
         found.append(
-            f"validation={validation!r} is not understood: give a fraction (0.1), a split's name, "
-            "a file or False."
+            f"validation={quoted(validation)} is not understood: give a fraction (0.1), a split's "
+            "name, a file or False."
         )
     return found
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond what a float can hold
+        return False
+
+
+def _plain_number(name: str, value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    whole = name == "max_steps" or _RANGES[name][3]
+    plain = float(value)
+    return int(plain) if whole and plain.is_integer() else plain
