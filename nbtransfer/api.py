@@ -323,13 +323,17 @@ def _evaluate_on(
         raise DataError(f"{tables.name} has no split {quoted(split)}. Splits: {there}.")
     rows = tables.splits[split]
     card = run.data_card
-    columns = {
-        "text": text or (card.text_column if card.text_column in rows.column_names else None),
-        "label": label or (card.label_column if card.label_column in rows.column_names else None),
-    }
-    alone = tables._replace(splits={"train": rows})
-    prepared = prepare(alone, validation=False, label_names=card.label_names, **columns)
-    slug = "".join(c if c.isalnum() else "-" for c in tables.name).strip("-")[:40] or "data"
+    prepared = prepare(
+        tables._replace(splits={"train": rows}),
+        text=text or (card.text_column if card.text_column in rows.column_names else None),
+        label=label or (card.label_column if card.label_column in rows.column_names else None),
+        validation=False,
+        label_names=card.label_names,
+    )
+    letters = (c if c.isascii() and c.isalnum() else "-" for c in tables.name)
+    slug = "".join(letters).strip("-")[:40] or "data"
+    if slug == "validation":  # the run's own report has that name, and stays
+        slug = "validation-data"
     shown = tables.name if len(tables.splits) == 1 else f"{tables.name} ({split})"
     return evaluate_rows(run, prepared.splits["train"], name=slug, split=shown)
 

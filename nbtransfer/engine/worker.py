@@ -136,7 +136,7 @@ class _Answers:
 
 
 def _lines(idle_s: float) -> Callable[[float], str | None]:
-    """Return a reader of stdin: the next line, "" at its end or after `idle_s`, None if too soon."""
+    """Return a reader of stdin: a line, "" at its end or after `idle_s`, None if too soon."""
     buffer = b""
 
     def read(wait_s: float) -> str | None:
