@@ -37,9 +37,13 @@ def write_model(value: object, name: str) -> ModelCard:
     model, tokenizer = value if isinstance(value, tuple) else (value, None)
     tokenizer = tokenizer or _tokenizer_of(model, name)
     folder = Path(tempfile.mkdtemp(prefix="nbtransfer-model-"))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    card = open_model(str(folder), runs_dir=folder)
+    try:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        card = open_model(str(folder), runs_dir=folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # gigabytes, perhaps
+        raise
     return dataclasses.replace(card, name=name, source="variable")
 
 
@@ -59,7 +63,7 @@ def _tokenizer_of(model: Any, name: str) -> Any:  # noqa: ANN401 -- nothing of t
             raise OSError("it does not say where it came from")
         return transformers.AutoTokenizer.from_pretrained(origin)
     except (OSError, ValueError) as error:
-        reason = quoted(str(error).splitlines()[0])
+        reason = quoted(next(iter(str(error).splitlines()), type(error).__name__))
         raise ModelError(
             f"the tokenizer of {name} was not found ({reason}). Give both: a variable holding "
             "(model, tokenizer)."
