@@ -46,8 +46,7 @@ def figure_bundle(figure: go.Figure, png: bytes, text: str) -> Bundle:
     """
     # Through JSON: plain lists and numbers, whatever the plotly version keeps arrays as.
     record = json.loads(figure.to_json(validate=False))
-    if not record["layout"].get("template"):
-        record["layout"].pop("template", None)
+    record["layout"].pop("template", None)
     record["config"] = _CONFIG
     width, height = _png_size(png)
     scale = height / figure.layout.height

@@ -207,7 +207,6 @@ def make_report(
         DataError: if there is no row.
     """
     import numpy as np
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     num_rows, num_classes = len(actual), len(labels)
     if num_rows == 0:
@@ -218,13 +217,12 @@ def make_report(
             f"{probabilities.shape}, {len(texts)} texts and {len(rows)} row numbers"
         )
     predicted = probabilities.argmax(axis=1)
-    matrix = confusion_matrix(actual, predicted, labels=range(num_classes))
-    num_right = int(np.trace(matrix))
-    scores = precision_recall_fscore_support(
-        actual, predicted, labels=range(num_classes), zero_division=0
-    )
-    occurs = matrix.sum(axis=0) + matrix.sum(axis=1) > 0
-    precision, recall, f1 = (float(np.mean(values[occurs])) for values in scores[:3])
+    pairs = np.bincount(actual * num_classes + predicted, minlength=num_classes**2)
+    matrix = pairs.reshape(num_classes, num_classes)
+    right, support, answered = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    precision, recall = _shares(right, answered), _shares(right, support)
+    f1 = _shares(2 * right, support + answered)
+    occurs = support + answered > 0
     return Report(
         run_id=run_id,
         name=name,
@@ -233,15 +231,15 @@ def make_report(
         labels=tuple(labels),
         metrics={
             "eval_loss": float(loss),
-            "eval_accuracy": num_right / num_rows,
-            "eval_f1_macro": f1,
-            "eval_precision_macro": precision,
-            "eval_recall_macro": recall,
+            "eval_accuracy": int(right.sum()) / num_rows,
+            "eval_f1_macro": float(f1[occurs].mean()),
+            "eval_precision_macro": float(precision[occurs].mean()),
+            "eval_recall_macro": float(recall[occurs].mean()),
         },
-        interval=wilson_interval(num_right, num_rows),
+        interval=wilson_interval(int(right.sum()), num_rows),
         per_class=tuple(
             ClassRow(label, float(p), float(r), float(f), int(s))
-            for label, p, r, f, s in zip(labels, *scores, strict=True)
+            for label, p, r, f, s in zip(labels, precision, recall, f1, support, strict=True)
         ),
         confusion_matrix=tuple(tuple(int(n) for n in row) for row in matrix),
         majority_accuracy=float(np.mean(actual == majority_label)),
@@ -249,6 +247,13 @@ def make_report(
         duration_s=duration_s,
         baselines=dict(baselines or {}),
     )
+
+
+def _shares(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return `part / whole` by element, and 0 where there is nothing to divide."""
+    import numpy as np
+
+    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
 
 
 def _mistakes(
