@@ -74,7 +74,7 @@ def table_from_columns(columns: Mapping[str, Sequence[Any]]) -> pa.Table:
     for name, values in columns.items():
         array, facts = column_from_values(values)
         arrays.append(array)
-        fields.append(with_facts(pa.field(name, array.type), facts))
+        fields.append(with_facts(pa.field(valid_text(name), array.type), facts))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
@@ -133,6 +133,11 @@ def as_string(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array(pieces, type=pa.string())
 
 
+def valid_text(text: str) -> str:
+    """Return the text with lone surrogates, which UTF-8 cannot hold, as U+FFFD."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
 def spoken(names: Sequence[str]) -> str:
     """Return column names as a message lists them: at most 20, odd or long ones quoted and cut."""
     shown = [n if n.isprintable() and 0 < len(n) <= _NAME_CHARACTERS else quoted(n) for n in names]
@@ -173,7 +178,7 @@ def _mixed_column(values: Sequence[Any]) -> tuple[pa.Array, ColumnFacts]:
     object_type = ""
     for row, value in enumerate(values):
         if isinstance(value, str):
-            clean = value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+            clean = valid_text(value)
             num_surrogates += clean != value
             texts.append(clean)
         elif _is_missing(value):

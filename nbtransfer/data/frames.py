@@ -9,6 +9,7 @@ from nbtransfer.data.columns import (
     plain_table,
     table_from_columns,
     table_with_class_names,
+    valid_text,
     with_article,
 )
 from nbtransfer.errors import DataError, quoted
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ACCEPTED = (
-    "a DataFrame, a datasets.Dataset or DatasetDict, a list of dicts, a dict of columns, "
-    "a pyarrow Table, a csv/tsv/jsonl/json/parquet file or pattern, demo:NAME, or a hub id"
+    "a DataFrame, a datasets.Dataset or DatasetDict, a list of dicts, a dict of columns, a "
+    "pyarrow Table, a csv/tsv/jsonl/json/parquet file or pattern, demo:NAME, or a hub id"
 )
 
 
@@ -70,8 +71,8 @@ def check_column_names(names: Sequence[str], name: str) -> None:
     repeated = sorted({n for n in names if names.count(n) > 1})
     if repeated:
         raise DataError(
-            f"{name} has more than one column named {', '.join(map(quoted, repeated))}. "
-            "Rename or drop the repeated ones."
+            f"{name} has more than one column named {', '.join(map(quoted, repeated))}. Rename or "
+            "drop the repeated ones."
         )
 
 
@@ -94,7 +95,7 @@ def _from_pandas(frame: Any, name: str) -> pa.Table:  # noqa: ANN401 -- pandas i
             f"{name} has column names of {frame.columns.nlevels} levels (a MultiIndex). Flatten "
             f"them first: {name}.columns = ['_'.join(map(str, c)) for c in {name}.columns]"
         )
-    columns = [str(c) for c in frame.columns]
+    columns = [valid_text(str(c)) for c in frame.columns]
     check_column_names(columns, name)
     arrays: dict[str, Any] = {}
     for position, column in enumerate(columns):
@@ -141,9 +142,8 @@ def _from_columns(data: Mapping[Any, Any], name: str) -> pa.Table:
     for key, values in data.items():
         if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
             raise DataError(
-                f"{name}[{quoted(key)}] is {with_article(type(values).__name__)}, not a column. "
-                f"A dict must "
-                "map column names to lists of equal length."
+                f"{name}[{quoted(key)}] is {with_article(type(values).__name__)}, not a column. A "
+                "dict must map column names to lists of equal length."
             )
         columns[str(key)] = list(values)
     lengths = {len(values) for values in columns.values()}

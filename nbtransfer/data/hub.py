@@ -54,14 +54,12 @@ def _problem(reference: str, error: Exception) -> str:
     if "GatedRepoError" in kinds or "gated" in first.casefold():
         return (
             f"the dataset {quoted(reference)} is gated. Accept its terms on its hub page, then "
-            f"log in with "
-            "`hf auth login`."
+            "log in with `hf auth login`."
         )
     if "DatasetNotFoundError" in kinds or "RepositoryNotFoundError" in kinds:
         return (
             f"{neither}the hub does not know it, or it is private. Check the spelling of "
-            f"owner/name; log in "
-            "with `hf auth login` if it is yours."
+            "owner/name; log in with `hf auth login` if it is yours."
         )
     if (
         "OfflineModeIsEnabled" in kinds
@@ -69,18 +67,17 @@ def _problem(reference: str, error: Exception) -> str:
         or "ConnectError" in kinds
     ):
         return (
-            f"{neither}the hub cannot be reached and no copy is cached. Connect, or give a file or "
-            "a DataFrame."
+            f"{neither}the hub cannot be reached and no copy is cached. Connect, or give a file "
+            "or a DataFrame."
         )
     if "Config name is missing" in first or "BuilderConfig" in first:
         return (
-            f"the dataset {quoted(reference)} has several configurations. Load one yourself: "
-            f"ds = datasets.load_dataset({reference!r}, NAME), then give ds."
+            f"the dataset {quoted(reference)} has several configurations. Load one yourself: ds = "
+            f"datasets.load_dataset({reference!r}, NAME), then give ds."
         )
     if "scripts are no longer supported" in first:
         return (
             f"the dataset {quoted(reference)} needs a loading script, and scripts are never run. "
-            f"Give "
-            "its files, or a converted copy."
+            "Give its files, or a converted copy."
         )
     return f"{neither}{type(error).__name__}: {first}"

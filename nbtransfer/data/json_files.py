@@ -112,8 +112,7 @@ def _slow_lines(text: bytes, name: str) -> pa.Table:
         if not isinstance(row, dict):
             raise DataError(
                 f"{name}, line {number:,}: {with_article(type(row).__name__)}, not an object. "
-                f"Each line must "
-                f"look like "
+                "Each line must look like "
                 '{"text": "...", "label": "..."}.'
             )
         rows.append(row)

@@ -19,7 +19,7 @@ _CHUNK_ROWS = 4096
 # Beyond this a text's length is estimated: to count one of 50 MB would take half a minute.
 _COUNTED_CHARACTERS = 200_000
 _MULTIPLE = 8
-_SHARE_KEPT_WHOLE = 0.99
+_PERCENT_KEPT_WHOLE = 99
 
 
 class Lengths(NamedTuple):
@@ -47,7 +47,8 @@ class Lengths(NamedTuple):
 
         if not len(self.tokens):
             return limit
-        wanted = int(np.quantile(self.tokens, _SHARE_KEPT_WHOLE, method="higher"))
+        last_whole = -(-len(self.tokens) * _PERCENT_KEPT_WHOLE // 100) - 1
+        wanted = int(np.partition(self.tokens, last_whole)[last_whole])
         return min(limit, -(-wanted // _MULTIPLE) * _MULTIPLE)
 
 

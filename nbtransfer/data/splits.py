@@ -48,8 +48,8 @@ def choose_validation(
     """
     others = {s: t for s, t in examples.items() if s != "validation"}
     given = examples.get("validation")
+    unused = f" ({given.num_rows:,} validation rows are not used)" if given is not None else ""
     if validation is False:
-        unused = f" ({given.num_rows:,} validation rows are not used)" if given is not None else ""
         return Splits(others, (f"no validation{unused}",))
     if isinstance(validation, str):
         _check_name(validation, examples)
@@ -57,9 +57,8 @@ def choose_validation(
         isinstance(validation, (int, float)) and 0 < validation < 1
     ):
         raise DataError(
-            f"validation={quoted(validation)} is not understood: give a fraction (0.1), a "
-            f"split's name, "
-            "a file, a DataFrame or False."
+            f"validation={quoted(validation)} is not understood: give a fraction (0.1), a split's "
+            "name, a file, a DataFrame or False."
         )
     fraction = validation if isinstance(validation, float) else None
     if given is not None and fraction is None:
@@ -67,7 +66,7 @@ def choose_validation(
             _ordered(examples),
             (f"validation: the split named validation, {given.num_rows:,} rows",),
         )
-    return _hold_out(others, fraction or DEFAULT_FRACTION, split_seed)
+    return _hold_out(others, fraction or DEFAULT_FRACTION, split_seed, unused)
 
 
 def _check_name(validation: str, examples: dict[str, pa.Table]) -> None:
@@ -79,8 +78,7 @@ def _check_name(validation: str, examples: dict[str, pa.Table]) -> None:
     if split == "test" and "test" in examples:
         raise DataError(
             "validation='test': the test split is never used to choose a model. Give a fraction "
-            "such as "
-            "0.1, another split or a file."
+            "such as 0.1, another split or a file."
         )
     close = nearest(validation, [s for s in examples if s == "validation"])
     hint = (
@@ -89,7 +87,9 @@ def _check_name(validation: str, examples: dict[str, pa.Table]) -> None:
     raise DataError(f"no split {quoted(validation)}. Splits: {', '.join(examples)}.{hint}")
 
 
-def _hold_out(examples: dict[str, pa.Table], fraction: float, split_seed: int) -> Splits:
+def _hold_out(
+    examples: dict[str, pa.Table], fraction: float, split_seed: int, unused: str
+) -> Splits:
     import numpy as np
 
     train = examples["train"]
@@ -114,7 +114,7 @@ def _hold_out(examples: dict[str, pa.Table], fraction: float, split_seed: int) -
     warnings = (
         (
             f"{singles:,} classes have one row only, which stays in train: validation cannot see "
-            f"them.",
+            "them.",
         )
         if singles > 1
         else ("1 class has one row only, which stays in train: validation cannot see it.",)
@@ -123,7 +123,9 @@ def _hold_out(examples: dict[str, pa.Table], fraction: float, split_seed: int) -
     )
     splits = {**examples, "train": train.filter(~held), "validation": train.filter(held)}
     how = f"{fraction:.0%} of train, stratified, seed {split_seed}"
-    return Splits(_ordered(splits), (f"validation: {how}: {int(held.sum()):,} rows",), warnings)
+    return Splits(
+        _ordered(splits), (f"validation: {how}: {int(held.sum()):,} rows{unused}",), warnings
+    )
 
 
 def _sizes(counts: np.ndarray, fraction: float) -> np.ndarray:

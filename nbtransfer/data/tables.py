@@ -58,8 +58,8 @@ def name_splits(tables: Mapping[str, pa.Table], name: str) -> tuple[dict[str, pa
     if "train" not in splits:
         if len(tables) != 1:
             raise DataError(
-                f"{name} has no split named train. Splits: {', '.join(map(str, tables))}. "
-                f"Give the one to train on, such as {name}[{quoted(next(iter(tables)))}]."
+                f"{name} has no split named train. Splits: {', '.join(map(str, tables))}. Give "
+                f"the one to train on, such as {name}[{quoted(next(iter(tables)))}]."
             )
         (given,) = tables
         splits, notes = {"train": tables[given]}, [f"split {given!r} is used as train"]

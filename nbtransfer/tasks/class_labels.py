@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_CLASSES = 1000
+# Beyond this a float skips whole numbers.
+_LARGEST_WHOLE = float(2**53)
 
 
 class Classes(NamedTuple):
@@ -43,17 +45,14 @@ def label_texts(
     frame = frame_name(data)
     if facts.num_objects:
         problems.append(
-            f"{where} holds {with_article(facts.object_type)} in row {facts.first_object:,}. "
-            f"Give one "
-            f"class a row, as "
-            "text or a whole number."
+            f"{where} holds {with_article(facts.object_type)} in row {facts.first_object:,}. Give "
+            "one class a row, as text or a whole number."
         )
         return None
     if facts.num_numbers:
         problems.append(
             f"{where} mixes text and numbers (first number in row {facts.first_number:,}). Make "
-            f"them one type: "
-            f"{frame}[{column!r}] = {frame}[{column!r}].astype(str)"
+            f"them one type: {frame}[{column!r}] = {frame}[{column!r}].astype(str)"
         )
         return None
     kind = field.type
@@ -90,15 +89,13 @@ def learn_classes(
     if num_distinct > MAX_CLASSES:
         problems.append(
             f"{where} has {num_distinct:,} different values in {num_rows:,} rows: it looks like "
-            f"text or ids, "
-            "not classes. Choose another with --label."
+            "text or ids, not classes. Choose another with --label."
         )
         return None
     if num_distinct == num_rows > 2:
         problems.append(
             f"{where} has a different value in each of its {num_rows:,} rows: it looks like text "
-            f"or ids, not "
-            "classes. Choose another with --label."
+            "or ids, not classes. Choose another with --label."
         )
         return None
     found = [v for v in pc.unique(values).to_pylist() if v is not None]
@@ -131,13 +128,13 @@ def _whole(values: pa.ChunkedArray, where: str, problems: list[str]) -> pa.Chunk
     import pyarrow.compute as pc
 
     values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
-    odd = pc.or_(pc.not_equal(pc.floor(values), values), pc.invert(pc.is_finite(values)))
+    is_whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), _LARGEST_WHOLE))
+    odd = pc.invert(is_whole)
     first = pc.index(pc.fill_null(odd, False), True).as_py()
     if first >= 0:
         problems.append(
             f"{where} holds {values[first].as_py():g} in row {first:,}: numbers that are not "
-            f"whole are no classes, "
-            "and regression is not built yet. Turn them into classes."
+            "whole are no classes, and regression is not built yet. Turn them into classes."
         )
         return None
     return values.cast(pa.int64())
@@ -156,7 +153,7 @@ def _named(
             f"{where} holds {values[first].as_py()} in row {first:,}, but its classes are 0 to "
             f"{len(names) - 1} "
             f"({', '.join(map(quoted, names[:5]))}{', …' if len(names) > 5 else ''}). Mend or "
-            f"drop the row."
+            "drop the row."
         )
         return None
     return pc.take(pa.chunked_array([pa.array(names, pa.string())]), values)
@@ -168,7 +165,6 @@ def _other_type(kind: pa.DataType, where: str) -> str:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return (
             f"{where} holds lists. Several classes a row (multi-label) are not built yet: give "
-            f"one class a "
-            "row, as text or a whole number."
+            "one class a row, as text or a whole number."
         )
     return f"{where} is of type {kind}. Give one class a row, as text or a whole number."

@@ -96,7 +96,7 @@ def _complete_rows(
         if values.null_count == len(values):
             problems.append(
                 f"every {role} of {where} is missing or empty (column {quoted(column)}). Choose "
-                f"another."
+                "another."
             )
             return None
         first = int(np.flatnonzero(values.is_null().to_numpy())[0])
@@ -131,7 +131,6 @@ def _numbered(
         )
         problems.append(
             f"{where} holds {names}, which train does not have. Classes: {known}. Add training "
-            f"rows for it, or "
-            "leave those rows out."
+            "rows for it, or leave those rows out."
         )
     return pa.table({"text": texts, "label": numbers.cast(pa.int32()), "row": rows})

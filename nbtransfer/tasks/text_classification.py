@@ -180,16 +180,13 @@ def _class_problems(
     if train.num_rows < len(classes.names):
         return [
             f"{data} has {train.num_rows:,} rows for {len(classes.names):,} classes. Give at "
-            f"least a few "
-            "rows a class."
+            "least a few rows a class."
         ]
     if train.num_rows > 1 and pc.max(train.column("text_id")).as_py() == 0:
         text = train.column("text")[0].as_py()
         return [
             f"every text of {data} is the same, {quoted(text)} (column {quoted(columns.text)}). "
-            f"There "
-            f"is nothing to "
-            "learn: choose another column with --text."
+            "There is nothing to learn: choose another column with --text."
         ]
     return []
 
@@ -218,8 +215,7 @@ def _card(
     for group in alike_names(classes.names):
         warnings.append(
             f"the classes {' and '.join(map(quoted, group))} differ only by case or space. If "
-            f"they are one, "
-            "make their names equal."
+            "they are one, make their names equal."
         )
     absent = [n for n, count in zip(classes.names, counts["train"], strict=True) if not count]
     if absent:
@@ -227,8 +223,7 @@ def _card(
     if max(counts["train"]) > _SKEWED_SHARE * sum(counts["train"]):
         warnings.append(
             f"{max(counts['train']) / sum(counts['train']):.0%} of the training rows are of one "
-            f"class: watch "
-            "macro F1 rather than accuracy, or set class weights."
+            "class: watch macro F1 rather than accuracy, or set class weights."
         )
     return DataCard(
         name=tables.name,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.data.columns import spoken
 from nbtransfer.errors import DataError, nearest, quoted
+from nbtransfer.tasks.class_labels import MAX_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,6 @@ _LABEL_NAMES = (
         "score",
     ),
 )
-MAX_CLASSES = 1000
 _MAX_GUESSED_CLASSES = 50
 _EXAMINED_ROWS = 10_000
 
@@ -108,8 +108,7 @@ def choose_columns(tables: Tables, *, text: str | None = None, label: str | None
     ]
     if text is not None and text == label:
         problems.append(
-            f"--text and --label both name {quoted(text)}. Columns: "
-            f"{spoken(table.column_names)}. "
+            f"--text and --label both name {quoted(text)}. Columns: {spoken(table.column_names)}. "
             "Choose two."
         )
     if problems:
@@ -198,8 +197,8 @@ def _guess_text(
     if not named and texts[0].mean_characters >= 2 * texts[1].mean_characters:
         return texts[0].name, "longest texts"
     problems.append(
-        f"{data} has {len(texts)} columns that could be the text: {_names(texts)}. "
-        f"Choose one: --text {_typed(texts[0].name)}"
+        f"{data} has {len(texts)} columns that could be the text: {_names(texts)}. Choose one: "
+        f"--text {_typed(texts[0].name)}"
     )
     return None
 
@@ -220,8 +219,8 @@ def _guess_label(
         return labels[0].name, f"{labels[0].num_distinct:,} classes"
     if labels:
         problems.append(
-            f"{data} has {len(labels)} columns that could be the label: {_names(labels)}. "
-            f"Choose one: --label {_typed(labels[0].name)}"
+            f"{data} has {len(labels)} columns that could be the label: {_names(labels)}. Choose "
+            f"one: --label {_typed(labels[0].name)}"
         )
     else:
         problems.append(f"no label column in {data}. {listed} Name it with --label.")

@@ -28,8 +28,8 @@ def text_values(
     where = f"text column {quoted(column)} of {data}"
     if facts.num_objects:
         problems.append(
-            f"{where} holds a value of type {facts.object_type} in row {facts.first_object:,}"
-            f"{_more(facts.num_objects)}. Each row needs one text."
+            f"{where} holds a value of type {facts.object_type} in row "
+            f"{facts.first_object:,}{_more(facts.num_objects)}. Each row needs one text."
         )
         return None
     if not (pa.types.is_string(field.type) or pa.types.is_null(field.type)):
@@ -39,13 +39,12 @@ def text_values(
         one = facts.num_numbers == 1
         notes.append(
             f"{'1 number' if one else f'{facts.num_numbers:,} numbers'} in {where} "
-            f"{'is' if one else 'are'} read "
-            f"as text (first: row {facts.first_number:,})"
+            f"{'is' if one else 'are'} read as text (first: row {facts.first_number:,})"
         )
     if facts.num_surrogates:
         notes.append(
             f"{facts.num_surrogates:,} texts in {where} had broken Unicode (lone surrogates), "
-            f"which became �"
+            "which became �"
         )
     values = values.cast(pa.string())
     sizes = pc.binary_length(values)
@@ -67,13 +66,13 @@ def _not_text(field: pa.Field, table: pa.Table, data: str) -> str:
     name = field.name
     if pa.types.is_nested(kind):
         return (
-            f"{where} holds lists or objects ({kind}), not text. Join the words of each row first: "
-            f"{frame}[{name!r}] = {frame}[{name!r}].str.join(' ')"
+            f"{where} holds lists or objects ({kind}), not text. Join the words of each row "
+            f"first: {frame}[{name!r}] = {frame}[{name!r}].str.join(' ')"
         )
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return (
-            f"{where} holds bytes, not text. Decode them first: "
-            f"{frame}[{name!r}] = {frame}[{name!r}].str.decode('utf-8')"
+            f"{where} holds bytes, not text. Decode them first: {frame}[{name!r}] = "
+            f"{frame}[{name!r}].str.decode('utf-8')"
         )
     others = [f.name for f in table.schema if pa.types.is_string(f.type)]
     listed = f"Columns of text: {spoken(others)}." if others else "No column holds text."
