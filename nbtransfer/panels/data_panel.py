@@ -21,6 +21,7 @@ from nbtransfer.settings import resolve_runs_dir
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from IPython.display import DisplayHandle
 
     from nbtransfer.data.lengths import Lengths
     from nbtransfer.data.sources import Tables
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 NUM_HEAD_ROWS = 8
 NUM_TOKENIZED = 2
+_MANY_ROWS = 100_000
 # A longer text is cut before it is tokenised for show; nobody reads on, and a text can have 50 MB.
 _MAX_SHOWN_TEXT = 400
 
@@ -65,6 +67,11 @@ def show_dataset(
     from nbtransfer.data.sources import load_tables
 
     tables = load_tables(data, name=name)
+    num_rows = sum(table.num_rows for table in tables.splits.values())
+    # Counting a million rows takes seconds; what needs no counting is shown meanwhile.
+    first = None
+    if num_rows > _MANY_ROWS:
+        first = _show(first_view(tables, f"Counting {num_rows:,} rows …"))
     opened, notes = _open_tokenizer(model)
     problems: tuple[str, ...] = ()
     prepared = None
@@ -73,10 +80,18 @@ def show_dataset(
     except DataError as error:
         problems = error.problems
     measured = measure(prepared, opened, max_length) if prepared is not None else None
-    view = make_view(tables, prepared, measured, opened, problems, notes)
-    display({"text/html": data_markup(view), "text/plain": data_text(view)}, raw=True)
+    _show(make_view(tables, prepared, measured, opened, problems, notes), first)
     if prepared is not None:
         _show_figure(prepared, measured)
+
+
+def _show(view: DataView, shown: DisplayHandle | None = None) -> DisplayHandle | None:
+    """Show the card, in place of the one that is `shown` where there is one."""
+    bundle = {"text/html": data_markup(view), "text/plain": data_text(view)}
+    if shown is None:
+        return display(bundle, raw=True, display_id=True)
+    shown.update(bundle, raw=True)
+    return shown
 
 
 def _prepare(tables: Tables, text: str | None, label: str | None) -> Prepared:
@@ -101,7 +116,7 @@ def _open_tokenizer(model: str | None) -> tuple[ModelCard | None, tuple[str, ...
 
 
 def measure(prepared: Prepared, model: ModelCard | None, max_length: int | None) -> Measured | None:
-    """Return the lengths of the training texts; of at most 20,000 evenly spread ones."""
+    """Return the lengths of the training texts; of at most 10,000 evenly spread ones."""
     import numpy as np
 
     texts = prepared.splits["train"]["text"]
@@ -121,7 +136,7 @@ def measure(prepared: Prepared, model: ModelCard | None, max_length: int | None)
 
 
 def word_counts(texts: pa.ChunkedArray) -> np.ndarray:
-    """Return the number of words of at most 20,000 evenly spread texts."""
+    """Return the number of words of at most 10,000 evenly spread texts."""
     import pyarrow.compute as pc
 
     if len(texts) > MAX_MEASURED_TEXTS:
@@ -152,7 +167,7 @@ def make_view(
     from nbtransfer.data.card import describe_columns
 
     data = prepared.card if prepared is not None else None
-    first = next(iter(tables.splits.values()))
+    first = tables.splits["train"]
     facts = measured.facts if measured is not None else None
     if facts is not None and prepared is not None:
         total = prepared.splits["train"].num_rows
@@ -181,6 +196,36 @@ def make_view(
         tokenized=tokenized,
         head=head_rows(first),
         notes=notes,
+    )
+
+
+def first_view(tables: Tables, note: str) -> DataView:
+    """Return what is known of the data without counting."""
+    from nbtransfer.data.card import ColumnInfo
+
+    table = tables.splits["train"]
+    columns = tuple(
+        ColumnInfo(
+            name=field.name,
+            type=str(field.type),
+            num_missing=column.null_count,
+            num_distinct=None,
+            example=cut(column[0].as_py()) if len(column) else "",
+        )
+        for field, column in zip(table.schema, table.columns, strict=True)
+    )
+    return DataView(
+        name=tables.name,
+        origin=tables.origin,
+        num_rows={name: split.num_rows for name, split in tables.splits.items()},
+        columns=columns,
+        card=None,
+        problems=(),
+        lengths=None,
+        tokenizer="",
+        tokenized=(),
+        head=head_rows(table),
+        notes=(*tables.notes, note),
     )
 
 

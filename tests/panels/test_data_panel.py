@@ -34,7 +34,16 @@ class Reader(HTMLParser):
 def shown(monkeypatch):
     """What show_dataset displays; the figure is counted, not drawn."""
     outputs = []
-    monkeypatch.setattr(data_panel, "display", lambda data, raw: outputs.append(data))
+
+    class Handle:
+        def update(self, data, raw):
+            outputs.append(data)
+
+    def display(data, raw, display_id):
+        outputs.append(data)
+        return Handle()
+
+    monkeypatch.setattr(data_panel, "display", display)
     monkeypatch.setattr(data_panel, "_show_figure", lambda *args: outputs.append(args))
     return outputs
 
@@ -75,6 +84,20 @@ def test_data_that_cannot_be_classified_show_rows_and_the_reason(shown):
     assert "no label column in prices" in text
     assert "only a title 3" in text
     assert "5 train rows" in text
+
+
+def test_very_many_rows_are_shown_before_they_are_counted(shown, reviews, monkeypatch):
+    monkeypatch.setattr(data_panel, "_MANY_ROWS", 50)
+    prepare = data_panel._prepare
+    monkeypatch.setattr(
+        data_panel, "_prepare", lambda *args: (shown.append("counted"), prepare(*args))[1]
+    )
+    data_panel.show_dataset(reviews, name="df", model=None)
+    assert shown[1] == "counted"
+    assert "Counting 60 rows" in shown[0]["text/plain"]
+    assert "number 3 is fine and warm" in shown[0]["text/plain"]
+    assert "Counting" not in shown[2]["text/plain"]
+    assert "text-classification" in shown[2]["text/plain"]
 
 
 def test_repetition_overlap_and_conflicts_are_counted(shown):
