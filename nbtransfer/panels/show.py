@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
@@ -11,10 +10,13 @@ import uuid
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from nbtransfer.panels.follower import Follower, status_of
+from nbtransfer.panels.interrupts import InterruptCounter
 from nbtransfer.panels.record import EMPTY, MAX_OUTPUTS, record_bundles
 from nbtransfer.panels.run_view import ENDED, About
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nbtransfer.panels.figure_bundle import Bundle
     from nbtransfer.panels.follower import Update
     from nbtransfer.panels.live_controls import Pump
@@ -195,42 +197,51 @@ def _make_live(run: Run, place: Place, display_id: str) -> _Live:
 
 
 def _show_in_notebook(run: Run, place: Place, wait: bool) -> None:
-    display = _Display(run, place)
-    pump = _make_live_controls(display)
-    if not wait:
+    with InterruptCounter() as interrupts:
+        display = _Display(run, place)
+        pump = _make_live_controls(display)
         display.open()
-        display.detach()
-        return
-    interrupts = 0
-    is_open = False
-    while not display.follower.done.is_set() or not is_open:
-        try:
-            if not is_open:
-                is_open = True
-                display.open()
-            display.follower.done.wait(_WAIT_S)
-            pump()
-        except KeyboardInterrupt:
-            interrupts += 1
-            if interrupts > 1:
-                display.detach()
-                return
+        if wait and _wait(run, display.follower, interrupts, display.live.say_stopping, pump):
+            display.finish()
+        else:
+            display.detach()
+
+
+def _wait(
+    run: Run,
+    follower: Follower,
+    interrupts: InterruptCounter,
+    say: Callable[[str], None],
+    pump: Pump,
+) -> bool:
+    """Wait for the run's end; False where a second interrupt freed the cell before."""
+    is_stopping = False
+    while not follower.done.wait(_WAIT_S):
+        pump()
+        if interrupts.count and not is_stopping:
+            is_stopping = True
             run.stop(reason="interrupt")
-            display.live.say_stopping(STOPPING)
-    display.finish()
+            say(STOPPING)
+        if interrupts.count > 1:
+            return False
+    return True
+
+
+def _nothing() -> None:
+    """Pump nothing: no messages wait in this process."""
 
 
 def _make_live_controls(display: _Display) -> Pump:
     from nbtransfer.panels.run_panel import RunPanel
 
     if not isinstance(display.live, RunPanel):
-        return lambda: None
+        return _nothing
     from nbtransfer.panels.live_controls import make_live
 
     pump = make_live(display.live.root)
     if pump is None:
         display.live.say_late()
-        return lambda: None
+        return _nothing
     return pump
 
 
@@ -253,16 +264,7 @@ def _wait_in_terminal(run: Run) -> None:
 
     line = TerminalLine(run, About.of(run), sys.stdout)
     follower = Follower(run, line.render)
-    follower.start()
-    interrupts = 0
-    while not follower.done.is_set():
-        try:
-            follower.done.wait(_WAIT_S)
-        except KeyboardInterrupt:
-            interrupts += 1
-            if interrupts > 1:
-                return
-            run.stop(reason="interrupt")
-            line.say(STOPPING)
-    with contextlib.suppress(OSError):
-        line.close(run.state(), status_of(run))
+    with InterruptCounter() as interrupts:
+        follower.start()
+        if _wait(run, follower, interrupts, line.say, _nothing):
+            line.close(run.state(), status_of(run))
