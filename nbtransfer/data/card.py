@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from dataclasses import dataclass
@@ -208,8 +209,10 @@ def _describe(table: pa.Table, position: int, num_distinct: int | None) -> Colum
     import pyarrow.compute as pc
 
     field, column = table.schema.field(position), table.column(position)
-    if num_distinct is None and not pa.types.is_nested(field.type):
-        num_distinct = pc.count_distinct(column, mode="only_valid").as_py()
+    if num_distinct is None:
+        # Arrow cannot count lists, nor pandas' periods and intervals.
+        with contextlib.suppress(pa.ArrowNotImplementedError):
+            num_distinct = pc.count_distinct(column, mode="only_valid").as_py()
     present = column.drop_null() if column.null_count else column
     example = "" if not len(present) else str(present[0].as_py())
     named = column_facts(field).class_names is not None

@@ -70,12 +70,13 @@ def decode(data: bytes, name: str) -> tuple[bytes, list[str]]:
     """
     if data.startswith(codecs.BOM_UTF8):
         data = data[3:]
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if utf_16 := _utf_16(data):
         try:
-            return data.decode("utf-16").encode("utf-8", "replace"), ["read as UTF-16"]
+            return data.decode(utf_16).encode(), ["read as UTF-16"]
         except UnicodeDecodeError as error:
             raise DataError(
-                f"{name} begins as UTF-16 but is damaged at byte {error.start:,}. Save it as UTF-8."
+                f"{name} looks like UTF-16 but is damaged at byte {error.start:,}. "
+                "Save it as UTF-8."
             ) from None
     try:
         data.decode("utf-8")
@@ -92,6 +93,19 @@ def decode(data: bytes, name: str) -> tuple[bytes, list[str]]:
         return data.decode("cp1252").encode(), [f"read as latin-1: not UTF-8 at line {line:,}"]
     except UnicodeDecodeError:
         return data.decode("latin-1").encode(), [f"read as latin-1: not UTF-8 at line {line:,}"]
+
+
+def _utf_16(data: bytes) -> str | None:
+    """Return the UTF-16 codec that the bytes seem to be in, with or without a byte-order mark."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    start = data[:4096]
+    # In Latin script every second byte is zero; text in UTF-8 has hardly any.
+    for offset, codec in ((1, "utf-16-le"), (0, "utf-16-be")):
+        zeros, letters = start[offset::2], start[1 - offset :: 2]
+        if len(zeros) > 8 and zeros.count(0) > 0.9 * len(zeros) and letters.count(0) == 0:
+            return codec
+    return None
 
 
 def sniff_delimiter(text: bytes) -> str:

@@ -53,7 +53,9 @@ def is_file_reference(reference: str) -> bool:
     path = Path(reference).expanduser()
     suffixes = {s.casefold() for s in path.suffixes}
     known = set(KINDS) | set(_OPENERS) | _CODE | set(_ADVICE)
-    looks_like_path = reference.startswith(("/", ".", "~")) or "\\" in reference
+    # `data/reviews` beside a folder `data` is a misspelt file, not a dataset of an owner `data`.
+    in_folder = "/" in reference and _exists(path.parent)
+    looks_like_path = reference.startswith(("/", ".", "~")) or "\\" in reference or in_folder
     return looks_like_path or _has_magic(reference) or bool(suffixes & known) or _exists(path)
 
 

@@ -217,9 +217,11 @@ def _card(
             f"the classes {' and '.join(map(quoted, group))} differ only by case or space. If "
             "they are one, make their names equal."
         )
-    absent = [n for n, count in zip(classes.names, counts["train"], strict=True) if not count]
-    if absent:
-        warnings.append(f"no training row has the class {', '.join(map(quoted, absent[:5]))}.")
+    for number, name in enumerate(classes.names):
+        if not counts["train"][number]:
+            judged = [f"{n[number]:,} {s} rows" for s, n in counts.items() if n[number]]
+            but = f", but {' and '.join(judged)} do: they cannot be right" if judged else ""
+            warnings.append(f"no training row has the class {quoted(name)}{but}.")
     if max(counts["train"]) > _SKEWED_SHARE * sum(counts["train"]):
         warnings.append(
             f"{max(counts['train']) / sum(counts['train']):.0%} of the training rows are of one "

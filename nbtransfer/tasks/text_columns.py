@@ -100,6 +100,8 @@ def choose_columns(tables: Tables, *, text: str | None = None, label: str | None
     Raises:
         DataError: if a named column is missing, or none or several could be meant.
     """
+    import pyarrow.compute as pc
+
     table = tables.splits["train"]
     problems = [
         _missing(role, given, table.column_names, tables.name)
@@ -113,7 +115,8 @@ def choose_columns(tables: Tables, *, text: str | None = None, label: str | None
         )
     if problems:
         raise DataError(problems)
-    shapes = [_shape(table, name) for name in table.column_names]
+    sample = _sample(table)
+    shapes = [_shape(sample, name) for name in table.column_names]
     listed = f"Columns: {spoken(table.column_names)}."
     notes = []
     if text is None:
@@ -125,10 +128,11 @@ def choose_columns(tables: Tables, *, text: str | None = None, label: str | None
             text, reason = found
             notes.append(f"text column: {quoted(text)} ({reason})")
     if label is None:
-        found = _guess_label([s for s in shapes if s.name != text], tables.name, listed, problems)
-        if found:
-            label, reason = found
-            notes.append(f"label column: {quoted(label)} ({reason})")
+        others = [s for s in shapes if s.name != text]
+        label = _guess_label(others, tables.name, listed, problems)
+        if label is not None:
+            num_classes = pc.count_distinct(table.column(label)).as_py()
+            notes.append(f"label column: {quoted(label)} ({num_classes:,} classes)")
     if problems or text is None or label is None:
         raise DataError(problems)
     return Columns(text, label, ("; ".join(notes),) if notes else ())
@@ -140,11 +144,20 @@ def _missing(role: str, given: str, names: Sequence[str], data: str) -> str:
     return f"no column {quoted(given)} in {data}. Columns: {spoken(names)}.{hint}"
 
 
+def _sample(table: pa.Table) -> pa.Table:
+    """Return evenly spread rows: data is often sorted by class, so the first ones do not do."""
+    import numpy as np
+
+    if table.num_rows <= _EXAMINED_ROWS:
+        return table
+    return table.take(np.linspace(0, table.num_rows - 1, _EXAMINED_ROWS).astype(np.int64))
+
+
 def _shape(table: pa.Table, name: str) -> _Shape:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = table.column(name).slice(0, _EXAMINED_ROWS)
+    column = table.column(name)
     if column.null_count:
         column = column.drop_null()
     kind = column.type
@@ -205,7 +218,7 @@ def _guess_text(
 
 def _guess_label(
     shapes: Sequence[_Shape], data: str, listed: str, problems: list[str]
-) -> tuple[str, str] | None:
+) -> str | None:
     named = _by_name([s for s in shapes if s.is_label], _LABEL_NAMES)
     if not named:
         named = [s for s in shapes if s.is_label and _plain(s.name).endswith(("_label", "_class"))]
@@ -216,7 +229,7 @@ def _guess_label(
         # A single class, or far too many: a name says more than the values do.
         labels = _by_name(shapes, _LABEL_NAMES)
     if len(labels) == 1:
-        return labels[0].name, f"{labels[0].num_distinct:,} classes"
+        return labels[0].name
     if labels:
         problems.append(
             f"{data} has {len(labels)} columns that could be the label: {_names(labels)}. Choose "

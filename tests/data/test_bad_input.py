@@ -303,6 +303,11 @@ FILES = [
         [File("reviews.csv", "text,label\na,b\n"), "review.csv"],
         r"no file 'review.csv'. Did you mean 'reviews.csv'\?",
     ),
+    Row(
+        "near file without suffix",
+        [File("d/reviews.csv", "text,label\na,b\n"), "d/reviews"],
+        r"no file 'd/reviews'. Did you mean 'd/reviews.csv'\?",
+    ),
     Row("missing folder", "./nowhere/a.csv", r"there is no folder 'nowhere'. Check the path"),
     Row(
         "a folder",

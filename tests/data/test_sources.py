@@ -65,6 +65,7 @@ FILES = {
     "tsv": lambda: write_csv("a.tsv", "\t"),
     "byte-order mark": lambda: write_csv("a.csv", encoding="utf-8-sig"),
     "UTF-16": lambda: write_csv("a.csv", encoding="utf-16"),
+    "UTF-16 without mark": lambda: write_csv("a.csv", encoding="utf-16-le"),
     "Windows line ends": lambda: (
         Path("a.csv").write_bytes(Path(write_csv("b.csv")).read_bytes().replace(b"1\n", b"1\r\n")),
         "a.csv",

@@ -192,6 +192,47 @@ def test_doubtful_labels_are_warned_about(row):
     assert any(re.search(says, warning) for warning in warnings), warnings
 
 
+def test_class_that_only_validation_has_is_warned_about_with_its_rows():
+    import datasets
+
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["a", "b", "c"])}
+    )
+
+    def part(labels):
+        return datasets.Dataset.from_dict({"text": TEXTS[:4], "label": labels}, features=features)
+
+    card = prepared({"train": part([0, 1, 0, 1]), "validation": part([0, 1, 2, 2])}).card
+    expected = "no training row has the class 'c', but 2 validation rows do: they cannot be right."
+    assert expected in card.warnings
+
+
+OTHER_COLUMNS = {
+    "period": pd.period_range("2024-01", periods=20, freq="M"),
+    "interval": pd.interval_range(0, 20),
+    "timedelta": pd.to_timedelta(range(20), unit="s"),
+    "date with zone": pd.date_range("2024-01-01", periods=20, tz="UTC"),
+    "category of numbers": pd.Categorical([1, 2] * 10),
+    "sparse": pd.arrays.SparseArray([0.0, 1.5] * 10),
+    "complex": [1j] * 20,
+    "objects": [object()] * 20,
+    "nested": [{"a": [1, {"b": 2}]}] * 20,
+    "nothing": [None] * 20,
+}
+
+
+@pytest.mark.parametrize("values", OTHER_COLUMNS.values(), ids=OTHER_COLUMNS)
+def test_columns_of_any_type_may_stand_beside(values):
+    card = prepared(pd.DataFrame({"text": TEXTS, "label": LABELS, "other": values})).card
+    assert [c.name for c in card.columns] == ["text", "label", "other"]
+
+
+def test_data_sorted_by_class_is_recognised():
+    rows = {"remark": [f"remark {i}" for i in range(30_000)], "side": [0] * 15_000 + [1] * 15_000}
+    notes = prepared(rows, validation=False).card.notes
+    assert "label column: 'side' (2 classes)" in notes[0]
+
+
 def test_overlap_duplicates_and_conflicts_are_counted():
     train = pd.DataFrame({"text": ["a", "a", "b", "c"], "label": ["x", "y", "x", "y"]})
     held = pd.DataFrame({"text": ["a", "d", "b"], "label": ["x", "y", "y"]})
