@@ -240,11 +240,15 @@ class Controls:
                 control.observe(lambda _change: self._tell(sources=False), names="value")
 
     def _model_changed(self) -> None:
+        if self._following:
+            return
         self._free |= {"learning_rate", "max_length"}
         self._tell(sources=True)
 
     def _data_changed(self) -> None:
         """Other data has other columns and lengths: guess them again."""
+        if self._following:
+            return
         with self._quiet():
             for control in (self.text, self.label):
                 _offer(control, [_CHOOSE], None)

@@ -88,6 +88,16 @@ def test_other_data_have_their_columns_guessed_anew(drafter):
     assert (controls.read().text, controls.read().label) == (None, None)
 
 
+def test_the_columns_of_an_entry_further_down_are_kept_when_it_settles(opened, reviews, tmp_path):
+    data = [*DATA, Choice("more", "more")]
+    controls = Controls(SPEC, MODELS, data)
+    controls.data.list.value = "more"
+    drafter = Drafter({"more": reviews}, tmp_path)
+    controls.follow(drafter.draft(controls.read()))
+    assert (controls.read().data, controls.read().text) == ("more", "review")
+    assert controls.read().model == "demo:minilm"
+
+
 def test_a_choice_tells_once_and_following_tells_nothing(drafter):
     controls = Controls(SPEC, MODELS, DATA)
     calls = []
