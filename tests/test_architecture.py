@@ -19,17 +19,18 @@ PACKAGE = Path(nbtransfer.__file__).parent
 # Lowest first; a module imports from its own layer and those before it. The longest prefix decides.
 LAYERS = (
     ("errors", "settings", "panels.markup"),
-    ("spec", "keywords", "commandline", "runs.paths", "runs.files"),
+    ("choices", "spec", "keywords", "commandline", "runs.paths", "runs.files"),
     ("data", "models"),
     ("tasks",),
-    ("planning",),
+    ("planning", "advice", "estimates", "hardware"),
     ("runs",),
     ("plots",),
     ("engine",),
     ("api",),
     ("panels", "demo"),
     ("magics",),
-    ("cli", "__main__"),
+    ("headless",),
+    ("cli",),
 )
 HOT = ("engine", "data.encode", "models.load", "models.freezing")
 VIEW = ("panels", "magics")
@@ -38,11 +39,10 @@ COLD_AMONG_VIEW = ("panels.markup",)
 # What may be loaded besides the standard library: by a module itself, and by its functions.
 COLD_LATE = {"numpy", "pandas", "pyarrow", "tokenizers", "huggingface_hub", "sklearn"}
 COLD_LATE |= {"psutil", "datasets"}
-NOTEBOOK_TOOLS = {"nbclient", "nbformat", "nbconvert", "jupyter_client", "IPython"}
+NOTEBOOK_TOOLS = {"nbclient", "nbformat", "nbconvert", "traitlets", "IPython"}
 LATE_EXTRA = {
-    "plots": {"plotly", "matplotlib"},
-    "cli": NOTEBOOK_TOOLS,
-    "demo": NOTEBOOK_TOOLS,
+    "plots": {"plotly", "matplotlib", "PIL"},
+    "headless": NOTEBOOK_TOOLS,
     "api": {"IPython"},
 }
 WIDGETS = {"IPython", "ipywidgets", "plotly", "traitlets"}
@@ -55,6 +55,7 @@ HOT_ANY = COLD_LATE | HEAVY | {"datasets", "safetensors", "matplotlib", "plotly"
 NAMED_EXCEPTIONS = {
     ("api", "panels"): "finetune shows its panel while it waits",
     ("api", "models.load"): "load_model hands out a torch model",
+    ("runs.run", "api"): "run.resume() and run.show() are api calls under another name",
 }
 BROAD_EXCEPT = {
     "engine/worker.py": "the worker's top level turns any failure into run_failed",
