@@ -1,0 +1,64 @@
+"""`%evaluate`: measure a run's model and show its report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbtransfer import api
+from nbtransfer.errors import SpecError
+from nbtransfer.magics.arguments import Arguments, parse
+from nbtransfer.magics.help_text import help_text
+from nbtransfer.magics.names import (
+    Named,
+    Names,
+    find_run,
+    near_run,
+    newest_finished,
+    require_run,
+    resolve_data,
+)
+from nbtransfer.magics.say import say
+from nbtransfer.settings import resolve_runs_dir
+
+if TYPE_CHECKING:
+    from nbtransfer.runs.report import Report
+    from nbtransfer.runs.run import Run
+
+
+def evaluate(line: str, cell: str | None, names: Names) -> Report | None:
+    """Do what the line asks and return the report."""
+    asked = parse("evaluate", line, cell)
+    if asked.get("help"):
+        return say(help_text("evaluate"))
+    run, data = _run_and_data(asked, names)
+    report = api.evaluate(
+        run,
+        data.value,
+        split=asked.get("split"),
+        text=asked.get("text"),
+        label=asked.get("label"),
+        data_name=data.name,
+    )
+    from nbtransfer.panels.report_panel import show_report
+
+    show_report(report)
+    return report
+
+
+def _run_and_data(asked: Arguments, names: Names) -> tuple[Run, Named]:
+    runs_dir = resolve_runs_dir(asked.get("runs_dir"))
+    words = list(asked.words)
+    run = find_run(words[0], names, runs_dir) if words else None
+    if run is not None:
+        words.pop(0)
+    elif len(words) == 2 or (words and near_run(words[0].text, names, runs_dir)):
+        run = require_run(words.pop(0), names, runs_dir)
+    # What is typed is looked up before a run is guessed, so that the message is about the word.
+    data = resolve_data(words[0], names) if words else Named(None)
+    if data.value is None and (columns := [t for t in ("text", "label") if asked.get(t)]):
+        typed = " and ".join(asked.typed[name] for name in columns)
+        raise SpecError(f"{typed} name columns of DATA, and none is given: %evaluate RUN DATA")
+    if run is None:
+        run = newest_finished(runs_dir)
+        say(f"{run.id}, the newest finished run")
+    return run, data

@@ -1,0 +1,154 @@
+"""`%finetune`: train a model, attach to a run, resume one, or only say what would happen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbtransfer import api
+from nbtransfer.errors import DataError, RunError, SpecError
+from nbtransfer.magics.arguments import Arguments, parse
+from nbtransfer.magics.help_text import help_text
+from nbtransfer.magics.names import Names, data_names, require_run, resolve_data, resolve_model
+from nbtransfer.magics.say import say
+from nbtransfer.magics.words import Word
+from nbtransfer.settings import resolve_runs_dir
+
+if TYPE_CHECKING:
+    from nbtransfer.runs.run import Run
+
+_SPLITS = ("train", "validation", "valid", "val", "dev", "test")
+_MODES = ("attach", "resume")
+
+
+def finetune(line: str, cell: str | None, names: Names) -> Run | None:
+    """Do what the line asks, and return the run where there is one."""
+    asked = parse("finetune", line, cell)
+    if asked.get("help"):
+        return say(help_text("finetune"))
+    _check_modes(asked)
+    if asked.get("attach"):
+        return _attach(asked, names)
+    if asked.get("resume"):
+        return _resume(asked, names)
+    if not asked.words:
+        return _set_up(asked, names)
+    return _start(asked, names)
+
+
+def _start(asked: Arguments, names: Names) -> Run | None:
+    if len(asked.words) < 2:
+        found = ", ".join(data_names(names)) or "none yet, but demo:tweets is always there"
+        raise DataError(
+            f"%finetune {asked.words[0].text[:60]} needs DATA too. Data in this notebook: {found}."
+        )
+    if asked.get("as_code"):
+        return _show_code(asked, names)
+    job = _prepare(asked, names)
+    if asked.get("plan"):
+        from nbtransfer.panels.plan_view import show_plan
+
+        return show_plan(job, runs_dir=asked.get("runs_dir"))
+    run = api.start_job(job)
+    _show(run, wait=not asked.get("background"), notes=job.notes)
+    return run
+
+
+def _prepare(asked: Arguments, names: Names) -> api.Job:
+    from nbtransfer.runs.launch import warm_up
+
+    model, data = resolve_model(asked.words[0], names), resolve_data(asked.words[1], names)
+    if not asked.get("plan"):
+        warm_up()  # it imports while the data is read
+    return api.prepare_job(
+        model.value,
+        data.value,
+        keywords=_keywords(asked, names),
+        runs_dir=asked.get("runs_dir"),
+        model_name=model.name,
+        data_name=data.name,
+    )
+
+
+def _keywords(asked: Arguments, names: Names) -> dict[str, Any]:
+    """Return the options of the run, held-out rows in a variable put in for its name."""
+    keywords = dict(asked.keywords)
+    validation = keywords.get("validation")
+    if isinstance(validation, str) and validation.isidentifier() and validation not in _SPLITS:
+        keywords["validation"] = resolve_data(Word(validation), names).value
+    return keywords
+
+
+def _show(run: Run, *, wait: bool, notes: tuple[str, ...] = ()) -> None:
+    from nbtransfer.panels.show import find_place, show_run
+
+    if notes and find_place() == "terminal":
+        say("\n".join(notes))  # elsewhere the panel states them
+    show_run(run, wait=wait)
+
+
+def _show_code(asked: Arguments, names: Names) -> None:
+    from nbtransfer.commandline import finetune_code
+    from nbtransfer.keywords import sort_keywords
+    from nbtransfer.spec import RunSpec
+
+    model, data = (word.text for word in asked.words)
+    spec = RunSpec(model=model, data=data, **sort_keywords(asked.keywords).fields)
+    variables = {w.text for w in asked.words if not w.is_quoted and w.text in names}
+    say(finetune_code(spec, variables=variables, runs_dir=asked.get("runs_dir")))
+
+
+def _set_up(asked: Arguments, names: Names) -> None:
+    from nbtransfer.keywords import sort_keywords
+    from nbtransfer.panels.setup_panel import show_setup
+
+    show_setup(
+        names,
+        runs_dir=resolve_runs_dir(asked.get("runs_dir")),
+        defaults=sort_keywords(asked.keywords).fields,
+    )
+
+
+def _attach(asked: Arguments, names: Names) -> Run:
+    runs_dir = resolve_runs_dir(asked.get("runs_dir"))
+    if isinstance(asked.values["attach"], str):
+        run = require_run(Word(asked.values["attach"]), names, runs_dir)
+    else:
+        runs = api.list_runs(runs_dir=runs_dir)
+        live = [run for run in runs if run.status in ("running", "paused", "created")]
+        if not live:
+            raise RunError(f"no run is going on in {str(runs_dir)!r}. See them all: %runs")
+        run = live[0]
+    is_live = run.status in ("running", "paused", "created")
+    _show(run, wait=is_live and not asked.get("background"))
+    return run
+
+
+def _resume(asked: Arguments, names: Names) -> Run:
+    runs_dir = resolve_runs_dir(asked.get("runs_dir"))
+    run = require_run(Word(asked.values["resume"]), names, runs_dir)
+    run = api.finetune(resume=run, runs_dir=runs_dir, wait=False, show=False)
+    _show(run, wait=not asked.get("background"))
+    return run
+
+
+def _check_modes(asked: Arguments) -> None:
+    """Refuse what would be ignored.
+
+    Raises:
+        SpecError: naming the options and words that do not go together.
+    """
+    mode = next((name for name in _MODES if asked.get(name)), None)
+    typed = [asked.typed[name] for name in asked.values]
+    if mode is not None:
+        allowed = {mode, "runs_dir", "background"}
+        spare = [w.text[:60] for w in asked.words]
+        spare += [asked.typed[name] for name in asked.values if name not in allowed]
+        if spare:
+            raise SpecError(
+                f"--{mode} takes a run as it is: leave out {', '.join(spare)}. "
+                "The learning rate and the epochs can be changed in the panel."
+            )
+    quiet = [asked.typed[n] for n in ("plan", "as_code") if asked.get(n)]
+    if len(quiet) > 1 or (quiet and asked.get("background")):
+        names = ", ".join([*quiet, *(t for t in typed if t == "--background")])
+        raise SpecError(f"{names} do not go together: leave all but one out.")

@@ -1,0 +1,83 @@
+"""What `%finetune ... --plan` shows: everything decided, and the choices and warnings behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from IPython.display import display
+
+from nbtransfer.commandline import finetune_line
+from nbtransfer.panels.markup import Markup, tag
+from nbtransfer.panels.quantities import rate_text
+from nbtransfer.panels.setup_choices import cut_words, plan_rows
+from nbtransfer.panels.style import card
+
+if TYPE_CHECKING:
+    from nbtransfer.api import Job
+
+
+def show_plan(job: Job, *, runs_dir: str | None = None) -> None:
+    """Show what starting `job` would do, and the line that starts it."""
+    line = finetune_line(job.spec, runs_dir=runs_dir)
+    html = str(plan_markup(job, line))
+    display({"text/html": html, "text/plain": plan_text(job, line)}, raw=True)
+
+
+def decided_rows(job: Job) -> list[tuple[str, str]]:
+    """Return the plan as names and values: what is trained on, how, and what it takes."""
+    plan, data = job.plan, job.prepared.card
+    held_out = f" + {plan.num_validation_rows:,} held out" if plan.num_validation_rows else ""
+    rate = rate_text(plan.learning_rate)
+    return [
+        ("rows", f"{plan.num_train_rows:,} to train{held_out}"),
+        ("columns", f"text {data.text_column}, label {data.label_column}"),
+        ("classes", f"{len(data.label_names)}"),
+        ("technique", f"{plan.technique}, {plan.num_trainable_parameters:,} weights learn"),
+        ("epochs", f"{plan.num_train_epochs:g} of {plan.steps_per_epoch:,} steps"),
+        (
+            "learning rate",
+            f"{rate}, {plan.warmup_steps:,} steps of warm-up, {plan.lr_scheduler_type}",
+        ),
+        ("batch", f"{plan.per_device_train_batch_size} x {plan.gradient_accumulation_steps}"),
+        ("max length", f"{plan.max_length:,} tokens, {cut_words(plan)}"),
+        ("device", f"{plan.device_name} ({plan.device}, {plan.step_kind})"),
+        *plan_rows(plan),
+    ]
+
+
+def plan_markup(job: Job, line: str) -> Markup:
+    """Return the plan as a card."""
+    rows = (
+        tag("tr", tag("th", name, scope="row"), tag("td", value))
+        for name, value in decided_rows(job)
+    )
+    return card(
+        tag(
+            "div",
+            tag("span", "Plan", class_="nbt-title"),
+            tag(
+                "span", f"{job.spec.model} → {job.spec.data} · nothing is started", class_="nbt-dim"
+            ),
+            class_="nbt-head",
+        ),
+        tag("div", tag("table", tag("tbody", *rows), class_="nbt-kv"), class_="nbt-section"),
+        *(tag("p", warning, class_="nbt-say") for warning in _warnings(job)),
+        tag("p", ". ".join(n.rstrip(".") for n in job.notes) + ".", class_="nbt-note nbt-section")
+        if job.notes
+        else None,
+        tag("div", tag("div", line, class_="nbt-code"), class_="nbt-section"),
+    )
+
+
+def plan_text(job: Job, line: str) -> str:
+    """Return the plan in plain text."""
+    rows = decided_rows(job)
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{name:<{width}}  {value}" for name, value in rows]
+    lines += [f"warning: {warning}" for warning in _warnings(job)]
+    lines += [f"note: {note}" for note in job.notes]
+    return "\n".join([*lines, line])
+
+
+def _warnings(job: Job) -> list[str]:
+    return list(dict.fromkeys([*job.prepared.card.warnings, *job.plan.warnings]))

@@ -1,0 +1,63 @@
+"""The table that `%predict` shows: each text with its class and the probabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from IPython.display import display
+
+from nbtransfer.panels.markup import Markup, tag
+from nbtransfer.panels.quantities import share_text
+from nbtransfer.panels.style import card
+from nbtransfer.panels.text_table import text_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nbtransfer.api import Prediction
+
+MAX_ROWS = 20
+MAX_CLASSES = 4
+MAX_TEXT = 200
+
+
+def show_predictions(texts: Sequence[str], predictions: Sequence[Prediction]) -> None:
+    """Show the first predictions as a table."""
+    headings, rows = prediction_rows(texts, predictions)
+    more = len(predictions) - len(rows)
+    note = f"and {more:,} more in the list that %predict returns" if more else ""
+    text = "\n".join(filter(None, [text_table(headings, rows, limit=60), note]))
+    html = str(predictions_markup(headings, rows, note))
+    display({"text/html": html, "text/plain": text}, raw=True)
+
+
+def prediction_rows(
+    texts: Sequence[str], predictions: Sequence[Prediction]
+) -> tuple[list[str], list[list[str]]]:
+    """Return headings and cells: text, class, its probability, then every class if they are few."""
+    names = list(predictions[0].probabilities) if predictions else []
+    shown = names if 2 < len(names) <= MAX_CLASSES else []
+    rows = []
+    for text, found in list(zip(texts, predictions, strict=True))[:MAX_ROWS]:
+        line = " ".join(text.split())
+        cut = line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
+        each = [share_text(found.probabilities[name]) for name in shown]
+        rows.append([cut, found.label, share_text(found.score), *each])
+    return ["text", "class", "probability", *shown], rows
+
+
+def predictions_markup(headings: list[str], rows: list[list[str]], note: str) -> Markup:
+    """Return the table as a card."""
+    return card(
+        tag(
+            "div",
+            tag(
+                "table",
+                tag("thead", tag("tr", *(tag("th", name, scope="col") for name in headings))),
+                tag("tbody", *(tag("tr", *(tag("td", cell) for cell in row)) for row in rows)),
+                class_="nbt-table",
+            ),
+            class_="nbt-scroll",
+        ),
+        tag("p", note, class_="nbt-note nbt-section") if note else None,
+    )
