@@ -63,7 +63,7 @@ def figure_bundle(figure: go.Figure, png: bytes, text: str) -> Bundle:
 def show_figure(figure: go.Figure, png: bytes, text: str) -> None:
     """Display the three forms of a figure as one output."""
     bundle = figure_bundle(figure, png, text)
-    display(bundle.data, raw=True, metadata=bundle.metadata)
+    display(bundle.data, raw=True, metadata=bundle.metadata)  # type: ignore[no-untyped-call]
 
 
 def _png_size(png: bytes) -> tuple[int, int]:

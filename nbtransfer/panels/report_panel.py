@@ -43,7 +43,8 @@ def show_report(
         png: the confusion matrix as drawn already; None draws it.
     """
     html = report_card(report, title=title, note=note)
-    display({"text/html": str(html), "text/plain": repr(report)}, raw=True)
+    bundle = {"text/html": str(html), "text/plain": repr(report)}
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
     info = confusion_matrix_info(report)
     show_figure(
         confusion_matrix_figure(info),
