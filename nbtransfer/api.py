@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.errors import DataError, RunError, SpecError, quoted
-from nbtransfer.keywords import sort_keywords
+from nbtransfer.jobs import Job, prepare_job, start_job
 from nbtransfer.runs import store
+from nbtransfer.runs.launch import resume_run
 from nbtransfer.settings import resolve_runs_dir
-from nbtransfer.spec import RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
-    from nbtransfer.data.lengths import Lengths
-    from nbtransfer.models.catalog import ModelCard
     from nbtransfer.planning import Plan
     from nbtransfer.runs.report import Report
     from nbtransfer.runs.run import Run
-    from nbtransfer.tasks.text_classification import Prepared
+
+__all__ = [
+    "Job",
+    "Prediction",
+    "evaluate",
+    "finetune",
+    "list_runs",
+    "load_model",
+    "open_run",
+    "plan",
+    "predict",
+    "prepare_job",
+    "resume_run",
+    "show_run",
+    "start_job",
+]
 
 RunsDir = str | os.PathLike[str] | None
 
@@ -33,29 +44,6 @@ class Prediction(NamedTuple):
     label: str
     score: float
     probabilities: dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A fine-tuning job, decided but not begun: nothing of it is on disk yet.
-
-    Attributes:
-        spec: what was asked.
-        plan: what was decided.
-        prepared: the rows, split and labelled, with the data card.
-        model_card: the pre-trained model.
-        lengths: tokens of the training texts; None where no tokenizer.json is at hand.
-        runs_dir: where the run will be kept.
-        notes: choices made and names dropped, in words.
-    """
-
-    spec: RunSpec
-    plan: Plan
-    prepared: Prepared
-    model_card: ModelCard
-    lengths: Lengths | None
-    runs_dir: Path
-    notes: tuple[str, ...]
 
 
 def finetune(
@@ -116,7 +104,8 @@ def finetune(
         RunError: the run failed; `.run` is the run.
     """
     if resume is not None:
-        run = resume_run(resume, runs_dir=runs_dir)
+        run = open_run(resume, runs_dir=runs_dir)
+        resume_run(run)
     else:
         if model is None or data is None:
             missing = "a model and data" if model is None and data is None else "data"
@@ -141,119 +130,6 @@ def finetune(
         show_run(run, wait=wait)
     elif wait:
         run.wait()
-    return run
-
-
-def prepare_job(
-    model: object,
-    data: object,
-    *,
-    keywords: dict[str, Any],
-    runs_dir: RunsDir = None,
-    model_name: str | None = None,
-    data_name: str | None = None,
-) -> Job:
-    """Read data and model card, check everything, decide the plan; write and start nothing.
-
-    Args:
-        model: see `finetune`.
-        data: see `finetune`.
-        keywords: fields of RunSpec and names of transformers' TrainingArguments.
-        runs_dir: where the run would be kept.
-        model_name: what to call a model that is no string.
-        data_name: what to call data that is no string.
-
-    Raises:
-        SpecError, DataError, ModelError: see `finetune`.
-    """
-    from nbtransfer.data.lengths import token_lengths
-    from nbtransfer.data.sources import load_tables
-    from nbtransfer.hardware import detect_hardware
-    from nbtransfer.models.catalog import open_model
-    from nbtransfer.models.in_memory import write_model
-    from nbtransfer.planning import make_plan
-    from nbtransfer.tasks.text_classification import prepare
-
-    folder = resolve_runs_dir(runs_dir)
-    sorted_keywords = sort_keywords(keywords)
-    fields = sorted_keywords.fields
-    held_out = fields.get("validation")
-    named = held_out is None or isinstance(held_out, (str, float, bool, int))
-    fields["validation"] = held_out if named else "given"
-    spec = RunSpec(
-        model=model if isinstance(model, str) else model_name or "model",
-        data=data if isinstance(data, str) else data_name or "data",
-        **fields,
-    )
-    spec.check()
-    tables = load_tables(data, name=data_name)
-    prepared = prepare(tables, text=spec.text, label=spec.label, validation=held_out)
-    if isinstance(model, (str, os.PathLike)):
-        card = open_model(os.fspath(model), runs_dir=folder)
-    else:
-        card = write_model(model, spec.model)
-    lengths = None
-    if card.tokenizer_file is not None:
-        lengths = token_lengths(prepared.splits["train"]["text"], card.tokenizer_file)
-    plan = make_plan(spec, prepared.card, lengths, card, detect_hardware(folder))
-    notes = (*sorted_keywords.notes, *prepared.card.notes, *card.notes, *plan.notes)
-    return Job(
-        spec=spec,
-        plan=plan,
-        prepared=prepared,
-        model_card=card,
-        lengths=lengths,
-        runs_dir=folder,
-        notes=tuple(dict.fromkeys(notes)),
-    )
-
-
-def start_job(job: Job) -> Run:
-    """Write the job's run folder and hand it to the worker; returns at once."""
-    import dataclasses
-
-    from nbtransfer.models.in_memory import adopt
-    from nbtransfer.runs.files import write_json
-    from nbtransfer.runs.launch import submit_run, warm_up
-
-    warm_up()  # the imports run while the folder is written
-    run = store.create_run(
-        job.runs_dir,
-        spec=job.spec,
-        plan=dataclasses.replace(job.plan, notes=job.notes),
-        data_card=job.prepared.card,
-        model_card=job.model_card,
-        splits=job.prepared.splits,
-    )
-    if job.model_card.source == "variable":
-        card = adopt(job.model_card, run.paths.base_model_dir)
-        write_json(run.paths.model_card, card.to_json())
-    submit_run(run)
-    return run
-
-
-def resume_run(reference: object, *, runs_dir: RunsDir = None) -> Run:
-    """Start a stopped, failed or lost run again from its newest checkpoint; returns at once.
-
-    Raises:
-        RunError: if there is no such run, or it is running or finished.
-    """
-    from nbtransfer.runs.control import change_control
-    from nbtransfer.runs.launch import submit_run
-
-    run = open_run(reference, runs_dir=runs_dir)
-    status = run.status
-    if status in ("running", "paused"):
-        raise RunError(
-            f"run {run.id!r} is {status} already. See it: %finetune --attach {run.id}", run
-        )
-    if status == "completed":
-        raise RunError(
-            f"run {run.id!r} is finished. To train its model further: %finetune {run.id} DATA", run
-        )
-    # What was asked of the run's former life, to stop above all, is over.
-    change_control(run.paths.control, stop=None, paused=False)
-    submit_run(run)
     return run
 
 

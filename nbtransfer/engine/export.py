@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def export_run(training: Training) -> None:
     """Keep the best evaluated model, otherwise the last; write it, its report and the figure."""
     progress, paths, events = training.progress, training.paths, training.events
-    best = progress.best_step if training.has_validation else None
+    best = progress.best_step if training.validation is not None else None
     kept_step = progress.step if best is None else best
     if kept_step != progress.step:
         load_model_state(paths.checkpoint(kept_step), training.plain_learner())
@@ -37,7 +37,7 @@ def export_run(training: Training) -> None:
         metric=None if row is None else metric,
         value=None if row is None else row.metrics[metric],
     )
-    if training.has_validation:
+    if training.validation is not None:
         _report(training)
     info = learning_curves_info(training.run.state(), baseline=training.plan.baseline_accuracy)
     write_bytes(paths.learning_curves_png, learning_curves_png(info))
@@ -45,12 +45,13 @@ def export_run(training: Training) -> None:
 
 def _report(training: Training) -> None:
     """Evaluate the kept model once more, this time keeping every prediction."""
+    assert training.validation is not None
     start = time.monotonic()
     scores = score_rows(
         training.accelerator,
         training.learner,
-        training.validation_rows,
-        training.validation_labels.numpy(),
+        training.validation.encoded,
+        training.validation.labels.numpy(),
         training.spec.per_device_eval_batch_size,
     )
     write_evaluation(
@@ -59,7 +60,7 @@ def _report(training: Training) -> None:
         read_table(training.paths.split("validation")),
         scores,
         split="validation",
-        majority_label=int(training.train_labels.bincount().argmax()),
+        majority_label=int(training.loaded.train.labels.bincount().argmax()),
         duration_s=time.monotonic() - start,
     )
     training.events.append("report_saved", name="validation")
@@ -72,7 +73,7 @@ def _write_model(training: Training, step: int) -> None:
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     training.model.save_pretrained(staging)
-    training.tokenizer.save_pretrained(staging)
+    training.loaded.tokenizer.save_pretrained(staging)
     (staging / "README.md").write_text(_model_card(training, step), encoding="utf-8")
     _make_durable(staging)
     shutil.rmtree(target, ignore_errors=True)

@@ -11,13 +11,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import nn
 
-from nbtransfer.data.encode import Encoded, encode_texts
 from nbtransfer.engine.advice import evaluation_warning
 from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.checkpoints import (
@@ -26,15 +22,15 @@ from nbtransfer.engine.checkpoints import (
     prune,
     save_checkpoint,
 )
-from nbtransfer.engine.evaluate import extract_features, score_rows
+from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.export import export_run
 from nbtransfer.engine.live import LiveControls
+from nbtransfer.engine.loading import load_run
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.progress import Progress
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.engine.steplog import StepLog
-from nbtransfer.models.load import MeanPooledClassifier, load_for_training, set_training_mode
-from nbtransfer.runs.files import read_table
+from nbtransfer.models.load import set_training_mode
 from nbtransfer.runs.run import Run
 from nbtransfer.runs.state import fold
 from nbtransfer.tasks.text_classification import metrics as task_metrics
@@ -52,7 +48,6 @@ Cause = Literal["schedule", "asked", "stop"]
 def train(paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None:
     """Train the run in `paths` from its newest checkpoint, or from the start, to its end."""
     training = Training(paths, events, stop_signal)
-    training.load()
     training.resume()
     training.loop()
     training.finish()
@@ -69,85 +64,10 @@ class Training:
         self.spec, self.plan = self.run.spec, self.run.plan
         self.label_names = self.run.data_card.label_names
         self.ended_by: str | None = None
-
-    # Loading
-    # ---------------------------------------------------------------------------------------
-
-    def load(self) -> None:
-        """Load the model and the rows, and make what a step needs."""
-        torch.set_num_threads(self.plan.num_threads)
-        self._phase("loading")
-        AcceleratorState._reset_state(
-            reset_partial_state=True
-        )  # a warm worker had another job before
-        self.accelerator = Accelerator(
-            cpu=self.plan.device == "cpu", mixed_precision=self._precision()
-        )
-        loaded = load_for_training(
-            self.run.model_card, self.spec, self.label_names, self.plan.max_length
-        )
-        self.model, self.tokenizer = loaded.model.to(self.accelerator.device), loaded.tokenizer
-        learning = [p for p in self.model.parameters() if p.requires_grad]
-        self.events.append(
-            "model_loaded",
-            num_parameters=sum(p.numel() for p in self.model.parameters()),
-            num_trainable_parameters=sum(p.numel() for p in learning),
-            notes=list(loaded.notes),
-        )
-        self._phase("tokenizing")
-        self.train_rows, self.train_labels = self._encode("train")
-        self.has_validation = self.paths.split("validation").is_file()
-        if self.has_validation:
-            self.validation_rows, self.validation_labels = self._encode("validation")
-        lengths = self.train_rows.lengths
-        self.events.append(
-            "data_encoded",
-            num_train=len(lengths),
-            num_validation=len(self.validation_labels) if self.has_validation else 0,
-            num_tokens=int(lengths.sum()),
-            share_texts_cut=self.plan.share_texts_cut,
-            share_tokens_cut=self.plan.share_tokens_cut,
-        )
-        # What learns: for frozen features the linear layer alone, on features computed once.
-        self.learner: nn.Module = self.model
-        if isinstance(self.model, MeanPooledClassifier):
-            self._phase("extracting features")
-            self.learner = self.model.classifier
-            self.train_rows = self._extract(self.train_rows)
-            if self.has_validation:
-                self.validation_rows = self._extract(self.validation_rows)
-
-    def _precision(self) -> str:
-        """Return accelerate's name for the planned precision, on the device there really is."""
-        wanted, device = self.plan.precision, self.plan.device
-        if device == "cuda" and not torch.cuda.is_available():
-            self._change_plan("device", "cuda", "cpu", "this build of torch sees no CUDA device")
-            wanted = "fp32"
-        if wanted == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-            self._change_plan("precision", "bf16", "fp32", "this device has no bf16 units")
-            wanted = "fp32"
-        return "no" if wanted == "fp32" else wanted
-
-    def _change_plan(self, field: str, old: str, new: str, reason: str) -> None:
-        self.events.append("plan_changed", field=field, old=old, new=new, reason=reason)
-
-    def _encode(self, split: str) -> tuple[Encoded, torch.Tensor]:
-        table = read_table(self.paths.split(split))
-        encoded = encode_texts(
-            self.tokenizer,
-            table["text"].to_pylist(),
-            self.plan.max_length,
-            pad_multiple=8 if self.accelerator.device.type == "cuda" else 1,
-        )
-        return encoded, torch.from_numpy(table["label"].to_numpy().astype(np.int64))
-
-    def _extract(self, rows: Encoded) -> Encoded:
-        return extract_features(
-            self.accelerator, self.model, rows, self.spec.per_device_eval_batch_size
-        )
-
-    # Starting
-    # --------------------------------------------------------------------------------------
+        self.loaded = load_run(self.run, events)
+        self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
+        self.learner: nn.Module = self.loaded.learner
+        self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation
 
     def resume(self) -> None:
         """Take up the newest checkpoint that verifies; without one, start at step 0."""
@@ -169,7 +89,7 @@ class Training:
             state = load_checkpoint(found.folder, self.plain_learner(), self.optimizer.optimizer)
             self.progress = Progress.from_json(state["progress"])
         self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
-        if before.steps or before.ending is not None or found.folder is not None:
+        if before.steps or found.folder is not None:
             # Live changes made after the checkpoint are part of the run: they are made again.
             self.live.replay(before.changes, before.wanted)
             self.events.append(
@@ -185,7 +105,7 @@ class Training:
             model=self.learner,
             optimizer=self.optimizer,
             encoded=self.train_rows,
-            labels=self.train_labels,
+            labels=self.loaded.train.labels,
             class_weights=weights,
             micro_batch_size=spec.per_device_train_batch_size,
             max_grad_norm=spec.max_grad_norm,
@@ -215,13 +135,12 @@ class Training:
         if wanted is None:
             return None
         if wanted == "balanced":
-            counts = torch.bincount(self.train_labels, minlength=len(self.label_names)).float()
+            counts = torch.bincount(
+                self.loaded.train.labels, minlength=len(self.label_names)
+            ).float()
             return counts.sum() / (counts.clamp(min=1) * len(counts))
         assert isinstance(wanted, dict)
         return torch.tensor([float(wanted.get(name, 1.0)) for name in self.label_names])
-
-    # The loop
-    # --------------------------------------------------------------------------------------
 
     def loop(self) -> None:
         """Take steps until the schedule ends, early stopping says so, or somebody stops the run."""
@@ -282,7 +201,7 @@ class Training:
                 self.ended_by = "sigterm"
             elif asked.stop is not None:
                 self.ended_by = asked.stop
-            elif asked.evaluate and self.has_validation:
+            elif asked.evaluate and self.validation is not None:
                 self.evaluate("asked")
                 self.checkpoint("evaluation")
             if self.ended_by is not None or not self.live.paused:
@@ -300,24 +219,24 @@ class Training:
     def _evaluation_is_due(self) -> bool:
         every, step = self.plan.eval_every_steps, self.progress.step
         last = step == self.progress.schedule.num_steps
-        return self.has_validation and (last or (every > 0 and step % every == 0))
+        return self.validation is not None and (last or (every > 0 and step % every == 0))
 
     def evaluate(self, cause: Cause) -> None:
         """Measure the weights on the validation rows and note whether they are the best so far."""
         progress = self.progress
         self.log.flush()
+        assert self.validation is not None
         self._phase("evaluating")
         start = time.monotonic()
+        labels = self.validation.labels.numpy()
         scores = score_rows(
             self.accelerator,
             self.learner,
-            self.validation_rows,
-            self.validation_labels.numpy(),
+            self.validation.encoded,
+            labels,
             self.spec.per_device_eval_batch_size,
         )
-        measured = task_metrics(
-            self.validation_labels.numpy(), scores.probabilities, self.label_names
-        )
+        measured = task_metrics(labels, scores.probabilities, self.label_names)
         measured["eval_loss"] = scores.loss
         name = self.spec.metric_for_best_model
         value = -scores.loss if name == "loss" else measured[f"eval_{name}"]
@@ -395,9 +314,6 @@ class Training:
     def _phase(self, phase: str) -> None:
         self.events.append("phase_started", phase=phase)
 
-    # The end
-    # ---------------------------------------------------------------------------------------
-
     def finish(self) -> None:
         """Keep the best evaluated model (otherwise the last), report on it, and end the run."""
         progress = self.progress
@@ -406,7 +322,7 @@ class Training:
             self.checkpoint("stop")
             # An evaluation of its own: not in the checkpoint, so a resumed run does not know of it.
             measured = any(row.step == progress.step for row in self.run.state().evaluations)
-            if self.has_validation and not measured:
+            if self.validation is not None and not measured:
                 self.evaluate("stop")
         elif not self.paths.checkpoint(progress.step).is_dir():
             self.checkpoint("end")

@@ -136,7 +136,14 @@ def load_for_training(
         notes.append(f"The tokenizer has no padding token; {tokenizer.pad_token!r} serves as one.")
     model.config.pad_token_id = tokenizer.pad_token_id
     tokenizer.model_max_length = max_length
+    if card.head_labels and card.head_labels != label_names and spec.technique != "features":
+        _renew_head(model)
+        notes.append("The checkpoint's head has other classes; a new one is trained.")
     freeze(model, spec.technique)
+    if spec.technique == "head" and card.lacks_pooler:
+        # A pooling layer that starts at random is part of the head: frozen, it would only scramble.
+        for name, parameter in model.base_model.named_parameters():
+            parameter.requires_grad_(name.startswith("pooler."))
     return Loaded(model, tokenizer, tuple(notes))
 
 
@@ -150,6 +157,15 @@ def _load_features(
             card.location, config=config, dtype=torch.float32, use_safetensors=True, **source
         )
     return MeanPooledClassifier(encoder, encoder.config.num_labels)
+
+
+def _renew_head(model: PreTrainedModel) -> None:
+    """Give every layer outside the backbone new random weights, as for a model without a head."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and not name.startswith(model.base_model_prefix + "."):
+            nn.init.normal_(module.weight, std=getattr(model.config, "initializer_range", 0.02))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def freeze(model: nn.Module, technique: str) -> None:

@@ -15,6 +15,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from nbtransfer.errors import RunError
+from nbtransfer.runs.control import change_control
 from nbtransfer.runs.process import write_process
 from nbtransfer.settings import options
 
@@ -97,6 +99,26 @@ def submit_run(run: Run) -> None:
     worker = _submit({"job": "train", "dir": str(run.dir), "log": str(run.paths.log)})
     # Until the worker says so itself, this is how others see that the run is in hand.
     write_process(run.paths.process, worker.pid)
+
+
+def resume_run(run: Run) -> None:
+    """Start a stopped, failed or lost run again from its newest checkpoint; returns at once.
+
+    Raises:
+        RunError: if it is running or finished.
+    """
+    status = run.status
+    if status in ("running", "paused"):
+        raise RunError(
+            f"run {run.id!r} is {status} already. See it: %finetune --attach {run.id}", run
+        )
+    if status == "completed":
+        raise RunError(
+            f"run {run.id!r} is finished. To train its model further: %finetune {run.id} DATA", run
+        )
+    # What was asked of the run's former life, to stop above all, is over.
+    change_control(run.paths.control, stop=None, paused=False)
+    submit_run(run)
 
 
 def submit_scoring(folder: Path, log: Path) -> Worker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import time
@@ -239,19 +240,25 @@ class Run:
         return self._ask(stop=reason, paused=False)
 
     def resume(self) -> Run:
-        """Let a paused run go on, or start an ended one again from its newest checkpoint."""
+        """Let a paused run go on, or start an ended one again from its newest checkpoint.
+
+        Returns at once; `wait()` or `show()` follow it.
+
+        Raises:
+            RunError: if it is running or finished.
+        """
         if self.status == "paused":
             self.unpause()
             return self
-        from nbtransfer import api
+        from nbtransfer.runs.launch import resume_run
 
-        return api.finetune(resume=self)
+        resume_run(self)
+        return self
 
     def show(self) -> None:
         """Draw the run's panel: live while it runs, the record afterwards."""
-        from nbtransfer import api
-
-        api.show_run(self)
+        # By name, as the worker is: this module stays below the panels.
+        importlib.import_module("nbtransfer.panels.show").show_run(self, wait=False)
 
     def _ask(self, **changes: object) -> int:
         return change_control(self.paths.control, **changes)

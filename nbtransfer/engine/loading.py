@@ -1,0 +1,132 @@
+"""Loading what a run trains with: the device, the model, and the rows as the model takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from nbtransfer.data.encode import encode_texts
+from nbtransfer.engine.evaluate import extract_features
+from nbtransfer.models.load import MeanPooledClassifier, load_for_training
+from nbtransfer.runs.files import read_table
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
+    from nbtransfer.data.encode import Encoded
+    from nbtransfer.runs.events import EventWriter
+    from nbtransfer.runs.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The rows of a split: as the learner takes them, and their classes, int64 tensor (N,)."""
+
+    encoded: Encoded
+    labels: torch.Tensor
+
+
+@dataclass(kw_only=True)
+class Loaded:
+    """What a run trains with.
+
+    Attributes:
+        accelerator: places tensors and chooses the arithmetic.
+        model: the whole classifier, on its device.
+        learner: what the loop trains: the model, or for frozen features its linear layer alone.
+        tokenizer: the model's own.
+        train: the training rows.
+        validation: the validation rows, if there are any.
+    """
+
+    accelerator: Accelerator
+    model: nn.Module
+    learner: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    train: Rows
+    validation: Rows | None
+
+
+def load_run(run: Run, events: EventWriter) -> Loaded:
+    """Load what `run` trains with, saying in its log what is being done."""
+    torch.set_num_threads(run.plan.num_threads)
+    events.append("phase_started", phase="loading")
+    AcceleratorState._reset_state(reset_partial_state=True)  # a warm worker had another job before
+    accelerator = Accelerator(
+        cpu=run.plan.device == "cpu", mixed_precision=_mixed_precision(run, events)
+    )
+    label_names = run.data_card.label_names
+    model, tokenizer, notes = load_for_training(
+        run.model_card, run.spec, label_names, run.plan.max_length
+    )
+    model = model.to(accelerator.device)
+    events.append(
+        "model_loaded",
+        num_parameters=sum(p.numel() for p in model.parameters()),
+        num_trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        notes=list(notes),
+    )
+    events.append("phase_started", phase="tokenizing")
+
+    def rows_of(split: str) -> Rows:
+        table = read_table(run.paths.split(split))
+        encoded = encode_texts(
+            tokenizer,
+            table["text"].to_pylist(),
+            run.plan.max_length,
+            pad_multiple=8 if accelerator.device.type == "cuda" else 1,
+        )
+        labels = torch.from_numpy(table["label"].to_numpy().astype(np.int64))
+        return Rows(encoded=encoded, labels=labels)
+
+    train = rows_of("train")
+    validation = rows_of("validation") if run.paths.split("validation").is_file() else None
+    lengths = train.encoded.lengths
+    events.append(
+        "data_encoded",
+        num_train=len(lengths),
+        num_validation=0 if validation is None else len(validation.labels),
+        num_tokens=int(lengths.sum()),
+        share_texts_cut=run.plan.share_texts_cut,
+        share_tokens_cut=run.plan.share_tokens_cut,
+    )
+    learner: nn.Module = model
+    if isinstance(model, MeanPooledClassifier):
+        events.append("phase_started", phase="extracting features")
+        learner = model.classifier
+
+        def features_of(rows: Rows) -> Rows:
+            batch_size = run.spec.per_device_eval_batch_size
+            features = extract_features(accelerator, model, rows.encoded, batch_size)
+            return Rows(encoded=features, labels=rows.labels)
+
+        train = features_of(train)
+        validation = None if validation is None else features_of(validation)
+    return Loaded(
+        accelerator=accelerator,
+        model=model,
+        learner=learner,
+        tokenizer=tokenizer,
+        train=train,
+        validation=validation,
+    )
+
+
+def _mixed_precision(run: Run, events: EventWriter) -> str:
+    """Return accelerate's name for the planned precision, on the device there really is."""
+    wanted, device = run.plan.precision, run.plan.device
+    if device == "cuda" and not torch.cuda.is_available():
+        reason = "this build of torch sees no CUDA device"
+        events.append("plan_changed", field="device", old="cuda", new="cpu", reason=reason)
+        return "no"
+    if wanted == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        reason = "this device has no bf16 units"
+        events.append("plan_changed", field="precision", old="bf16", new="fp32", reason=reason)
+        return "no"
+    return "no" if wanted == "fp32" else wanted

@@ -1,0 +1,131 @@
+"""A fine-tuning job: everything decided before anything is written, then started as a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbtransfer.keywords import sort_keywords
+from nbtransfer.runs import store
+from nbtransfer.settings import resolve_runs_dir
+from nbtransfer.spec import RunSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbtransfer.data.lengths import Lengths
+    from nbtransfer.models.catalog import ModelCard
+    from nbtransfer.planning import Plan
+    from nbtransfer.runs.run import Run
+    from nbtransfer.tasks.text_classification import Prepared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A fine-tuning job, decided but not begun: nothing of it is on disk yet.
+
+    Attributes:
+        spec: what was asked.
+        plan: what was decided.
+        prepared: the rows, split and labelled, with the data card.
+        model_card: the pre-trained model.
+        lengths: tokens of the training texts; None where no tokenizer.json is at hand.
+        runs_dir: where the run will be kept.
+        notes: choices made and names dropped, in words.
+    """
+
+    spec: RunSpec
+    plan: Plan
+    prepared: Prepared
+    model_card: ModelCard
+    lengths: Lengths | None
+    runs_dir: Path
+    notes: tuple[str, ...]
+
+
+def prepare_job(
+    model: object,
+    data: object,
+    *,
+    keywords: dict[str, Any],
+    runs_dir: str | os.PathLike[str] | None = None,
+    model_name: str | None = None,
+    data_name: str | None = None,
+) -> Job:
+    """Read data and model card, check everything, decide the plan; write and start nothing.
+
+    Args:
+        model: see `finetune`.
+        data: see `finetune`.
+        keywords: fields of RunSpec and names of transformers' TrainingArguments.
+        runs_dir: where the run would be kept.
+        model_name: what to call a model that is no string.
+        data_name: what to call data that is no string.
+
+    Raises:
+        SpecError, DataError, ModelError: see `finetune`.
+    """
+    from nbtransfer.data.lengths import token_lengths
+    from nbtransfer.data.sources import load_tables
+    from nbtransfer.hardware import detect_hardware
+    from nbtransfer.models.catalog import open_model
+    from nbtransfer.models.in_memory import write_model
+    from nbtransfer.planning import make_plan
+    from nbtransfer.tasks.text_classification import prepare
+
+    folder = resolve_runs_dir(runs_dir)
+    sorted_keywords = sort_keywords(keywords)
+    fields = sorted_keywords.fields
+    held_out = fields.get("validation")
+    named = held_out is None or isinstance(held_out, (str, float, bool, int))
+    fields["validation"] = held_out if named else "given"
+    spec = RunSpec(
+        model=model if isinstance(model, str) else model_name or "model",
+        data=data if isinstance(data, str) else data_name or "data",
+        **fields,
+    )
+    spec.check()
+    tables = load_tables(data, name=data_name)
+    prepared = prepare(tables, text=spec.text, label=spec.label, validation=held_out)
+    if isinstance(model, (str, os.PathLike)):
+        card = open_model(os.fspath(model), runs_dir=folder)
+    else:
+        card = write_model(model, spec.model)
+    lengths = None
+    if card.tokenizer_file is not None:
+        lengths = token_lengths(prepared.splits["train"]["text"], card.tokenizer_file)
+    plan = make_plan(spec, prepared.card, lengths, card, detect_hardware(folder))
+    notes = (*sorted_keywords.notes, *prepared.card.notes, *card.notes, *plan.notes)
+    return Job(
+        spec=spec,
+        plan=plan,
+        prepared=prepared,
+        model_card=card,
+        lengths=lengths,
+        runs_dir=folder,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def start_job(job: Job) -> Run:
+    """Write the job's run folder and hand it to the worker; returns at once."""
+    from nbtransfer.models.in_memory import adopt
+    from nbtransfer.runs.files import write_json
+    from nbtransfer.runs.launch import submit_run, warm_up
+
+    warm_up()  # the imports run while the folder is written
+    run = store.create_run(
+        job.runs_dir,
+        spec=job.spec,
+        plan=dataclasses.replace(job.plan, notes=job.notes),
+        data_card=job.prepared.card,
+        model_card=job.model_card,
+        splits=job.prepared.splits,
+    )
+    if job.model_card.source == "variable":
+        card = adopt(job.model_card, run.paths.base_model_dir)
+        write_json(run.paths.model_card, card.to_json())
+    submit_run(run)
+    return run

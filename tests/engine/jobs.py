@@ -1,0 +1,105 @@
+"""Small jobs on a real tiny model, run in this process or in a forked one that can be killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from nbtransfer import api
+from nbtransfer.runs import store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.process import BaseProcess
+    from pathlib import Path
+
+    from nbtransfer.runs.run import Run
+
+_GOOD = ["lovely", "bright", "warm", "clever", "funny", "gentle", "rich", "fresh"]
+_BAD = ["dull", "cold", "slow", "broken", "noisy", "bitter", "flat", "stale"]
+_THINGS = ["film", "meal", "phone", "book", "walk", "song", "room", "game"]
+
+
+def reviews(num_rows: int, seed: int = 0) -> list[dict[str, str]]:
+    """Return made-up reviews of two classes, of various lengths."""
+    draw = random.Random(seed)
+    rows = []
+    for i in range(num_rows):
+        words, label = ((_GOOD, "good"), (_BAD, "bad"))[i % 2]
+        chosen = draw.sample(words, draw.randint(1, 6))
+        rows.append({"text": f"a {' and '.join(chosen)} {draw.choice(_THINGS)}", "label": label})
+    return rows
+
+
+def make_run(runs_dir: Path, *, num_rows: int = 60, **keywords: object) -> Run:
+    """Write the folder of a small run on demo:bert-tiny; nothing is started."""
+    defaults = {
+        "per_device_train_batch_size": 8,
+        "num_train_epochs": 2,
+        "validation": 0.2,
+        "learning_rate": 1e-3,
+        "use_cpu": True,
+    }
+    job = api.prepare_job(
+        "demo:bert-tiny",
+        reviews(num_rows),
+        keywords={**defaults, **keywords},
+        runs_dir=runs_dir,
+    )
+    return store.create_run(
+        job.runs_dir,
+        spec=job.spec,
+        plan=job.plan,
+        data_card=job.prepared.card,
+        model_card=job.model_card,
+        splits=job.prepared.splits,
+    )
+
+
+def work(run_dir: str) -> bool:
+    """Train the run in this process, as a worker would; return whether it succeeded."""
+    from nbtransfer.engine.worker import StopSignal, run_job
+
+    return run_job({"job": "train", "dir": run_dir}, StopSignal(), warm=True)
+
+
+def work_slowly(run_dir: str) -> None:
+    """Train with 30 ms more a step, so that a test can act between two steps on any machine."""
+    _before_each_step(lambda step: time.sleep(0.03))
+    work(run_dir)
+
+
+def work_until_killed(run_dir: str, at_step: int) -> None:
+    """Train, and die by SIGKILL when `at_step` steps are done."""
+
+    def die(step: int) -> None:
+        if step == at_step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    _before_each_step(die)
+    work(run_dir)
+
+
+def _before_each_step(act: Callable[[int], None]) -> None:
+    from nbtransfer.engine.step import EagerStep
+
+    take = EagerStep.__call__
+
+    def taken(self: EagerStep, rows: object, step: int) -> object:
+        act(step)
+        return take(self, rows, step)
+
+    EagerStep.__call__ = taken
+
+
+def start(run: Run, target: Callable[..., object] = work_slowly, *arguments: object) -> BaseProcess:
+    """Train the run in a forked process that has torch loaded already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["nbtransfer.engine.train", "nbtransfer.engine.jobs"])
+    process = context.Process(target=target, args=(str(run.dir), *arguments))
+    process.start()
+    return process
