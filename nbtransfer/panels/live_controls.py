@@ -54,6 +54,12 @@ def make_live(widget: object) -> Pump | None:
     return None
 
 
+def is_shutting_down() -> bool:
+    """Return whether the kernel was asked to end or restart: the front end interrupts it first."""
+    kernel = getattr(get_ipython(), "kernel", None)
+    return getattr(kernel, "_shutdown_message", None) is not None
+
+
 def _nothing_to_pump() -> None:
     """Do nothing: another thread of the kernel handles the messages."""
 

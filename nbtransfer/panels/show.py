@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from nbtransfer.panels.follower import Follower, status_of
 from nbtransfer.panels.interrupts import InterruptCounter
+from nbtransfer.panels.live_controls import is_shutting_down
 from nbtransfer.panels.record import EMPTY, MAX_OUTPUTS, record_bundles
 from nbtransfer.panels.run_view import ENDED, About
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 STOPPING = "stopping: finishing the step and saving; interrupt again to free the cell"
 _WAIT_S = 0.05
+_GRACE_S = 0.5
 _HEADLESS_INTERVAL_S = 2.0
 
 Place = Literal["widgets", "headless", "terminal"]
@@ -214,16 +216,24 @@ def _wait(
     say: Callable[[str], None],
     pump: Pump,
 ) -> bool:
-    """Wait for the run's end; False where a second interrupt freed the cell before."""
-    is_stopping = False
+    """Wait for the run's end; False where a second interrupt or a restart freed the cell before."""
+    first: float | None = None
+    is_asked = False
     while not follower.done.wait(_WAIT_S):
         pump()
-        if interrupts.count and not is_stopping:
-            is_stopping = True
-            run.stop(reason="interrupt")
+        if interrupts.count and first is None:
+            first = time.monotonic()
             say(STOPPING)
-        if interrupts.count > 1:
+        if first is None or is_asked:
+            if interrupts.count > 1:
+                return False
+            continue
+        # A front end that restarts the kernel interrupts it first; that must not stop the run.
+        if is_shutting_down():
             return False
+        if interrupts.count > 1 or time.monotonic() - first >= _GRACE_S:
+            is_asked = True
+            run.stop(reason="interrupt")
     return True
 
 
