@@ -12,6 +12,7 @@ import ipywidgets as widgets
 from nbtransfer.panels import setup_choices as offers
 from nbtransfer.panels.markup import tag
 from nbtransfer.panels.setup_choices import Choice, with_choice
+from nbtransfer.panels.setup_pickers import Picker, Select, plain_box
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,49 +20,7 @@ if TYPE_CHECKING:
     from nbtransfer.panels.setup_draft import Draft
     from nbtransfer.spec import RunSpec
 
-_ANOTHER = Choice(None, "another …")
 _CHOOSE = Choice(None, "choose …")
-
-
-class Picker:
-    """A list of what is at hand, and a field for everything else; the field shows when asked for.
-
-    Not a Combobox: browsers filter its list by the text that is in it, so a field that holds a
-    choice offers only that choice.
-    """
-
-    def __init__(self, label: str, choices: list[Choice], value: str, placeholder: str) -> None:
-        self._choices = list(with_choice(choices, value))
-        self.list = _dropdown(label, [*self._choices, _ANOTHER], value)
-        self.field = widgets.Text(placeholder=placeholder, continuous_update=False)
-        self.field.description = f"{label}: name, path or hub id"
-        self.field.add_class("nbt-field")
-        self.field.layout.display = "none"
-        self.box = _plain_box([self.list, self.field])
-        self.list.observe(self._show_field, names="value")
-
-    @property
-    def value(self) -> str:
-        """What is chosen or typed; empty where the field is still empty."""
-        return self.list.value or self.field.value.strip()
-
-    def watch(self, changed: Callable[[], None]) -> None:
-        """Call `changed` when another value is chosen or typed."""
-        self.list.observe(lambda change: changed() if change["new"] else None, names="value")
-        self.field.observe(lambda _change: changed(), names="value")
-
-    def settle(self, words: str) -> None:
-        """Say what the chosen one turned out to be; a typed one becomes an entry of the list."""
-        value = self.value
-        entry = Choice(value, f"{value} · {words}")
-        if any(choice.value == value for choice in self._choices):
-            self._choices = [entry if c.value == value else c for c in self._choices]
-        else:
-            self._choices.insert(0, entry)
-        _offer(self.list, [*self._choices, _ANOTHER], value)
-
-    def _show_field(self, _change: object) -> None:
-        self.field.layout.display = "none" if self.list.value else ""
 
 
 class Controls:
@@ -81,12 +40,12 @@ class Controls:
 
         self.model = Picker("Model", models, spec.model, "bert-base-uncased, ./my-model, a run")
         self.data = Picker("Data", data, spec.data, "df, reviews.csv, a hub id")
-        self.text = _dropdown("Text", [with_choice([_CHOOSE], spec.text)[0]], spec.text)
-        self.label = _dropdown("Label", [with_choice([_CHOOSE], spec.label)[0]], spec.label)
+        self.text = Select("Text", [with_choice([_CHOOSE], spec.text)[0]], spec.text)
+        self.label = Select("Label", [with_choice([_CHOOSE], spec.label)[0]], spec.label)
         validation = with_choice(offers.validation_choices(None), spec.validation)
-        self.validation = _dropdown("Validation", validation, spec.validation)
+        self.validation = Select("Validation", validation, spec.validation)
         techniques = [Choice(n, f"{n} · {words}") for n, words in offers.TECHNIQUES.items()]
-        self.technique = _dropdown("Technique", techniques, spec.technique)
+        self.technique = Select("Technique", techniques, spec.technique)
 
         self.rate = widgets.FloatLogSlider(
             value=spec.learning_rate or 1e-4,
@@ -113,7 +72,7 @@ class Controls:
         self.length_hint = _hint()
 
         metrics = [Choice(name, words) for name, words in offers.METRICS.items()]
-        self.metric = _dropdown("Best model by", metrics, spec.metric_for_best_model)
+        self.metric = Select("Best model by", metrics, spec.metric_for_best_model)
         self.warmup = widgets.BoundedFloatText(
             value=spec.warmup_steps, min=0, max=1e9, step=0.01, description="Warm-up"
         )
@@ -123,12 +82,12 @@ class Controls:
         weights: list[Choice] = [Choice(None, "none"), Choice("balanced", "balanced")]
         if isinstance(spec.class_weights, dict):
             weights.append(Choice(spec.class_weights, "as given"))
-        self.weights = _dropdown("Class weights", weights, spec.class_weights)
+        self.weights = Select("Class weights", weights, spec.class_weights)
         patience = spec.early_stopping_patience
         stopping = offers.early_stopping_choices(patience)
-        self.stopping = _dropdown("Early stopping", stopping, patience)
+        self.stopping = Select("Early stopping", stopping, patience)
         precisions = [Choice(name, name) for name in ("auto", "fp32", "bf16", "fp16")]
-        self.precision = _dropdown("Precision", precisions, spec.precision)
+        self.precision = Select("Precision", precisions, spec.precision)
         self.seed = widgets.BoundedIntText(
             value=spec.seed, min=0, max=2**32 - 1, description="Seed"
         )
@@ -181,12 +140,8 @@ class Controls:
                 card = draft.prepared.card if draft.prepared is not None else None
                 choices = offers.column_choices(draft.tables, card)
                 value = control.value or guess
-                _offer(control, choices if value else [_CHOOSE, *choices], value)
-            _offer(
-                self.validation,
-                offers.validation_choices(draft.tables),
-                self.validation.value,
-            )
+                control.offer(choices if value else [_CHOOSE, *choices], value)
+            self.validation.offer(offers.validation_choices(draft.tables), self.validation.value)
             if draft.model is not None:
                 self.model.settle(offers.model_words(draft.model))
             if draft.tables is not None:
@@ -203,27 +158,31 @@ class Controls:
             self.length_hint.value = _small(cut)
             self.more.set_title(0, offers.more_summary(draft.spec))
 
-    def disable(self) -> None:
-        """Let nothing be changed any more."""
-        for control in self._all():
-            control.disabled = True
+    def set_disabled(self, disabled: bool) -> None:
+        """Let nothing be changed, or everything again."""
+        for widget in (*self._selects(), self.model.list, self.data.list):
+            widget.control.disabled = disabled
+        for field in (*self._fields(), self.rate, self.length, self.model.field, self.data.field):
+            field.disabled = disabled
 
-    def _all(self) -> tuple[Any, ...]:
+    def _selects(self) -> tuple[Select, ...]:
+        """The dropdowns whose change asks for another plan and nothing else; the technique too."""
         return (
-            *(self.model.list, self.model.field, self.data.list, self.data.field),
             *(self.text, self.label, self.validation, self.technique),
-            *(self.rate, self.epochs, self.batch, self.length),
-            *(self.metric, self.warmup, self.decay, self.weights),
-            *(self.stopping, self.precision, self.seed),
+            *(self.metric, self.weights, self.stopping, self.precision),
         )
+
+    def _fields(self) -> tuple[Any, ...]:
+        """The sliders and numbers of which the same is true."""
+        return self.epochs, self.batch, self.warmup, self.decay, self.seed
 
     def _more_box(self) -> widgets.Widget:
         hint = _hint()
         hint.value = _small("Warm-up below 1 is a share of all steps, from 1 on it is steps.")
-        box = _plain_box(
+        box = plain_box(
             [
-                *(self.metric, self.stopping, self.warmup, self.decay, hint),
-                *(self.weights, self.precision, self.seed),
+                *(self.metric.control, self.stopping.control, self.warmup, self.decay, hint),
+                *(self.weights.control, self.precision.control, self.seed),
             ]
         )
         box.add_class("nbt-more-fields")
@@ -232,12 +191,16 @@ class Controls:
     def _watch(self) -> None:
         self.model.watch(self._model_changed)
         self.data.watch(self._data_changed)
-        self.technique.observe(self._technique_changed, names="value")
         self.rate.observe(lambda _change: self._moved("learning_rate"), names="value")
         self.length.observe(lambda _change: self._moved("max_length"), names="value")
-        for control in self._all()[4:]:
-            if control not in (self.technique, self.rate, self.length):
-                control.observe(lambda _change: self._tell(sources=False), names="value")
+        for select in self._selects():
+            is_technique = select is self.technique
+            select.watch(self._technique_changed if is_technique else self._option_changed)
+        for field in self._fields():
+            field.observe(lambda _change: self._option_changed(), names="value")
+
+    def _option_changed(self) -> None:
+        self._tell(sources=False)
 
     def _model_changed(self) -> None:
         if self._following:
@@ -251,14 +214,15 @@ class Controls:
             return
         with self._quiet():
             for control in (self.text, self.label):
-                _offer(control, [_CHOOSE], None)
-            _offer(self.validation, offers.validation_choices(None), None)
+                control.offer([_CHOOSE], None)
+            self.validation.offer(offers.validation_choices(None), None)
         self._free.add("max_length")
         self._tell(sources=True)
 
-    def _technique_changed(self, _change: object) -> None:
+    def _technique_changed(self) -> None:
         """A rate that is right for one technique is wrong by a factor of ten for the next."""
-        self._free.add("learning_rate")
+        if not self._following:
+            self._free.add("learning_rate")
         self._tell(sources=False)
 
     def _moved(self, name: str) -> None:
@@ -291,30 +255,6 @@ class Controls:
             yield
         finally:
             self._following = before
-
-
-def _dropdown(label: str, choices: list[Choice], value: object) -> widgets.Dropdown:
-    control = widgets.Dropdown(description=label)
-    _offer(control, choices, value)
-    control.add_class("nbt-field")
-    return control
-
-
-def _offer(control: widgets.Dropdown, choices: list[Choice], value: object) -> None:
-    """Offer `choices` with `value` chosen; a value that is not among them is added."""
-    pairs = [(choice.label, choice.value) for choice in with_choice(choices, value)]
-    if tuple(pairs) != tuple(control.options):
-        control.options = pairs
-    # By index: a dropdown compares values with ==, which takes False for 0.
-    control.index = next(
-        i for i, (_, v) in enumerate(pairs) if v == value and type(v) is type(value)
-    )
-
-
-def _plain_box(children: list[widgets.Widget]) -> widgets.VBox:
-    box = widgets.VBox(children)
-    box.layout.overflow = "visible"
-    return box
 
 
 def _hint() -> widgets.HTML:

@@ -85,7 +85,8 @@ class SetupForm:
         c = controls
         what = _column(
             "What",
-            *(c.model.box, c.data.box, c.text, c.label, c.validation, c.technique),
+            *(c.model.box, c.data.box, c.text.control, c.label.control),
+            *(c.validation.control, c.technique.control),
         )
         how = _column(
             "How",
@@ -130,17 +131,20 @@ class SetupForm:
             self._show_bug(error)
 
     def _start(self, _button: object) -> None:
+        self._hold(True)
         try:
-            self.start.disabled = True
-            self.start.description = "Starting …"
             self._run()
         except NbTransferError as error:
-            self.start.description = "Start"
-            problems = getattr(error, "problems", (str(error),))
-            self.plan.value = _problem_list(problems)
+            self._hold(False)
+            self.plan.value = _problem_list(getattr(error, "problems", (str(error),)))
         except Exception as error:  # a widget callback shows its error where the user looks
-            self.start.description = "Start"
+            self._hold(False)
             self._show_bug(error)
+
+    def _hold(self, starting: bool) -> None:
+        self.start.disabled = starting
+        self.start.description = "Starting …" if starting else "Start"
+        self.controls.set_disabled(starting)
 
     def _run(self) -> None:
         spec = self.controls.read()

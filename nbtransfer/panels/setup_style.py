@@ -10,9 +10,10 @@ _CSS = """
 .nbt.nbt-setup{width:100%;margin:2px 0;padding:0}
 .nbt.nbt-setup .widget-html,.nbt.nbt-setup .widget-html-content{margin:0;width:auto;height:auto;
 font-size:inherit;line-height:inherit;color:inherit;min-width:0}
-.nbt.nbt-setup .nbt-columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(240px,1fr));
+.nbt.nbt-setup .nbt-columns{display:flex;flex-flow:row wrap;align-items:stretch;
 border-top:1px solid var(--nbt-line);overflow:hidden}
-.nbt.nbt-setup .nbt-columns>*{padding:12px 16px;margin:-1px 0 0 -1px;overflow:visible;min-width:0;
+.nbt.nbt-setup .nbt-columns>*{flex:1 1 240px;width:auto;
+padding:12px 16px;margin:-1px 0 0 -1px;overflow:visible;min-width:0;
 border:solid var(--nbt-line);border-width:1px 0 0 1px}
 .nbt.nbt-setup .nbt-field{display:flex;flex-direction:column;align-items:stretch;width:auto;
 height:auto;margin:0 0 8px;overflow:visible}

@@ -46,8 +46,8 @@ def test_untouched_controls_ask_for_what_they_were_given():
 def test_the_recognised_columns_are_chosen(drafter):
     controls = settled(drafter)
     assert (controls.read().text, controls.read().label) == ("review", "sentiment")
-    assert [value for _, value in controls.label.options] == ["review", "sentiment"]
-    assert controls.label.options[1][0] == "sentiment · 2 classes"
+    assert [choice.value for choice in controls.label.options] == ["review", "sentiment"]
+    assert controls.label.options[1].label == "sentiment · 2 classes"
 
 
 def test_rate_and_length_stay_open_and_show_what_the_plan_decided(drafter):
@@ -155,13 +155,13 @@ def test_another_opens_a_field_and_what_is_typed_becomes_an_entry():
     picker.settle("BERT, 4.4 M")
     assert picker.list.value == "prajjwal1/bert-tiny"
     assert picker.field.layout.display == "none"
-    assert "prajjwal1/bert-tiny · BERT, 4.4 M" in dict(picker.list.options)
+    assert "prajjwal1/bert-tiny · BERT, 4.4 M" in [c.label for c in picker.list.options]
 
 
 def test_a_settled_entry_keeps_its_place_and_tells_its_size():
     picker = Controls(SPEC, MODELS, DATA).data
     picker.settle("60 rows, 2 columns")
-    assert picker.list.options[0] == ("df · 60 rows, 2 columns", "df")
+    assert picker.list.options[0] == ("df", "df · 60 rows, 2 columns")
     assert len(picker.list.options) == len(DATA) + 1
 
 
@@ -174,10 +174,22 @@ def test_data_without_a_recognisable_label_ask_for_a_choice(opened, tmp_path):
     rows = [{"alpha": f"words {i} and more", "beta": f"other words {i}"} for i in range(30)]
     controls = settled(Drafter({"df": rows}, tmp_path))
     assert controls.label.value is None
-    assert [value for _, value in controls.label.options] == [None, "alpha", "beta"]
+    assert [choice.value for choice in controls.label.options] == [None, "alpha", "beta"]
 
 
-def test_no_control_can_be_used_once_disabled():
+def test_controls_that_are_held_cannot_be_used_until_let_go():
     controls = Controls(SPEC, MODELS, DATA)
-    controls.disable()
-    assert controls.rate.disabled and controls.model.list.disabled and controls.seed.disabled
+    controls.set_disabled(True)
+    assert controls.rate.disabled and controls.model.list.control.disabled
+    assert controls.seed.disabled and controls.technique.control.disabled
+    controls.set_disabled(False)
+    assert not controls.rate.disabled and not controls.technique.control.disabled
+
+
+def test_a_choice_of_nothing_can_be_gone_back_to(drafter):
+    controls = settled(drafter)
+    for value in (0.2, None, False, None):
+        controls.validation.value = value
+        assert controls.read().validation == value
+        assert type(controls.read().validation) is type(value)
+        assert controls.validation.control.index is not None
