@@ -26,6 +26,7 @@ LAYERS = (
     ("runs",),
     ("plots",),
     ("engine",),
+    ("jobs",),
     ("api",),
     ("panels", "demo"),
     ("magics",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import sys
@@ -37,13 +38,12 @@ def write_model(value: object, name: str) -> ModelCard:
     model, tokenizer = value if isinstance(value, tuple) else (value, None)
     tokenizer = tokenizer or _tokenizer_of(model, name)
     folder = Path(tempfile.mkdtemp(prefix="nbtransfer-model-"))
-    try:
+    with contextlib.ExitStack() as clearing:
+        clearing.callback(shutil.rmtree, folder, ignore_errors=True)  # gigabytes, perhaps
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         card = open_model(str(folder), runs_dir=folder)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)  # gigabytes, perhaps
-        raise
+        clearing.pop_all()
     return dataclasses.replace(card, name=name, source="variable")
 
 
