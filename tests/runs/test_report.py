@@ -219,3 +219,14 @@ def test_the_text_holds_no_control_character_and_stays_short_with_many_classes()
     assert "\x1b" not in text and len(text.splitlines()) < 20
     assert max(map(len, text.splitlines())) < 100
     assert "and 188 more in report.per_class" in text
+
+
+def test_figures_are_those_that_training_measures_on_the_same_answers():
+    from nbtransfer.tasks.text_classification import metrics
+
+    rng = np.random.default_rng(1)
+    actual = rng.integers(0, 3, 90)
+    probabilities = rng.dirichlet(np.ones(3), 90)
+    report = report_of(actual, actual, probabilities=probabilities)
+    measured = metrics(actual, probabilities, LABELS)
+    assert {k: report.metrics[k] for k in measured} == pytest.approx(measured, abs=1e-12)
