@@ -103,7 +103,9 @@ class Repetition(NamedTuple):
     num_conflicts: int
 
 
-def describe_columns(table: pa.Table, num_distinct: Mapping[str, int]) -> tuple[ColumnInfo, ...]:
+def describe_columns(
+    table: pa.Table, num_distinct: Mapping[str, int] | None = None
+) -> tuple[ColumnInfo, ...]:
     """Return each column's type, missing and different values, and an example.
 
     Args:
@@ -111,7 +113,7 @@ def describe_columns(table: pa.Table, num_distinct: Mapping[str, int]) -> tuple[
         num_distinct: counts that are known already, by column; to count texts takes long.
     """
     return tuple(
-        _describe(table, position, num_distinct.get(name))
+        _describe(table, position, (num_distinct or {}).get(name))
         for position, name in enumerate(table.column_names)
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 from collections import Counter
@@ -33,22 +34,31 @@ def read_csv(data: bytes, name: str) -> tuple[pa.Table, list[str]]:
     Raises:
         DataError: naming the line, if a line has too many or too few fields or an open quote.
     """
+    text, notes = decode(data, name)
+    limit = csv.field_size_limit(_MAX_FIELD_CHARACTERS)
+    try:
+        return _read_decoded(text, notes, name)
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _read_decoded(text: bytes, notes: list[str], name: str) -> tuple[pa.Table, list[str]]:
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
-    text, notes = decode(data, name)
     delimiter = sniff_delimiter(text)
     if delimiter != "," and not (delimiter == "\t" and name.casefold().endswith((".tsv", ".tab"))):
         notes.append(f"read with {_SPOKEN[delimiter]} between the columns")
     _check_quotes(text, delimiter, name)
     header = _header(text, delimiter, name)
+    num_blank = len(text[: len(text) - len(text.lstrip(b"\r\n"))].splitlines())
     try:
         table = pacsv.read_csv(
             pa.BufferReader(text),
             read_options=pacsv.ReadOptions(
                 block_size=max(1 << 20, min(len(text) + 1, (1 << 31) - 1)),
                 column_names=header,
-                skip_rows_after_names=1,
+                skip_rows_after_names=num_blank + 1,
             ),
             parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(
@@ -113,7 +123,7 @@ def sniff_delimiter(text: bytes) -> str:
     sample = text[:_SNIFFED_CHARACTERS].decode("utf-8", "ignore")
     best, best_score = ",", (0.0, 0, 0)
     for delimiter in _DELIMITERS:
-        widths = _row_widths(sample, delimiter)
+        widths = [len(row) for row in _first_rows(sample, delimiter)]
         if not widths or widths[0] < 2:
             continue
         share = Counter(widths)[widths[0]] / len(widths)
@@ -123,28 +133,35 @@ def sniff_delimiter(text: bytes) -> str:
     return best
 
 
-def _row_widths(sample: str, delimiter: str) -> list[int]:
-    csv.field_size_limit(_MAX_FIELD_CHARACTERS)
-    widths = []
-    try:
-        for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter):
+def _first_rows(text: str, delimiter: str) -> list[list[str]]:
+    """Return the first rows that are not empty, without a last one that may be cut off."""
+    rows: list[list[str]] = []
+    with contextlib.suppress(csv.Error):
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
             if row:
-                widths.append(len(row))
-            if len(widths) >= _SNIFFED_ROWS:
-                break
-    except csv.Error:
-        pass
-    return widths[:-1] if 1 < len(widths) < _SNIFFED_ROWS and not sample.endswith("\n") else widths
+                rows.append(row)
+            if len(rows) >= _SNIFFED_ROWS:
+                return rows
+    return rows[:-1] if len(rows) > 1 and not text.endswith("\n") else rows
 
 
 def _header(text: bytes, delimiter: str, name: str) -> list[str]:
-    csv.field_size_limit(_MAX_FIELD_CHARACTERS)
+    """Return the column names, after a look whether the first line is names at all.
+
+    Names do not come back as values of their own column, as classes do, and are not numbers, unless
+    all of them are.
+    """
     lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="")
     header = next((row for row in csv.reader(lines, delimiter=delimiter) if row), [])
     header = [column.strip() for column in header]
+    rows = _first_rows(text[:_SNIFFED_CHARACTERS].decode("utf-8", "ignore"), delimiter)[1:]
+    come_back = any(
+        column and column == row[i].strip()
+        for row in rows
+        for i, column in enumerate(header[: len(row)])
+    )
     numbers = [c for c in header if c.lstrip("-").replace(".", "", 1).isdigit()]
-    sentences = [c for c in header if len(c) > 60 or c.count(" ") > 3]
-    if sentences or (numbers and len(numbers) < len([c for c in header if c])):
+    if come_back or (numbers and len(numbers) < len([c for c in header if c])):
         raise DataError(
             f"{name} seems to have no header line: it begins with "
             f"{quoted(delimiter.join(header))}. Add a first line that names the columns, such as "
@@ -186,7 +203,6 @@ def _check_quotes(text: bytes, delimiter: str, name: str) -> None:
 
 
 def _strict_reader(text: bytes, delimiter: str) -> Any:  # noqa: ANN401 -- csv's reader has no name
-    csv.field_size_limit(_MAX_FIELD_CHARACTERS)
     lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="")
     return csv.reader(lines, delimiter=delimiter, strict=True)
 

@@ -57,7 +57,8 @@ def labelled_rows(
             classes = learn_classes(labels, names, label_where, problems)
             if classes is None:
                 break
-        examples[split] = _numbered(texts, labels, rows, classes, label_where, problems)
+        learnt = label_names is None
+        examples[split] = _numbered(texts, labels, rows, classes, label_where, problems, learnt)
     return examples, classes or Classes((), {})
 
 
@@ -119,6 +120,7 @@ def _numbered(
     classes: Classes,
     where: str,
     problems: list[str],
+    learnt: bool,
 ) -> pa.Table:
     import pyarrow as pa
 
@@ -129,8 +131,9 @@ def _numbered(
         known = ", ".join(map(quoted, classes.names[:10])) + (
             "…" if len(classes.names) > 10 else ""
         )
+        who = "train" if learnt else "the model"
+        advice = "Add training rows for it, or leave those rows out" if learnt else "Leave them out"
         problems.append(
-            f"{where} holds {names}, which train does not have. Classes: {known}. Add training "
-            "rows for it, or leave those rows out."
+            f"{where} holds {names}, which {who} does not have. Classes: {known}. {advice}."
         )
     return pa.table({"text": texts, "label": numbers.cast(pa.int32()), "row": rows})

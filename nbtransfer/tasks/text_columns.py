@@ -100,8 +100,6 @@ def choose_columns(tables: Tables, *, text: str | None = None, label: str | None
     Raises:
         DataError: if a named column is missing, or none or several could be meant.
     """
-    import pyarrow.compute as pc
-
     table = tables.splits["train"]
     problems = [
         _missing(role, given, table.column_names, tables.name)
@@ -131,8 +129,7 @@ def choose_columns(tables: Tables, *, text: str | None = None, label: str | None
         others = [s for s in shapes if s.name != text]
         label = _guess_label(others, tables.name, listed, problems)
         if label is not None:
-            num_classes = pc.count_distinct(table.column(label)).as_py()
-            notes.append(f"label column: {quoted(label)} ({num_classes:,} classes)")
+            notes.append(f"label column: {quoted(label)} ({_num_classes(table.column(label))})")
     if problems or text is None or label is None:
         raise DataError(problems)
     return Columns(text, label, ("; ".join(notes),) if notes else ())
@@ -142,6 +139,16 @@ def _missing(role: str, given: str, names: Sequence[str], data: str) -> str:
     close = nearest(given, names)
     hint = f" Did you mean --{role} {_typed(close)}?" if close else f" Choose one with --{role}."
     return f"no column {quoted(given)} in {data}. Columns: {spoken(names)}.{hint}"
+
+
+def _num_classes(column: pa.ChunkedArray) -> str:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        return f"{pc.count_distinct(column).as_py():,} classes"
+    except pa.ArrowNotImplementedError:  # lists and the like, which are refused later
+        return "by its name"
 
 
 def _sample(table: pa.Table) -> pa.Table:

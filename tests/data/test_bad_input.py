@@ -325,6 +325,7 @@ FILES = [
         r"no header line: .*Add a first line",
     ),
     Row("no header, numbers", File("a.csv", "lovely,1\nno,0\n"), r"Add a first line"),
+    Row("no header, words", File("a.csv", "lovely,pos\nno,neg\nyes,pos\n"), r"Add a first line"),
     Row("repeated header", File("a.csv", "text,text,label\na,b,c\n"), r"more than one column"),
     Row(
         "ragged line",

@@ -136,6 +136,28 @@ def test_quotes_inside_unquoted_fields_are_kept():
     assert texts == ['a 5" pipe', 'the "best" one']
 
 
+def test_blank_first_lines_and_long_column_names_are_fine():
+    Path("a.csv").write_text("\n\nHow do you feel about it all in all?,label\nwell,1\nbad,0\n")
+    train = load_tables("a.csv").splits["train"]
+    assert train.column_names == ["How do you feel about it all in all?", "label"]
+    assert train.column("label").to_pylist() == [1, 0]
+
+
+def test_line_of_a_fault_counts_blank_lines_too():
+    Path("a.csv").write_text("\n\ntext,label\nwell,1\n\nbad,0,0\n")
+    with pytest.raises(DataError, match="line 6: 3 fields"):
+        load_tables("a.csv")
+
+
+def test_reading_csv_leaves_the_csv_modules_limit_alone():
+    import csv
+
+    limit = csv.field_size_limit()
+    Path("a.csv").write_text("text,label\n" + "a" * 200_000 + ",1\nb,0\n")
+    assert len(load_tables("a.csv").splits["train"].column("text")[0].as_py()) == 200_000
+    assert csv.field_size_limit() == limit
+
+
 def test_commas_in_texts_do_not_mislead_the_delimiter():
     Path("a.csv").write_text("text;label\na, b, c;1\nd, e;0\n")
     assert load_tables("a.csv").splits["train"].column_names == ["text", "label"]
