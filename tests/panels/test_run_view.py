@@ -1,0 +1,91 @@
+"""Tests of nbtransfer.panels.run_view."""
+
+import math
+
+from nbtransfer.panels import run_view as view
+from nbtransfer.runs.state import EvaluationRow, RunState, WarningRow
+from tests.panels.live_runs import LiveRun, about
+
+HOSTILE = '<img src=x onerror="alert(1)">'
+
+
+def test_about_reads_names_rows_and_choices_from_the_folder(runs_dir):
+    found = view.About.of(LiveRun(runs_dir / "calm-heron"))
+    assert found.source == "demo:minilm → df · text-classification · 1,500 + 167 rows, 2 classes"
+    assert found.notes == ("label column: sentiment", "cut at 64 tokens")
+
+
+def test_the_clock_ticks_from_the_opening_until_the_worker_speaks():
+    html = view.head(about(), RunState(), "created", now=1007.0, opened=1000.0)
+    assert "importing" in html
+    assert "0:07 elapsed" in html
+
+
+def test_time_left_is_shown_while_training_only(runs_dir):
+    run = LiveRun(runs_dir / "r").start(20)
+    state = run.state()
+    assert " left" in view.head(about(), state, "running", state.last_time)
+    run.log("run_paused", step=20)
+    head = view.head(about(), run.state(), "paused", state.last_time)
+    assert " left" not in head
+    assert "paused" in head
+
+
+def test_an_ended_run_stops_its_clock(runs_dir):
+    run = LiveRun(runs_dir / "r").start(3)
+    run.complete(3)
+    state = run.state()
+    took = state.last_time - state.started_time
+    assert view.elapsed_s(state, "completed", state.last_time + 500) == took
+
+
+def test_the_bar_marks_the_ends_of_epochs(runs_dir):
+    bar = view.bar(LiveRun(runs_dir / "r").start(15).state())
+    assert "width:50.00%" in bar
+    assert bar.count("<s ") == 2
+
+
+def test_the_table_holds_the_last_ten_and_the_best():
+    state = RunState()
+    state.evaluations = [
+        EvaluationRow(i, float(i), {"eval_accuracy": i / 100}, None, 1.0, i == 3, "schedule")
+        for i in range(1, 31)
+    ]
+    rows, best = view.shown_evaluations(state)
+    assert [row.step for row in rows] == [3, *range(21, 31)]
+    assert best.step == 3
+    assert "19 earlier evaluations are not shown." in view.evaluations_table(state)
+    assert view.evaluations_text(state)[1].endswith("best")
+
+
+def test_metrics_that_are_no_numbers_are_named():
+    assert view.figure_text(math.nan) == "nan"
+    assert view.figure_text(None) == "–"
+    assert view.figure_text(0.4718) == "0.472"
+
+
+def test_warnings_are_sentences_with_advice_and_escaped():
+    state = RunState(warnings=[WarningRow("x", HOSTILE, "Lower the rate.")])
+    html = view.warnings_block(view.warning_pairs(about(warnings=("12 texts twice.",)), state))
+    assert "<img" not in html
+    assert html.index("12 texts twice.") < html.index("Lower the rate.")
+
+
+def test_a_changed_plan_is_told_with_its_reason():
+    state = RunState(plan_changes=[("batch size", 16, 8, "the memory ran out")])
+    pairs = view.warning_pairs(about(), state)
+    assert pairs == [("batch size is 8 instead of 16.", "the memory ran out")]
+
+
+def test_notes_are_told_once():
+    state = RunState(notes=["new head", "new head"], resumed_from=20)
+    assert view.note_lines(about(notes=("new head",)), state) == [
+        "new head",
+        "resumed from the checkpoint at step 20",
+    ]
+
+
+def test_hostile_names_do_not_become_elements():
+    hostile = about(name=HOSTILE, model=HOSTILE, data=HOSTILE, notes=(HOSTILE,))
+    html = view.head(hostile, RunState(), "created", 0.0) + view.notes_block(hostile.notes)
+    assert "<img" not in html
