@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import shutil
 from pathlib import Path
@@ -177,11 +179,8 @@ def open_run(reference: object, runs_dir: Path) -> Run:
     if not isinstance(reference, (str, Path)):
         raise RunError(f"{quoted(reference)} is no run: give a Run, a run's name or its folder.")
     for folder in _folders_named(str(reference), runs_dir):
-        try:
-            if RunPaths(folder).spec.is_file():
-                return Run(folder)
-        except OSError:  # too long to name a file
-            continue
+        if RunPaths(folder).spec.is_file():
+            return Run(folder)
     names = [run.id for run in list_runs(runs_dir)]
     close = nearest(str(reference), names)
     hint = f" Did you mean {close!r}?" if close else ""
@@ -191,11 +190,14 @@ def open_run(reference: object, runs_dir: Path) -> Run:
 
 def _folders_named(reference: str, runs_dir: Path) -> list[Path]:
     """Return the folders that `reference` can mean: a run's own name first, then a path."""
-    try:
-        return [runs_dir.absolute() / check_run_name(reference), Path(reference).resolve()]
-    except SpecError:
-        # Resolved, so that '..' is never taken for a run's name.
-        return [Path(reference).resolve()] if reference and "\0" not in reference else []
+    folders = []
+    with contextlib.suppress(SpecError):
+        folders.append(runs_dir.absolute() / check_run_name(reference))
+    # Resolved, so that '..' is never taken for a run's name. What no file can be called (too long,
+    # with a NUL) and a link that leads to itself name nothing.
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        folders.append(Path(reference or os.devnull).resolve(strict=True))
+    return folders
 
 
 def remove_run(run: Run, runs_dir: Path | None = None) -> None:
