@@ -11,12 +11,17 @@ if TYPE_CHECKING:
 
     from nbtransfer.spec import RunSpec
 
-# The three spellings that are shorter than the field's name; every other option is the field's own
-# name with hyphens, which the magics accept too.
+# Spellings that are shorter than the field's name; every other option is the field's own name with
+# hyphens. `magics.options` defines them for the parser (a test holds the two together).
 _SHORT = {
     "num_train_epochs": "--epochs",
     "per_device_train_batch_size": "--batch-size",
+    "per_device_eval_batch_size": "--eval-batch-size",
     "learning_rate": "--lr",
+    "lr_scheduler_type": "--scheduler",
+    "warmup_steps": "--warmup",
+    "metric_for_best_model": "--metric",
+    "early_stopping_patience": "--early-stopping",
 }
 # The order a reader looks for them: what, then how; the other fields follow as RunSpec has them.
 _FIRST = (
@@ -90,7 +95,7 @@ def _chosen(spec: RunSpec) -> Iterator[tuple[str, Any]]:
 
 def _option_text(value: object) -> str:
     if value is False:
-        return "none"
+        return "no"
     if isinstance(value, dict):
         return ",".join(f"{label}={_literal(float(weight))}" for label, weight in value.items())
     return value if isinstance(value, str) else _literal(value)

@@ -1,9 +1,12 @@
+import dataclasses
 import shlex
 
 import pytest
 
 from nbtransfer.commandline import finetune_code, finetune_line
 from nbtransfer.spec import RunSpec
+
+SPEC_FIELDS = {field.name for field in dataclasses.fields(RunSpec)}
 
 
 def test_a_spec_of_defaults_gives_the_bare_line():
@@ -37,11 +40,11 @@ def test_a_value_that_begins_with_a_hyphen_is_tied_to_its_option():
     assert "--text=-body" in finetune_line(RunSpec(model="m", data="d", text="-body"))
 
 
-def test_switches_stand_alone_and_no_validation_is_none():
+def test_switches_stand_alone_and_no_validation_is_no():
     line = finetune_line(
         RunSpec(model="m", data="d", use_cpu=True, from_scratch=True, validation=False)
     )
-    assert line == "%finetune m d --validation none --use-cpu --from-scratch"
+    assert line == "%finetune m d --validation no --use-cpu --from-scratch"
 
 
 def test_class_weights_by_name_are_one_word():
@@ -104,3 +107,38 @@ def test_a_long_python_call_is_one_argument_a_line():
     spec = RunSpec(model="demo:minilm", data="df", text="a" * 40, label="b" * 40)
     assert "\n    data" not in finetune_code(spec)
     assert f"\n    text='{'a' * 40}',\n" in finetune_code(spec)
+
+
+def test_the_parser_of_the_magic_has_the_same_spellings():
+    from nbtransfer.commandline import _SHORT
+    from nbtransfer.magics.options import SYNTAX
+
+    shown = {o.name: o.flags[0] for o in SYNTAX["finetune"].options if o.name in SPEC_FIELDS}
+    assert {
+        name: flag for name, flag in shown.items() if flag != "--" + name.replace("_", "-")
+    } == _SHORT
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"text": "my text", "label": "it's", "technique": "head", "seed": 0},
+        {"learning_rate": 3.2e-5, "num_train_epochs": 0.5, "warmup_steps": 500.0},
+        {"per_device_train_batch_size": 8, "per_device_eval_batch_size": 8, "max_length": 24},
+        {"validation": False, "use_cpu": True, "from_scratch": True},
+        {"validation": 0.2, "class_weights": {"a b": 1.0, "c": 0.25}},
+        {"validation": "held out.csv", "class_weights": "balanced", "precision": "bf16"},
+        {"early_stopping_patience": 2, "eval_steps": 10, "metric_for_best_model": "loss"},
+        {"weight_decay": 0.0, "adam_beta2": 0.98, "adam_epsilon": 1e-6, "max_grad_norm": 0.0},
+        {"text": "-body", "name": "first.run", "max_steps": 20, "lr_scheduler_type": "cosine"},
+    ],
+)
+def test_the_magic_reads_the_line_as_the_spec_it_was_written_from(options):
+    from nbtransfer.keywords import sort_keywords
+    from nbtransfer.magics.arguments import parse
+
+    spec = RunSpec(model="some where/model", data="demo:tweets", **options)
+    asked = parse("finetune", finetune_line(spec).removeprefix("%finetune"))
+    model, data = (word.text for word in asked.words)
+    assert RunSpec(model=model, data=data, **sort_keywords(asked.keywords).fields) == spec

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from IPython.display import display
 
+from nbtransfer.data.lengths import MAX_MEASURED_TEXTS, measure_lengths, spread_rows
 from nbtransfer.errors import DataError, ModelError
 from nbtransfer.panels.data_view import (
     DataView,
@@ -15,7 +16,6 @@ from nbtransfer.panels.data_view import (
     data_markup,
     data_text,
 )
-from nbtransfer.panels.setup_draft import MAX_MEASURED_TEXTS, measure_lengths, spread_rows
 from nbtransfer.settings import resolve_runs_dir
 
 if TYPE_CHECKING:

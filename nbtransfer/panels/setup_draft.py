@@ -6,17 +6,18 @@ nothing else.
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from nbtransfer.commandline import finetune_line
+from nbtransfer.data.lengths import measure_lengths
 from nbtransfer.errors import ModelError, NbTransferError
 from nbtransfer.panels.setup_choices import describe_data, describe_model
+from nbtransfer.settings import resolve_runs_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    import pyarrow as pa
 
     from nbtransfer.data.lengths import Lengths
     from nbtransfer.data.sources import Tables
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from nbtransfer.planning import Plan
     from nbtransfer.spec import RunSpec
     from nbtransfer.tasks.text_classification import Columns, Prepared
-
-# Lengths of this many texts tell a share of 1 % to a tenth of that, in about a second.
-MAX_MEASURED_TEXTS = 10_000
 
 Kept = TypeVar("Kept")
 
@@ -51,13 +49,22 @@ class Drafter:
 
     Attributes:
         namespace: the notebook's variables.
-        runs_dir: where finished runs, which can be models, are looked for.
+        runs_dir: where the run will be kept, and finished runs, which can be models, are found.
     """
 
     def __init__(self, namespace: Mapping[str, object], runs_dir: Path) -> None:
         self.namespace = namespace
         self.runs_dir = runs_dir
         self._kept: dict[str, tuple[object, Any]] = {}
+        self._named_runs_dir = None
+        if runs_dir != resolve_runs_dir():
+            here = Path.cwd()
+            inside = runs_dir.is_relative_to(here)
+            self._named_runs_dir = str(runs_dir.relative_to(here) if inside else runs_dir)
+
+    def line(self, spec: RunSpec) -> str:
+        """Return the line that asks for the same."""
+        return finetune_line(spec, runs_dir=self._named_runs_dir)
 
     def data_object(self, reference: str) -> object:
         """Return the variable that `reference` names, or the reference itself."""
@@ -68,6 +75,16 @@ class Drafter:
         """Return the model variable that `reference` names, or the reference itself."""
         value = self.namespace.get(reference)
         return reference if describe_model(value) is None else value
+
+    def validation_object(self, validation: object) -> object:
+        """Return the variable of held-out rows that `validation` names, or what was given."""
+        return self.data_object(validation) if isinstance(validation, str) else validation
+
+    def close(self) -> None:
+        """Remove what was written to look at a model variable."""
+        _key, card = self._kept.pop("model", (None, None))
+        if getattr(card, "source", None) == "variable":
+            shutil.rmtree(card.location, ignore_errors=True)
 
     def forget_failures(self) -> None:
         """Look again for what could not be loaded: the user has typed a name again."""
@@ -90,7 +107,7 @@ class Drafter:
             plan = _unless_refused(lambda: self._plan(spec, prepared, lengths, model), problems)
         else:
             problems += spec.problems()
-        line = finetune_line(spec)
+        line = self.line(spec)
         return Draft(spec, line, tables, columns, model, prepared, lengths, plan, tuple(problems))
 
     def _keep(self, kind: str, key: object, make: Callable[[], Kept]) -> Kept:
@@ -132,7 +149,12 @@ class Drafter:
         return self._keep(
             "prepared",
             (id(tables), spec.text, spec.label, repr(spec.validation)),
-            lambda: prepare(tables, text=spec.text, label=spec.label, validation=spec.validation),
+            lambda: prepare(
+                tables,
+                text=spec.text,
+                label=spec.label,
+                validation=self.validation_object(spec.validation),
+            ),
         )
 
     def _model(self, spec: RunSpec) -> ModelCard:
@@ -169,21 +191,6 @@ class Drafter:
         from nbtransfer.planning import make_plan
 
         return make_plan(spec, prepared.card, lengths, model, self._hardware())
-
-
-def measure_lengths(texts: pa.ChunkedArray, tokenizer_file: str | None) -> Lengths:
-    """Return the lengths of `texts` in tokens, of evenly spread ones where there are very many."""
-    from nbtransfer.data.lengths import token_lengths
-
-    if len(texts) > MAX_MEASURED_TEXTS:
-        texts = texts.take(spread_rows(len(texts), MAX_MEASURED_TEXTS))
-    return token_lengths(texts, str(tokenizer_file))
-
-
-def spread_rows(num_rows: int, wanted: int) -> list[int]:
-    """Return at most `wanted` row numbers, evenly spread over `num_rows`."""
-    wanted = min(wanted, num_rows)
-    return [row * num_rows // wanted for row in range(wanted)]
 
 
 def _unless_refused(make: Callable[[], Kept], problems: list[str]) -> Kept | None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 from IPython.display import display
 
-from nbtransfer.commandline import finetune_line
 from nbtransfer.errors import NbTransferError
 from nbtransfer.panels import setup_choices as offers
 from nbtransfer.panels.cell_output import CellOutput
@@ -149,7 +148,7 @@ class SetupForm:
     def _run(self) -> None:
         spec = self.controls.read()
         run = start_run(self.drafter, spec)
-        self._give_way(run, finetune_line(spec))
+        self._give_way(run, self.drafter.line(spec))
 
     def _give_way(self, run: Run, line: str) -> None:
         """Leave the line in the form's place, and the run's panel below it."""
@@ -160,6 +159,7 @@ class SetupForm:
             if self._handle is not None:
                 self._handle.update({"text/plain": line}, raw=True)
             show_run(run, wait=False)
+        self.drafter.close()
         for widget in list(walk(self.root)):
             widget.close()
 
@@ -188,6 +188,8 @@ def start_run(drafter: Drafter, spec: RunSpec) -> Run:
         if f.name not in ("model", "data")
         and getattr(spec, f.name) is not getattr(defaults, f.name)
     }
+    if "validation" in keywords:
+        keywords["validation"] = drafter.validation_object(spec.validation)
     job = api.prepare_job(
         drafter.model_object(spec.model),
         drafter.data_object(spec.data),
@@ -203,7 +205,7 @@ def plan_markup(draft: Draft) -> Markup:
     """Return the plan column: the plan and its warnings, or the problems; then the line."""
     line = join(
         tag("p", "the same as typing", class_="nbt-note nbt-same"),
-        tag("div", draft.line, class_="nbt-code"),
+        tag("div", *(_word(word) for word in draft.line.split(" ")), class_="nbt-code"),
     )
     if draft.plan is None:
         return join(_problem_list(draft.problems), line)
@@ -212,6 +214,11 @@ def plan_markup(draft: Draft) -> Markup:
     ]
     warnings = [tag("p", words, class_="nbt-warning") for words in draft.plan.warnings]
     return join(tag("div", *rows, class_="nbt-kv"), *warnings, line)
+
+
+def _word(word: str) -> Markup:
+    """Return a word that the line is not broken within: browsers break after hyphens."""
+    return join(tag("span", word, class_="nbt-unbroken"), " ")
 
 
 def _head() -> Markup:

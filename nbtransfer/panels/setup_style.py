@@ -76,6 +76,7 @@ box-shadow:none}
 .nbt.nbt-setup .nbt-start:focus-visible{outline:2px solid var(--nbt-fg);outline-offset:1px}
 .nbt.nbt-setup .nbt-problem{color:var(--nbt-bad);margin:0 0 8px}
 .nbt.nbt-setup .nbt-warning{color:var(--nbt-warn);margin:8px 0 0;font-size:12px}
+.nbt.nbt-setup .nbt-unbroken{display:inline-block}
 .nbt.nbt-setup .nbt-same{margin:12px 0 0}
 """
 

@@ -2,13 +2,13 @@ import dataclasses
 
 import pytest
 
-from nbtransfer.panels.setup_draft import Drafter, spread_rows
+from nbtransfer.panels.setup_draft import Drafter
 from nbtransfer.spec import RunSpec
 
 
 @pytest.fixture
 def drafter(opened, reviews, tmp_path):
-    return Drafter({"df": reviews, "count": 3}, tmp_path)
+    return Drafter({"df": reviews, "count": 3}, tmp_path / "runs")
 
 
 SPEC = RunSpec(model="demo:minilm", data="df")
@@ -78,8 +78,41 @@ def test_a_name_that_is_no_data_of_the_notebook_is_taken_as_typed(drafter, revie
     assert drafter.data_object("reviews.csv") == "reviews.csv"
 
 
-def test_spread_rows_reach_over_the_whole_data_without_repeating():
-    rows = spread_rows(1_000_000, 20_000)
-    assert len(set(rows)) == 20_000
-    assert rows[0] == 0 and rows[-1] > 999_000
-    assert spread_rows(3, 10) == [0, 1, 2]
+def test_held_out_rows_in_a_variable_are_used(opened, reviews, tmp_path):
+    held_out = [{"review": "quite another text", "sentiment": "bad"}] * 3
+    drafter = Drafter({"df": reviews, "held_out": held_out}, tmp_path / "runs")
+    draft = drafter.draft(dataclasses.replace(SPEC, validation="held_out"))
+    assert draft.prepared.card.num_rows == {"train": 60, "validation": 3}
+    assert draft.line.endswith("--validation held_out")
+
+
+def test_the_line_names_a_runs_folder_that_is_not_the_sessions_own(reviews, tmp_path, monkeypatch):
+    monkeypatch.setenv("NBTRANSFER_RUNS_DIR", str(tmp_path))
+    assert Drafter({}, tmp_path).line(SPEC) == "%finetune demo:minilm df"
+    monkeypatch.chdir(tmp_path)
+    assert Drafter({}, tmp_path / "mine").line(SPEC).endswith("df --runs-dir mine")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    assert Drafter({}, tmp_path / "other").line(SPEC).endswith(str(tmp_path / "other"))
+
+
+def test_the_copy_of_a_model_variable_goes_with_the_form(opened, reviews, tmp_path, monkeypatch):
+    class PreTrainedModel:
+        pass
+
+    PreTrainedModel.__module__ = "transformers.modeling_utils"
+    folder = tmp_path / "copy"
+
+    def write_model(_value, name):
+        from nbtransfer.models.catalog import open_model
+
+        folder.mkdir()
+        card = open_model("demo:minilm", runs_dir=None)
+        return dataclasses.replace(card, name=name, source="variable", location=str(folder))
+
+    monkeypatch.setattr("nbtransfer.models.in_memory.write_model", write_model)
+    drafter = Drafter({"df": reviews, "bert": PreTrainedModel()}, tmp_path)
+    draft = drafter.draft(dataclasses.replace(SPEC, model="bert"))
+    assert draft.model.name == "bert" and draft.plan is not None
+    drafter.close()
+    assert not folder.exists()
