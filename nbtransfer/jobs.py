@@ -31,7 +31,8 @@ class Job:
         plan: what was decided.
         prepared: the rows, split and labelled, with the data card.
         model_card: the pre-trained model.
-        lengths: tokens of the training texts; None where no tokenizer.json is at hand.
+        lengths: tokens of the training texts, or of a sample of very many; None where no
+            tokenizer.json is at hand.
         runs_dir: where the run will be kept.
         notes: choices made and names dropped, in words.
     """
@@ -67,7 +68,7 @@ def prepare_job(
     Raises:
         SpecError, DataError, ModelError: see `finetune`.
     """
-    from nbtransfer.data.lengths import token_lengths
+    from nbtransfer.data.lengths import measure_lengths
     from nbtransfer.data.sources import load_tables
     from nbtransfer.hardware import detect_hardware
     from nbtransfer.models.catalog import open_model
@@ -95,7 +96,7 @@ def prepare_job(
         card = write_model(model, spec.model)
     lengths = None
     if card.tokenizer_file is not None:
-        lengths = token_lengths(prepared.splits["train"]["text"], card.tokenizer_file)
+        lengths = measure_lengths(prepared.splits["train"]["text"], card.tokenizer_file)
     plan = make_plan(spec, prepared.card, lengths, card, detect_hardware(folder))
     notes = (*sorted_keywords.notes, *prepared.card.notes, *card.notes, *plan.notes)
     return Job(

@@ -1,7 +1,7 @@
 """The one place that makes HTML: `tag` escapes everything that is not already markup.
 
-Text from data, labels, models, files and exceptions is untrusted. It reaches the page only as a child
-or an attribute value of `tag`, which escapes it; nothing else in nbtransfer writes a `<`.
+Text from data, labels, models, files and exceptions is untrusted. It reaches the page only as a
+child or an attribute value of `tag`, which escapes it; nothing else in nbtransfer writes a `<`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
     Args:
         name: the element's name.
         children: text (escaped), `Markup` (kept), or None (left out).
-        attributes: values are escaped; True writes the bare name, None and False leave it out; a trailing
-            underscore is dropped and the others become hyphens (`class_`, `text_anchor`).
+        attributes: values are escaped; True writes the bare name, None and False leave it out; a
+            trailing underscore is dropped and the others become hyphens (`class_`, `text_anchor`).
 
     Returns:
         The element's HTML.

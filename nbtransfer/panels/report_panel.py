@@ -43,7 +43,7 @@ def show_report(
         png: the confusion matrix as drawn already; None draws it.
     """
     html = report_card(report, title=title, note=note)
-    bundle = {"text/html": str(html), "text/plain": repr(report)}
+    bundle = {"text/html": str(html), "text/plain": str(report)}
     display(bundle, raw=True)  # type: ignore[no-untyped-call]
     info = confusion_matrix_info(report)
     show_figure(

@@ -133,6 +133,14 @@ class Report:
         )
 
     def __repr__(self) -> str:
+        # One line: a cell that shows the card must not repeat it as its value.
+        return (
+            f"Report {self.run_id} on {self.split}: "
+            f"accuracy {_percent(self.metrics['eval_accuracy'])}, "
+            f"macro F1 {self.metrics['eval_f1_macro']:.3f}"
+        )
+
+    def __str__(self) -> str:
         low, high = self.interval
         head = [
             f"{self.run_id} on {self.split}: {self.num_rows:,} rows",

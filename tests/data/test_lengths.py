@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from nbtransfer.data.lengths import Lengths, token_lengths
+from nbtransfer.data.lengths import Lengths, spread_rows, token_lengths
 from nbtransfer.errors import ModelError
 
 
@@ -72,3 +72,10 @@ def test_what_is_no_tokenizer_is_named(tmp_path, content):
 def test_missing_tokenizer_is_named(tmp_path):
     with pytest.raises(ModelError, match="No such file"):
         token_lengths(["a"], str(tmp_path / "none.json"))
+
+
+def test_spread_rows_reach_over_the_whole_data_without_repeating():
+    rows = spread_rows(1_000_000, 20_000)
+    assert len(set(rows)) == 20_000
+    assert rows[0] == 0 and rows[-1] > 999_000
+    assert spread_rows(3, 10) == [0, 1, 2]

@@ -206,7 +206,7 @@ def test_a_missing_report_says_that_the_evaluation_has_not_finished(tmp_path):
 
 
 def test_the_report_s_text_is_a_card_of_plain_lines():
-    text = repr(report_of([0, 0, 0, 1], [0, 0, 0, 2], baselines={"frozen features": 0.5}))
+    text = str(report_of([0, 0, 0, 1], [0, 0, 0, 2], baselines={"frozen features": 0.5}))
     assert "calm-heron-0712 on validation: 4 rows" in text
     assert "accuracy 75.0 % (95 %: 30.1 to 95.4)" in text
     assert "majority class 75.0 %" in text and "frozen features 50.0 %" in text
@@ -215,7 +215,7 @@ def test_the_report_s_text_is_a_card_of_plain_lines():
 
 def test_the_text_holds_no_control_character_and_stays_short_with_many_classes():
     labels = tuple(f"\x1b[31m\n{i} " + "x" * 90 for i in range(200))
-    text = repr(report_of([0, 1], [1, 1], labels))
+    text = str(report_of([0, 1], [1, 1], labels))
     assert "\x1b" not in text and len(text.splitlines()) < 20
     assert max(map(len, text.splitlines())) < 100
     assert "and 188 more in report.per_class" in text
@@ -230,3 +230,9 @@ def test_figures_are_those_that_training_measures_on_the_same_answers():
     report = report_of(actual, actual, probabilities=probabilities)
     measured = metrics(actual, probabilities, LABELS)
     assert {k: report.metrics[k] for k in measured} == pytest.approx(measured, abs=1e-12)
+
+
+def test_the_report_s_value_in_a_cell_is_one_line():
+    text = repr(report_of([0, 0, 0, 1], [0, 0, 0, 2]))
+    assert "\n" not in text
+    assert "accuracy 75.0 %" in text
