@@ -17,7 +17,8 @@ from nbtransfer.magics.options import SPEC_NAMES, SYNTAX, TRAINER, Option
 from nbtransfer.magics.words import Word, split_line
 from nbtransfer.spec import RunSpec
 
-_NUMBER = re.compile(r"[+-]?(\d{1,30}\.?\d*|\.\d+)(e[+-]?\d{1,4})?", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?", re.ASCII | re.IGNORECASE)
+_MAX_DIGITS = 40
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(hf|api|api_org|sk|ghp|gho|github_pat|glpat|xox[abp])[_-][A-Za-z0-9]{16,}"
@@ -104,7 +105,7 @@ class _Reader:
                 self.problems.append(self._surplus(word.text))
 
     def _surplus(self, text: str) -> str:
-        close = nearest(f"--{text}", self._flags) if text[:1].isalpha() else None
+        close = self._near(text) if text[:1].isalpha() else None
         hint = f" Did you mean {close}?" if close else ""
         places = " and ".join(SYNTAX[self._magic].words)
         return f"{quoted(text)} is one word too many: %{self._magic} takes {places}.{hint}"
@@ -141,13 +142,18 @@ class _Reader:
             self.values[option.name] = read
 
     def _unknown(self, typed: str, flag: str, *, has_value: bool) -> None:
-        close = nearest(flag, self._flags)
+        close = self._near(flag[2:])
         hint = f"Did you mean {close}?" if close else f"See %{self._magic} --help."
         self.problems.append(f"no option {quoted(typed)}. {hint}")
         is_full = len(self.words) == len(SYNTAX[self._magic].words)
         takes_value = not self._flags[close].is_switch if close else is_full
         if takes_value and not has_value:
             self._next_value()  # it was meant for this option
+
+    def _near(self, name: str) -> str | None:
+        """Return the flag spelled most like `name`; the hyphens, which all share, do not count."""
+        close = nearest(name, [flag[2:] for flag in self._flags])
+        return f"--{close}" if close else None
 
     def _value_after(self, option: Option) -> str | None:
         """Take the word after an option, where the option wants one and it is no option itself."""
@@ -208,7 +214,7 @@ def read_number(text: str) -> int | float | None:
     """Return the number that `text` is from end to end, or None; `1_000` and `3x` are none."""
     if _NOT_FINITE.fullmatch(text):
         return float(text)
-    if not _NUMBER.fullmatch(text):
+    if len(text) > _MAX_DIGITS or not _NUMBER.fullmatch(text):
         return None
     value = float(text)
     if math.isfinite(value) and value.is_integer() and not set(text) & {".", "e", "E"}:

@@ -100,4 +100,4 @@ def _install_hook(shell: InteractiveShell) -> None:
         return [text[skipped:] for text in found] if skipped >= 0 else []
 
     for magic in MAGICS:
-        shell.set_hook("complete_command", hook, str_key=f"%{magic.name}")
+        shell.set_hook("complete_command", hook, str_key=f"%{magic.name}")  # type: ignore[no-untyped-call]

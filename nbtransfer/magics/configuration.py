@@ -28,7 +28,8 @@ class _Mirror:
         setattr(options, self.name, self._validate(obj, value))
 
 
-class _Text(_Mirror, Unicode):  # type: ignore[misc, type-arg]  -- traitlets' own get is replaced
+# The ignores: traitlets' own `get` and `set` are replaced on purpose.
+class _Text(_Mirror, Unicode):  # type: ignore[misc, type-arg]
     pass
 
 
@@ -57,9 +58,11 @@ class NbTransfer(Configurable):
 
 
 def install(shell: InteractiveShell) -> None:
-    """Offer `%config NbTransfer` in `shell`; ipython_config.py may set its values too."""
+    """Offer `%config NbTransfer` in `shell`."""
     remove(shell)
-    shell.configurables.append(NbTransfer(parent=shell))
+    # Not a child of the shell: `%config` leaves what it was given in the shell's own config, even
+    # refused values, and a child would take them up again when the extension is reloaded.
+    shell.configurables.append(NbTransfer())  # type: ignore[arg-type]
 
 
 def remove(shell: InteractiveShell) -> None:

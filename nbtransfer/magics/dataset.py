@@ -13,7 +13,8 @@ def dataset(line: str, cell: str | None, names: Names) -> None:
     """Show the data that the line names."""
     asked = parse("dataset", line, cell)
     if asked.get("help"):
-        return say(help_text("dataset"))
+        say(help_text("dataset"))
+        return
     if not asked.words:
         found = ", ".join([*data_names(names), "demo:tweets"])
         raise DataError(f"%dataset needs DATA. There is: {found}.")

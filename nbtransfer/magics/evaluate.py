@@ -29,7 +29,8 @@ def evaluate(line: str, cell: str | None, names: Names) -> Report | None:
     """Do what the line asks and return the report."""
     asked = parse("evaluate", line, cell)
     if asked.get("help"):
-        return say(help_text("evaluate"))
+        say(help_text("evaluate"))
+        return None
     run, data = _run_and_data(asked, names)
     report = api.evaluate(
         run,

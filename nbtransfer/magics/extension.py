@@ -24,7 +24,8 @@ def load(shell: InteractiveShell) -> None:
     """Add the magics, their completion and `%config NbTransfer` to `shell`."""
     for magic in MAGICS:
         kind = "line_cell" if magic.has_cell else "line"
-        shell.register_magic_function(_function_of(magic, shell), kind, magic.name)
+        function = _function_of(magic, shell)
+        shell.register_magic_function(function, kind, magic.name)  # type: ignore[arg-type]
     completion.install(shell)
     configuration.install(shell)
 

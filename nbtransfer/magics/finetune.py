@@ -24,14 +24,16 @@ def finetune(line: str, cell: str | None, names: Names) -> Run | None:
     """Do what the line asks, and return the run where there is one."""
     asked = parse("finetune", line, cell)
     if asked.get("help"):
-        return say(help_text("finetune"))
+        say(help_text("finetune"))
+        return None
     _check_modes(asked)
     if asked.get("attach"):
         return _attach(asked, names)
     if asked.get("resume"):
         return _resume(asked, names)
     if not asked.words:
-        return _set_up(asked, names)
+        _set_up(asked, names)
+        return None
     return _start(asked, names)
 
 
@@ -42,12 +44,14 @@ def _start(asked: Arguments, names: Names) -> Run | None:
             f"%finetune {asked.words[0].text[:60]} needs DATA too. Data in this notebook: {found}."
         )
     if asked.get("as_code"):
-        return _show_code(asked, names)
+        _show_code(asked, names)
+        return None
     job = _prepare(asked, names)
     if asked.get("plan"):
         from nbtransfer.panels.plan_view import show_plan
 
-        return show_plan(job, runs_dir=asked.get("runs_dir"))
+        show_plan(job, runs_dir=asked.get("runs_dir"))
+        return None
     run = api.start_job(job)
     _show(run, wait=not asked.get("background"), notes=job.notes)
     return run
@@ -138,7 +142,6 @@ def _check_modes(asked: Arguments) -> None:
         SpecError: naming the options and words that do not go together.
     """
     mode = next((name for name in _MODES if asked.get(name)), None)
-    typed = [asked.typed[name] for name in asked.values]
     if mode is not None:
         allowed = {mode, "runs_dir", "background"}
         spare = [w.text[:60] for w in asked.words]
@@ -148,7 +151,8 @@ def _check_modes(asked: Arguments) -> None:
                 f"--{mode} takes a run as it is: leave out {', '.join(spare)}. "
                 "The learning rate and the epochs can be changed in the panel."
             )
-    quiet = [asked.typed[n] for n in ("plan", "as_code") if asked.get(n)]
-    if len(quiet) > 1 or (quiet and asked.get("background")):
-        names = ", ".join([*quiet, *(t for t in typed if t == "--background")])
-        raise SpecError(f"{names} do not go together: leave all but one out.")
+    quiet = [asked.typed[name] for name in ("plan", "as_code", "background") if asked.get(name)]
+    if mode is None and len(quiet) > 1:
+        raise SpecError(f"{' and '.join(quiet)} do not go together: leave all but one out.")
+    if mode is None and quiet and not asked.words:
+        raise SpecError(f"{quiet[0]} needs a model and data: %finetune MODEL DATA {quiet[0]}")

@@ -20,7 +20,8 @@ def model(line: str, cell: str | None, names: Names) -> None:
     """Show the model that the line names."""
     asked = parse("model", line, cell)
     if asked.get("help"):
-        return say(help_text("model"))
+        say(help_text("model"))
+        return
     if not asked.words:
         found = ", ".join([*model_names(names), "demo:minilm"])
         raise ModelError(f"%model needs MODEL. There is: {found}.")

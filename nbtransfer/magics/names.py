@@ -199,24 +199,16 @@ def _may_be_data(value: object) -> bool:
 
 
 def _refuse_code(text: str, names: Names) -> None:
+    from nbtransfer.data.files import is_file_reference
+
     head = _CODE.match(text)
     if head is None or head[1] not in names or _exists(text):
         return
-    attribute = text[head.end() :]
-    is_file_name = text[head.end() - 1] == "." and re.fullmatch(
-        r"\w+(\.gz|\.zip|\.bz2)?", attribute
-    )
-    if is_file_name and attribute.partition(".")[0].lower() in (
-        "csv",
-        "tsv",
-        "json",
-        "jsonl",
-        "parquet",
-    ):
+    if "(" not in text and "[" not in text and is_file_reference(text):
         return
     raise DataError(
         f"{quoted(text)} is code, and a magic's line is never evaluated. Put it into a variable "
-        f"first: rows = {text[:60]}"
+        f"first: rows = {quoted(text)[1:-1]}"
     )
 
 

@@ -30,7 +30,8 @@ def predict(line: str, cell: str | None, names: Names) -> Predictions | None:
     """Do what the line asks and return the predictions."""
     asked = parse("predict", line, cell)
     if asked.get("help"):
-        return say(help_text("predict"))
+        say(help_text("predict"))
+        return None
     run, words = _run_and_words(asked, names)
     texts = read_texts(words, names, column=asked.get("column"), run=run)
     found = Predictions(api.predict(run, texts))

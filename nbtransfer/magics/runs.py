@@ -23,9 +23,11 @@ def runs(line: str, cell: str | None, names: Names) -> Run | None:
     """Do what the line asks; `show` returns the run."""
     asked = parse("runs", line, cell)
     if asked.get("help"):
-        return say(help_text("runs"))
+        say(help_text("runs"))
+        return None
     if not asked.words:
-        return _list(asked)
+        _list(asked)
+        return None
     action = asked.words[0].text
     if action not in ACTIONS:
         close = nearest(action, [*ACTIONS, "remove"])

@@ -7,4 +7,4 @@ from IPython.display import display
 
 def say(text: str) -> None:
     """Show `text` as plain text."""
-    display({"text/plain": text}, raw=True)
+    display({"text/plain": text}, raw=True)  # type: ignore[no-untyped-call]

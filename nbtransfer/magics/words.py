@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 from typing import NamedTuple
 
@@ -32,7 +33,8 @@ def split_line(line: str, cell: str | None = None) -> list[Word]:
 
 
 def _split(text: str, place: str, *, is_body: bool) -> list[Word]:
-    lexer = shlex.shlex(text, posix=True)
+    stream = io.StringIO(text)
+    lexer = shlex.shlex(stream, posix=True)
     lexer.whitespace_split = True
     lexer.commenters = ""
     words: list[Word] = []
@@ -48,7 +50,7 @@ def _split(text: str, place: str, *, is_body: bool) -> list[Word]:
         if token is None:
             return words
         # The lexer reads a word and the blank after it: what it has read begins with the word.
-        end = lexer.instream.tell()
+        end = stream.tell()
         first = text[position:end].lstrip()[:1]
         position = end
         if is_body and first == "#":

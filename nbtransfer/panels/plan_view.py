@@ -20,7 +20,8 @@ def show_plan(job: Job, *, runs_dir: str | None = None) -> None:
     """Show what starting `job` would do, and the line that starts it."""
     line = finetune_line(job.spec, runs_dir=runs_dir)
     html = str(plan_markup(job, line))
-    display({"text/html": html, "text/plain": plan_text(job, line)}, raw=True)
+    bundle = {"text/html": html, "text/plain": plan_text(job, line)}
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 def decided_rows(job: Job) -> list[tuple[str, str]]:

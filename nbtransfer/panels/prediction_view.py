@@ -28,7 +28,7 @@ def show_predictions(texts: Sequence[str], predictions: Sequence[Prediction]) ->
     note = f"and {more:,} more in the list that %predict returns" if more else ""
     text = "\n".join(filter(None, [text_table(headings, rows, limit=60), note]))
     html = str(predictions_markup(headings, rows, note))
-    display({"text/html": html, "text/plain": text}, raw=True)
+    display({"text/html": html, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def prediction_rows(
