@@ -23,6 +23,7 @@ QUICKSTART = "01_quickstart.ipynb"
 COMPARISON_TAG = "comparison"
 _OPEN = ("created", "running", "paused")
 _POLL_S = 0.25
+_PIPE_INTERVAL_S = 10.0  # a log wants fewer lines than a terminal, which writes over one
 # What the quickstart needs besides nbtransfer: module, package, and what it is for.
 _NEEDED = {
     "nbclient": "nbclient",
@@ -95,12 +96,13 @@ def execute(source: Path, output_dir: Path, out: TextIO) -> Executed:
     output_dir.mkdir(parents=True, exist_ok=True)
     runs_dir = output_dir.absolute() / "runs"
     book = nbformat.read(source, as_version=4)
-    numbers = _numbers_of(book)
+    titles = _titles_of(book)
     progress = _Progress(runs_dir, out)
 
     def announce(cell: dict[str, Any], cell_index: int) -> None:
-        if cell_index in numbers:
-            progress.announce(numbers[cell_index], len(numbers), cell["source"])
+        if cell_index in titles:
+            number = list(titles).index(cell_index) + 1
+            progress.announce(f"[{number}/{len(titles)}]", titles[cell_index])
 
     written = output_dir / source.name
     try:
@@ -135,10 +137,17 @@ def execute(source: Path, output_dir: Path, out: TextIO) -> Executed:
     return Executed(written, page, _marked_text(book), time.monotonic() - start)
 
 
-def _numbers_of(book: Any) -> dict[int, int]:  # noqa: ANN401 -- nbformat is imported late
-    """Return the code cells' numbers, from 1, by their place in the notebook."""
-    places = [i for i, cell in enumerate(book.cells) if cell.cell_type == "code"]
-    return {place: number for number, place in enumerate(places, 1)}
+def _titles_of(book: Any) -> dict[int, str]:  # noqa: ANN401 -- nbformat is imported late
+    """Return by place what each code cell does: its magic, else the heading it stands under."""
+    titles, heading = {}, ""
+    for place, cell in enumerate(book.cells):
+        lines = cell.source.splitlines()
+        if cell.cell_type == "markdown":
+            headings = [line.lstrip("# ") for line in lines if line.startswith("#")]
+            heading = headings[-1] if headings else heading
+        elif cell.cell_type == "code":
+            titles[place] = next((line for line in lines if "%" in line.split("#")[0]), heading)
+    return titles
 
 
 def _kernel_config(folder: str) -> Any:  # noqa: ANN401 -- traitlets is imported late
@@ -175,13 +184,12 @@ class _Progress:
         self._told = {run.id for run in list_runs(runs_dir)}
         self._runs: dict[str, Run] = {}
         self._lines: dict[str, TerminalLine] = {}
+        self._looked = float("-inf")
 
-    def announce(self, number: int, total: int, source: str) -> None:
+    def announce(self, number: str, title: str) -> None:
         """Write which cell begins."""
         self._finish_runs()
-        lines = [line for line in source.splitlines() if line and not line.startswith("#")]
-        clock = duration_text(time.monotonic() - self._start)
-        self._say(f"[{number}/{total}] {clock}  {lines[0] if lines else ''}")
+        self._say(f"{number} {duration_text(time.monotonic() - self._start)}  {title.strip()}")
 
     async def watch(self) -> None:
         """Show the runs that begin, for ever."""
@@ -192,10 +200,13 @@ class _Progress:
     def _look(self) -> None:
         from nbtransfer.panels.follower import Update
 
+        self._finish_runs()
+        if not self._out.isatty() and time.monotonic() - self._looked < _PIPE_INTERVAL_S:
+            return
         for run in self._new_runs():
             if (line := self._line_of(run)) is not None:
+                self._looked = time.monotonic()
                 line.render(Update(run.state(), run.status, True))
-        self._finish_runs()
 
     def _new_runs(self) -> list[Run]:
         """Return the notebook's runs that have not ended, or whose end is not told yet."""

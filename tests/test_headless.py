@@ -69,7 +69,7 @@ def test_notebook_is_run_written_twice_and_its_marked_table_returned(tmp_path):
     assert book["cells"][3]["outputs"][0]["text"] == [f"{tmp_path / 'out'}\n"]
     assert "named 21" in done.page.read_text() and "<html" in done.page.read_text()
     assert [line[:5] for line in out.getvalue().splitlines()] == ["[1/3]", "[2/3]", "[3/3]"]
-    assert out.getvalue().splitlines()[0].endswith("x = 20")
+    assert out.getvalue().splitlines()[0].endswith("Title")
     assert nbformat.read(source, as_version=4).cells[1].outputs == []
 
 
