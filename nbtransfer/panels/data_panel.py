@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from IPython.display import display
 
 from nbtransfer.data.lengths import MAX_MEASURED_TEXTS, measure_lengths, spread_rows
-from nbtransfer.errors import DataError, ModelError
+from nbtransfer.errors import DataError, MissingPackageError, ModelError
 from nbtransfer.panels.data_view import (
     DataView,
     LengthFacts,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 NUM_HEAD_ROWS = 8
 NUM_TOKENIZED = 2
+_USUAL_MODEL = "demo:minilm"
 _MANY_ROWS = 100_000
 # A longer text is cut before it is tokenised for show; nobody reads on, and a text can have 50 MB.
 _MAX_SHOWN_TEXT = 400
@@ -48,7 +49,7 @@ def show_dataset(
     name: str | None = None,
     text: str | None = None,
     label: str | None = None,
-    model: str | None = "demo:minilm",
+    model: str | None = _USUAL_MODEL,
     max_length: int | None = None,
 ) -> None:
     """Show a data set: a card at once, then a figure of its classes and lengths.
@@ -58,11 +59,13 @@ def show_dataset(
         name: what to call an object.
         text: the column that holds the text; recognised where it is not named.
         label: the column that holds the class; recognised where it is not named.
-        model: whose tokens are counted; None counts words.
+        model: whose tokens are counted; None, or the demo model where it is not installed, counts
+            words.
         max_length: where texts would be cut; None takes the suggested length.
 
     Raises:
         DataError: if the data cannot be read. Data that cannot be classified is shown all the same.
+        ModelError: if `model` is named and cannot be opened.
     """
     from nbtransfer.data.sources import load_tables
 
@@ -89,8 +92,9 @@ def _show(view: DataView, shown: DisplayHandle | None = None) -> DisplayHandle |
     """Show the card, in place of the one that is `shown` where there is one."""
     bundle = {"text/html": data_markup(view), "text/plain": data_text(view)}
     if shown is None:
-        return display(bundle, raw=True, display_id=True)
-    shown.update(bundle, raw=True)
+        handle: DisplayHandle | None = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        return handle
+    shown.update(bundle, raw=True)  # type: ignore[no-untyped-call]
     return shown
 
 
@@ -108,8 +112,10 @@ def _open_tokenizer(model: str | None) -> tuple[ModelCard | None, tuple[str, ...
 
     try:
         opened = open_model(model, runs_dir=resolve_runs_dir())
-    except ModelError as error:
-        return None, (f"Lengths are in words: {error.problems[0]}",)
+    except (ModelError, MissingPackageError) as error:
+        if model != _USUAL_MODEL:
+            raise
+        return None, (f"Lengths are in words: {error}",)
     if opened.tokenizer_file is None:
         return None, (f"Lengths are in words: {model} has no tokenizer.json.",)
     return opened, ()
@@ -122,7 +128,7 @@ def measure(prepared: Prepared, model: ModelCard | None, max_length: int | None)
     texts = prepared.splits["train"]["text"]
     if not len(texts):
         return None
-    if model is None:
+    if model is None or model.tokenizer_file is None:
         values = word_counts(texts)
         return Measured(None, _length_facts("words", values))
     lengths = measure_lengths(texts, model.tokenizer_file)

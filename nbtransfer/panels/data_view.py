@@ -10,6 +10,8 @@ from nbtransfer.panels.style import card
 from nbtransfer.panels.text_table import text_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nbtransfer.data.card import ColumnInfo, DataCard
 
 MAX_CLASSES = 20
@@ -221,8 +223,8 @@ def _section(title: str, *children: object) -> Markup:
 
 
 def _table(
-    headings: tuple[str, ...] | list[str],
-    rows: list[tuple[object, ...]] | list[list[str]],
+    headings: Sequence[str],
+    rows: Sequence[Sequence[object]],
     *,
     words: bool,
 ) -> Markup:

@@ -54,13 +54,11 @@ def show_model(reference: str, *, runs_dir: Path) -> None:
 def show_model_card(model: ModelCard, hardware: Hardware) -> None:
     """Show a model that is already opened."""
     memory = memory_rows(model, hardware)
-    display(
-        {
-            "text/html": model_markup(model, hardware, memory),
-            "text/plain": model_text(model, hardware, memory),
-        },
-        raw=True,
-    )
+    bundle = {
+        "text/html": model_markup(model, hardware, memory),
+        "text/plain": model_text(model, hardware, memory),
+    }
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 def memory_rows(model: ModelCard, hardware: Hardware) -> list[MemoryRow]:

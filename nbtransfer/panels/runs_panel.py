@@ -37,7 +37,8 @@ class RunRow(NamedTuple):
 def show_runs(runs: Iterable[Run]) -> None:
     """Show the runs as one table, in the order given."""
     rows = [run_row(run) for run in runs]
-    display({"text/html": runs_markup(rows), "text/plain": runs_text(rows)}, raw=True)
+    bundle = {"text/html": runs_markup(rows), "text/plain": runs_text(rows)}
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 def run_row(run: Run) -> RunRow:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from nbtransfer.commandline import finetune_line
 from nbtransfer.data.lengths import measure_lengths
@@ -100,10 +100,11 @@ class Drafter:
         columns = prepared = lengths = plan = None
         if tables is not None:
             columns = _unless_refused(lambda: self._columns(spec, tables), problems)
-        if columns is not None:
+        if tables is not None and columns is not None:
             prepared = _unless_refused(lambda: self._prepared(spec, tables), problems)
         if prepared is not None and model is not None:
-            lengths = self._lengths(spec, prepared, model)
+            lengths = _unless_refused(lambda: self._lengths(spec, prepared, model), problems)
+        if prepared is not None and model is not None and not problems:
             plan = _unless_refused(lambda: self._plan(spec, prepared, lengths, model), problems)
         else:
             problems += spec.problems()
@@ -120,7 +121,7 @@ class Drafter:
         kept = self._kept[kind][1]
         if isinstance(kept, NbTransferError):
             raise kept.with_traceback(None)
-        return kept
+        return cast("Kept", kept)
 
     def _tables(self, spec: RunSpec) -> Tables:
         from nbtransfer.data.sources import load_tables
@@ -172,12 +173,13 @@ class Drafter:
         return self._keep("model", id(model), lambda: write_model(model, spec.model))
 
     def _lengths(self, spec: RunSpec, prepared: Prepared, model: ModelCard) -> Lengths | None:
-        if model.tokenizer_file is None:
+        file = model.tokenizer_file
+        if file is None:
             return None
         return self._keep(
             "lengths",
-            (prepared.card.fingerprint, spec.text, model.tokenizer_file),
-            lambda: measure_lengths(prepared.splits["train"]["text"], model.tokenizer_file),
+            (prepared.card.fingerprint, spec.text, file),
+            lambda: measure_lengths(prepared.splits["train"]["text"], file),
         )
 
     def _hardware(self) -> Hardware:

@@ -53,7 +53,8 @@ def show_setup(
     spec = offers.first_guess(models, datas, given)
     drafter = Drafter(namespace, runs_dir)
     if find_place() != "widgets":
-        display({"text/plain": guess_text(drafter, spec)}, raw=True)
+        bundle = {"text/plain": guess_text(drafter, spec)}
+        display(bundle, raw=True)  # type: ignore[no-untyped-call]
         return
     form = SetupForm(drafter, Controls(spec, models, datas))
     form.show()
@@ -104,7 +105,7 @@ class SetupForm:
         from nbtransfer.panels.live_controls import make_live
         from nbtransfer.runs.launch import warm_up
 
-        self._handle = display(self.root, display_id=True)
+        self._handle = display(self.root, display_id=True)  # type: ignore[no-untyped-call]
         make_live(self.root)
         warm_up()
         self.update()
@@ -157,7 +158,7 @@ class SetupForm:
 
         with self._cell.shown_here():
             if self._handle is not None:
-                self._handle.update({"text/plain": line}, raw=True)
+                self._handle.update({"text/plain": line}, raw=True)  # type: ignore[no-untyped-call]
             show_run(run, wait=False)
         self.drafter.close()
         for widget in list(walk(self.root)):

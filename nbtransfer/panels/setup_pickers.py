@@ -83,7 +83,7 @@ class Picker:
     @property
     def value(self) -> str:
         """What is chosen or typed; empty where the field is still empty."""
-        return self.list.value or self.field.value.strip()
+        return str(self.list.value or self.field.value.strip())
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Call `changed` when another value is chosen or typed."""

@@ -6,7 +6,7 @@ import pytest
 
 from nbtransfer.data.lengths import Lengths
 from nbtransfer.data.sources import load_tables
-from nbtransfer.errors import ModelError
+from nbtransfer.errors import MissingPackageError, ModelError
 from nbtransfer.panels import data_panel
 from nbtransfer.panels.data_view import TokenizedText, cut, data_markup, data_text
 
@@ -65,15 +65,21 @@ def test_the_card_states_columns_task_classes_and_rows(shown, reviews):
     assert "6 validation rows" in shown[0]["text/plain"]
 
 
-def test_lengths_are_in_words_where_no_tokenizer_is_at_hand(shown, reviews, monkeypatch):
+def test_lengths_are_in_words_where_the_demo_model_is_not_installed(shown, reviews, monkeypatch):
     def refuse(reference, *, runs_dir):
-        raise ModelError("demo:minilm is not installed.")
+        raise MissingPackageError("some-package", "demo:minilm")
 
     monkeypatch.setattr("nbtransfer.models.catalog.open_model", refuse)
     data_panel.show_dataset(reviews, name="df")
     text = shown[0]["text/plain"]
     assert "6 words a text" in text
-    assert "Lengths are in words: demo:minilm is not installed." in text
+    assert "Lengths are in words: demo:minilm needs the package 'some-package'" in text
+
+
+def test_a_model_that_was_named_and_is_not_there_is_an_error(shown, reviews, opened):
+    with pytest.raises(ModelError, match="no model 'missing'"):
+        data_panel.show_dataset(reviews, name="df", model="missing")
+    assert shown == []
 
 
 def test_data_that_cannot_be_classified_show_rows_and_the_reason(shown):

@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from nbtransfer.errors import ModelError
 from nbtransfer.panels.setup_draft import Drafter
 from nbtransfer.spec import RunSpec
 
@@ -60,6 +61,16 @@ def test_nothing_chosen_is_said_in_words(drafter):
         "no model is chosen",
         "no data is chosen",
     ]
+
+
+def test_a_tokenizer_that_cannot_be_read_is_a_problem_in_words(drafter, monkeypatch):
+    def refuse(_texts, _file):
+        raise ModelError("the tokenizer cannot be read.")
+
+    monkeypatch.setattr("nbtransfer.panels.setup_draft.measure_lengths", refuse)
+    draft = drafter.draft(SPEC)
+    assert draft.problems == ("the tokenizer cannot be read.",)
+    assert draft.plan is None
 
 
 def test_a_failure_is_kept_until_it_is_forgotten(drafter, opened):
