@@ -34,10 +34,10 @@ def decided_rows(job: Job) -> list[tuple[str, str]]:
         ("columns", f"text {data.text_column}, label {data.label_column}"),
         ("classes", f"{len(data.label_names)}"),
         ("technique", f"{plan.technique}, {plan.num_trainable_parameters:,} weights learn"),
-        ("epochs", f"{plan.num_train_epochs:g} of {plan.steps_per_epoch:,} steps"),
+        ("epochs", f"{plan.num_train_epochs:g}, {plan.steps_per_epoch:,} steps each"),
         (
             "learning rate",
-            f"{rate}, {plan.warmup_steps:,} steps of warm-up, {plan.lr_scheduler_type}",
+            f"{rate}, warm-up {plan.warmup_steps:,} steps, {plan.lr_scheduler_type}",
         ),
         ("batch", f"{plan.per_device_train_batch_size} x {plan.gradient_accumulation_steps}"),
         ("max length", f"{plan.max_length:,} tokens, {cut_words(plan)}"),

@@ -97,9 +97,7 @@ def test_a_run_in_a_variable_is_a_model_by_its_folder(runs_dir):
 
 
 def test_a_variable_that_is_no_model_is_refused():
-    with pytest.raises(
-        ModelError, match="n is an int, not a model"
-    ):
+    with pytest.raises(ModelError, match="n is an int, not a model"):
         resolve_model(Word("n"), {"n": 3})
 
 
