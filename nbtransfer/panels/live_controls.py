@@ -7,6 +7,7 @@ fail and then means one thing: controls act after the cell. Nothing in this modu
     7.4 and later   a comm is heard where its last message was sent from, the blocked main thread:
                     ours are pinned to one subshell (a thread of the kernel) of our own
     7.0 to 7.3      the front end sends comm messages to a subshell by itself: nothing to do
+    7.0 and later   a page that is reloaded first asks the main thread who it is: `kernel_questions`
     6.x (Colab)     no subshells: the waiting loop reads the shell socket, handles comm messages at
                     once and puts everything else back in its order
 """
@@ -21,6 +22,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from IPython import get_ipython
+
+from nbtransfer.panels.kernel_questions import answer_while_pumped
 
 Pump = Callable[[], None]
 
@@ -46,7 +49,7 @@ def make_live(widget: object) -> Pump | None:
     try:
         if getattr(kernel, "_supports_kernel_subshells", False):
             _pin_comms(kernel, widget)
-            return _nothing_to_pump
+            return answer_while_pumped(kernel)
         if hasattr(kernel, "schedule_dispatch") and getattr(kernel, "shell_stream", None):
             return _socket_pump(kernel)
     except Exception:  # private interfaces: any change in them costs liveness, never the run
@@ -58,10 +61,6 @@ def is_shutting_down() -> bool:
     """Return whether the kernel was asked to end or restart: the front end interrupts it first."""
     kernel = getattr(get_ipython(), "kernel", None)
     return getattr(kernel, "_shutdown_message", None) is not None
-
-
-def _nothing_to_pump() -> None:
-    """Do nothing: another thread of the kernel handles the messages."""
 
 
 def walk(widget: object) -> Iterator[Any]:

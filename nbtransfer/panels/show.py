@@ -201,7 +201,7 @@ def _make_live(run: Run, place: Place, display_id: str) -> _Live:
 def _show_in_notebook(run: Run, place: Place, wait: bool) -> None:
     with InterruptCounter() as interrupts:
         display = _Display(run, place)
-        pump = _make_live_controls(display)
+        pump = _make_live_controls(display) if place == "widgets" else _nothing
         display.open()
         if wait and _wait(run, display.follower, interrupts, display.live.say_stopping, pump):
             display.finish()

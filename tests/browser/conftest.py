@@ -13,12 +13,23 @@ import pytest
 
 from tests.browser.harness import CHROMIUM_ARGS, OpenNotebook, running_server, write_notebook
 
+FAILED = pytest.StashKey[bool]()
+
 
 def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Let the fixture know how the test ended: a failure leaves its pictures."""
+    report = yield
+    if call.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
 
 
 def missing() -> str | None:
@@ -75,5 +86,7 @@ def open_notebook(server, context, request):
 
     yield open_
     for book in opened:
+        if request.node.stash.get(FAILED, False):
+            book.screenshot(f"failed-{book.name.removesuffix('.ipynb')}-{server.app}")
         book.page.close()
     server.end_kernels()
