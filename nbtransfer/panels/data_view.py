@@ -144,14 +144,13 @@ def facts(view: DataView) -> list[tuple[str, str]]:
         ]
     if (lengths := view.lengths) is not None:
         found.append((f"{lengths.median:,}", f"{lengths.unit} a text, longest {lengths.longest:,}"))
-        if lengths.max_length:
-            found.append(
-                (
-                    share_text(lengths.share_texts_cut),
-                    f"of texts and {share_text(lengths.share_tokens_cut)} of tokens are cut "
-                    f"at {lengths.max_length}",
-                )
-            )
+        at = f"cut at {lengths.max_length}"
+        if lengths.max_length and lengths.share_texts_cut:
+            tokens = share_text(lengths.share_tokens_cut)
+            words = f"of texts and {tokens} of tokens are {at}"
+            found.append((share_text(lengths.share_texts_cut), words))
+        elif lengths.max_length:
+            found.append(("no", f"text is {at}"))
     return found
 
 

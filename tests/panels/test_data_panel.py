@@ -8,7 +8,7 @@ from nbtransfer.data.lengths import Lengths
 from nbtransfer.data.sources import load_tables
 from nbtransfer.errors import MissingPackageError, ModelError
 from nbtransfer.panels import data_panel
-from nbtransfer.panels.data_view import TokenizedText, cut, data_markup, data_text
+from nbtransfer.panels.data_view import LengthFacts, TokenizedText, cut, data_markup, data_text
 
 
 class Reader(HTMLParser):
@@ -210,3 +210,17 @@ def test_missing_cells_are_empty_and_long_ones_on_one_line():
     table = pa.table({"a": ["x\ny", None], "b": [[1, 2], [3]]})
     assert data_panel.head_rows(table) == (("x y", "[1, 2]"), ("", "[3]"))
     assert cut("a" * 500).endswith("…") and len(cut("a" * 500)) <= 160
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (LengthFacts("tokens", 5, 40, 100, 16, 0.02, 0.01), "2.0 % of texts and 1.0 % of tokens"),
+        (LengthFacts("tokens", 5, 16, 100, 16), "no text is cut at 16"),
+    ],
+)
+def test_what_the_length_cuts_is_told_in_words(reviews, facts, words):
+    tables = load_tables(reviews, name="df")
+    prepared = data_panel._prepare(tables, None, None)
+    measured = data_panel.Measured(None, facts)
+    assert words in data_text(data_panel.make_view(tables, prepared, measured, None, (), ()))
