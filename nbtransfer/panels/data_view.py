@@ -89,7 +89,7 @@ def data_markup(view: DataView) -> Markup:
         style_sheet(_STYLE),
         tag(
             "div",
-            tag("span", view.name, class_="nbt-title"),
+            tag("strong", view.name, class_="nbt-title"),
             tag("span", " ", _about(view), class_="nbt-dim"),
             class_="nbt-head",
         ),

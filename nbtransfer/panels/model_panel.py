@@ -142,7 +142,7 @@ def model_markup(model: ModelCard, hardware: Hardware, memory: list[MemoryRow]) 
     return card(
         tag(
             "div",
-            tag("span", model.name, class_="nbt-title"),
+            tag("strong", model.name, class_="nbt-title"),
             tag("span", " ", origin_words(model), class_="nbt-dim"),
             class_="nbt-head",
         ),

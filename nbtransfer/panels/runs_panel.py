@@ -72,8 +72,8 @@ def runs_markup(rows: Sequence[RunRow]) -> Markup:
     counted = f"{len(rows)} run{'' if len(rows) == 1 else 's'}"
     head = tag(
         "div",
-        tag("span", "Runs", class_="nbt-title"),
-        tag("span", counted if rows else _NONE, class_="nbt-dim"),
+        tag("strong", "Runs", class_="nbt-title"),
+        tag("span", " ", counted if rows else _NONE, class_="nbt-dim"),
         class_="nbt-head",
     )
     if not rows:
