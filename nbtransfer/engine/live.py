@@ -86,7 +86,8 @@ class LiveControls:
             self._replay.clear()  # a hand on the sliders outranks the record
         evaluate = control.evaluations > self._progress.evaluations_done
         self._progress.evaluations_done = control.evaluations
-        self._progress.revision = control.revision
+        # A checkpoint made before the replay is over must not say that the rest of it was made.
+        self._progress.revision = self._replay[0].revision - 1 if self._replay else control.revision
         return Asked(self._apply(moved, step), control.revision, control.stop, evaluate)
 
     def _apply(self, wanted: dict[str, float], step: int) -> Changes:

@@ -91,7 +91,7 @@ class Training:
         self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
         if before.steps or found.folder is not None:
             # Live changes made after the checkpoint are part of the run: they are made again.
-            self.live.replay(before.changes, before.wanted)
+            self.live.replay([*before.changes, *before.undone_changes], before.wanted)
             self.events.append(
                 "run_resumed",
                 from_step=self.progress.step,

@@ -81,6 +81,7 @@ class RunState:
     steps: list[StepRow] = field(default_factory=list)
     evaluations: list[EvaluationRow] = field(default_factory=list)
     changes: list[ChangeRow] = field(default_factory=list)
+    undone_changes: list[ChangeRow] = field(default_factory=list)
     checkpoints: list[CheckpointRow] = field(default_factory=list)
     warnings: list[WarningRow] = field(default_factory=list)
     plan_changes: list[tuple[str, Any, Any, str]] = field(default_factory=list)
@@ -171,7 +172,10 @@ class RunState:
         self.evaluations = [
             row for row in self.evaluations if row.step <= at and row.cause != "stop"
         ]
-        self.changes = [row for row in self.changes if row.revision <= event["revision"]]
+        # Changes beyond the checkpoint wait to be made again; a further loss must not forget them.
+        changes = [*self.changes, *self.undone_changes]
+        self.changes = [row for row in changes if row.revision <= event["revision"]]
+        self.undone_changes = [row for row in changes if row.revision > event["revision"]]
         self.revision = event["revision"]
         self.checkpoints = [row for row in self.checkpoints if row.step <= at]
         self.warnings = []
@@ -194,6 +198,8 @@ class RunState:
         if not changes:
             return
         self.changes.append(ChangeRow(event["step"], event["revision"], changes))
+        # A revision of its own is a hand on the sliders, which outranks what was to be made again.
+        self.undone_changes = [r for r in self.undone_changes if r.revision > event["revision"]]
         if "learning_rate" in changes:
             self.learning_rate = changes["learning_rate"][1]
         if "num_train_epochs" in changes:
