@@ -263,3 +263,34 @@ def test_the_rest_of_the_record_is_kept():
     assert (state.saved_choice, state.saved_step) == ("best", 4)
     assert math.isnan(state.saved_value)
     assert state.reports == ["validation"]
+
+
+def test_changes_taken_back_are_kept_until_they_are_made_again():
+    first = control(2, 3, learning_rate=[1e-4, 5e-5])
+    second = control(4, 5, learning_rate=[5e-5, 1e-5])
+    state = folded(first, second, resumed(1))
+    assert state.changes == []
+    assert [row.revision for row in state.undone_changes] == [2, 4]
+    # A second loss, before any was made again, forgets none.
+    assert folded(first, second, resumed(1), resumed(1)).undone_changes == state.undone_changes
+    state = folded(first, second, resumed(1), first)
+    assert [row.revision for row in state.changes] == [2]
+    assert [row.revision for row in state.undone_changes] == [4]
+    state = folded(first, second, resumed(1), first, resumed(4, revision=2))
+    assert [row.revision for row in state.changes] == [2]
+    assert [row.revision for row in state.undone_changes] == [4]
+    assert folded(first, second, resumed(1), first, second).undone_changes == []
+
+
+def test_a_hand_on_the_sliders_ends_what_was_to_be_made_again():
+    old = control(2, 3, learning_rate=[1e-4, 5e-5])
+    new = control(7, 2, learning_rate=[1e-4, 3e-4])
+    state = folded(old, resumed(1), new)
+    assert state.undone_changes == []
+    assert [row.revision for row in state.changes] == [7]
+
+
+def test_a_button_does_not_end_what_was_to_be_made_again():
+    old = control(2, 3, learning_rate=[1e-4, 5e-5])
+    state = folded(old, resumed(1), control(7, 2))
+    assert [row.revision for row in state.undone_changes] == [2]
