@@ -47,24 +47,27 @@ class Controls:
         techniques = [Choice(n, f"{n} · {words}") for n, words in offers.TECHNIQUES.items()]
         self.technique = Select("Technique", techniques, spec.technique)
 
+        # A slider would silently pull in what was given beyond its ends: they make room for it.
+        rate = spec.learning_rate or 1e-4
+        epochs, length = max(1, round(spec.num_train_epochs)), spec.max_length or 64
         self.rate = widgets.FloatLogSlider(
-            value=spec.learning_rate or 1e-4,
+            value=rate,
             base=10,
-            min=-6,
-            max=-1,
+            min=min(-6, math.log10(rate)),
+            max=max(-1, math.log10(rate)),
             step=0.05,
             readout_format=".1e",
             description="Learning rate",
         )
         self.epochs = widgets.IntSlider(
-            value=max(1, round(spec.num_train_epochs)), min=1, max=20, description="Epochs"
+            value=epochs, min=1, max=max(20, epochs), description="Epochs"
         )
         sizes = sorted({*offers.BATCH_SIZES, spec.per_device_train_batch_size})
         self.batch = widgets.SelectionSlider(
             options=sizes, value=spec.per_device_train_batch_size, description="Batch size"
         )
         self.length = widgets.IntSlider(
-            value=spec.max_length or 64, min=8, max=512, step=8, description="Max length"
+            value=length, min=min(8, length), max=max(512, length), step=8, description="Max length"
         )
         for slider in (self.rate, self.epochs, self.batch, self.length):
             slider.add_class("nbt-slide")
@@ -116,7 +119,7 @@ class Controls:
             label=self.label.value,
             validation=self.validation.value,
             technique=self.technique.value,
-            learning_rate=None if "learning_rate" in self._free else _two_digits(self.rate.value),
+            learning_rate=None if "learning_rate" in self._free else self._rate(),
             num_train_epochs=self._epochs(),
             per_device_train_batch_size=self.batch.value,
             max_length=None if "max_length" in self._free else self.length.value,
@@ -233,6 +236,12 @@ class Controls:
     def _tell(self, *, sources: bool) -> None:
         if not self._following:
             self.changed(sources)
+
+    def _rate(self) -> float:
+        """Return a given rate as it was given, a moved one as the readout shows it."""
+        given = self._asked.learning_rate
+        is_untouched = given is not None and self.rate.value == given
+        return float(self.rate.value) if is_untouched else _two_digits(self.rate.value)
 
     def _epochs(self) -> float:
         """A given fraction of an epoch, which the slider cannot show, stays until it is moved."""

@@ -43,6 +43,19 @@ def test_untouched_controls_ask_for_what_they_were_given():
     assert Controls(given, MODELS, DATA).read() == given
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"learning_rate": 0.5, "num_train_epochs": 50.0, "max_length": 4},
+        {"learning_rate": 1e-7, "num_train_epochs": 0.25, "max_length": 2000},
+        {"per_device_train_batch_size": 1000, "learning_rate": 1.234e-5, "seed": 2**32 - 1},
+    ],
+)
+def test_values_beyond_the_ends_of_a_slider_are_not_pulled_in(given):
+    spec = RunSpec(model="demo:minilm", data="df", **given)
+    assert Controls(spec, MODELS, DATA).read() == spec
+
+
 def test_the_recognised_columns_are_chosen(drafter):
     controls = settled(drafter)
     assert (controls.read().text, controls.read().label) == ("review", "sentiment")
