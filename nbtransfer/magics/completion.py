@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _CELL = re.compile(r"\s*%%(\w+)(?:[ \t]+(.*))?", re.DOTALL)
 _LINE = re.compile(r"\s*(?:[\w.,\s\[\]]+=\s*)?%(\w+)\s+(.*)", re.DOTALL)
 _MATCHERS: dict[int, Any] = {}  # by the shell's id
+_HOOKED: set[int] = set()  # a hook cannot be taken away: it is set once and looks whether to act
 
 
 class Place(NamedTuple):
@@ -90,9 +91,13 @@ def remove(shell: InteractiveShell) -> None:
 
 
 def _install_hook(shell: InteractiveShell) -> None:
+    if id(shell) in _HOOKED:
+        return
+    _HOOKED.add(id(shell))
+
     def hook(_: object, event: Any) -> list[str]:  # noqa: ANN401 -- IPython's event
         place = find_place(event.text_until_cursor, 0, len(event.text_until_cursor))
-        if place is None:
+        if place is None or place.magic not in shell.magics_manager.magics["line"]:
             return []
         fragment, found = complete(place, ChainMap(shell.user_ns))
         # IPython replaces `symbol`, which begins after the last of its own delimiters.

@@ -60,14 +60,16 @@ def _start(asked: Arguments, names: Names) -> Run | None:
 def _prepare(asked: Arguments, names: Names) -> api.Job:
     from nbtransfer.runs.launch import warm_up
 
-    model, data = resolve_model(asked.words[0], names), resolve_data(asked.words[1], names)
+    runs_dir = resolve_runs_dir(asked.get("runs_dir"))
+    model = resolve_model(asked.words[0], names, runs_dir)
+    data = resolve_data(asked.words[1], names)
     if not asked.get("plan"):
         warm_up()  # it imports while the data is read
     return api.prepare_job(
         model.value,
         data.value,
         keywords=_keywords(asked, names),
-        runs_dir=asked.get("runs_dir"),
+        runs_dir=runs_dir,
         model_name=model.name,
         data_name=data.name,
     )

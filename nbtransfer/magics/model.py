@@ -25,8 +25,8 @@ def model(line: str, cell: str | None, names: Names) -> None:
     if not asked.words:
         found = ", ".join([*model_names(names), "demo:minilm"])
         raise ModelError(f"%model needs MODEL. There is: {found}.")
-    named = resolve_model(asked.words[0], names)
     runs_dir = resolve_runs_dir(asked.get("runs_dir"))
+    named = resolve_model(asked.words[0], names, runs_dir)
     from nbtransfer.panels.model_panel import show_model
 
     if isinstance(named.value, str):

@@ -65,7 +65,7 @@ def resolve_data(word: Word, names: Names) -> Named:
     return Named(text)
 
 
-def resolve_model(word: Word, names: Names) -> Named:
+def resolve_model(word: Word, names: Names, runs_dir: Path | None = None) -> Named:
     """Return the variable that `word` names, or the word as a demo, folder, run or hub id.
 
     Raises:
@@ -85,7 +85,7 @@ def resolve_model(word: Word, names: Names) -> Named:
     if isinstance(value, (str, os.PathLike)):
         return Named(os.fspath(value))
     if isinstance(value, Run):
-        return Named(str(value.dir))
+        return Named(value.id if value.dir.parent == runs_dir else str(value.dir))
     from nbtransfer.models.in_memory import is_model
 
     if is_model(value):

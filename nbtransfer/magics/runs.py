@@ -87,6 +87,7 @@ def _stop(chosen: list[Run], asked: Arguments) -> None:
 def _remove(chosen: list[Run], asked: Arguments) -> None:
     from nbtransfer.runs.store import remove_run
 
-    for run in chosen:
+    busy = [run for run in chosen if run.status in ("running", "paused")]
+    for run in busy or chosen:  # one that is refused keeps the others too
         remove_run(run)
         say(f"{run.id}: removed")

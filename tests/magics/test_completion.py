@@ -153,6 +153,7 @@ def test_an_old_ipython_completes_first_lines_through_its_hook(notebook):
     hooks = {}
     shell = SimpleNamespace(
         user_ns=notebook.names,
+        magics_manager=notebook.shell.magics_manager,
         set_hook=lambda name, hook, str_key: hooks.update({(name, str_key): hook}),
     )
     completion._install_hook(shell)
@@ -162,3 +163,8 @@ def test_an_old_ipython_completes_first_lines_through_its_hook(notebook):
     line = "%finetune demo:minilm df --technique=f"
     event = SimpleNamespace(text_until_cursor=line, line=line, symbol="f")
     assert hooks["complete_command", "%finetune"](None, event) == ["full", "features"]
+    hooks_before = dict(hooks)
+    completion._install_hook(shell)  # %reload_ext
+    assert hooks == hooks_before
+    shell.magics_manager = SimpleNamespace(magics={"line": {}})  # %unload_ext
+    assert hooks["complete_command", "%finetune"](None, event) == []

@@ -94,6 +94,7 @@ def test_models_are_variables_or_references():
 def test_a_run_in_a_variable_is_a_model_by_its_folder(runs_dir):
     run = make_run(runs_dir)
     assert resolve_model(Word("r"), {"r": run}) == Named(str(run.dir))
+    assert resolve_model(Word("r"), {"r": run}, runs_dir) == Named("calm-heron-0712")
 
 
 def test_a_variable_that_is_no_model_is_refused():

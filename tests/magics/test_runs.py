@@ -63,6 +63,7 @@ def test_rm_removes_a_finished_run_by_variable_or_name(cells, done, runs_dir):
     ("line", "kind", "message"),
     [
         ("rm live", RunError, "run 'live' is running. Stop it first: %runs stop live"),
+        ("rm done live", RunError, "run 'live' is running."),
         ("rm", SpecError, "%runs rm needs the run's name"),
         ("rm dnoe", RunError, "Did you mean done?"),
         ("rm ../..", RunError, "no run '../..'"),
