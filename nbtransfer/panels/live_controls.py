@@ -23,7 +23,7 @@ from typing import Any
 
 from IPython import get_ipython
 
-from nbtransfer.panels.kernel_questions import answer_while_pumped
+from nbtransfer.panels.kernel_questions import answer_while_pumped, num_connections
 
 Pump = Callable[[], None]
 
@@ -49,7 +49,7 @@ def make_live(widget: object) -> Pump | None:
     try:
         if getattr(kernel, "_supports_kernel_subshells", False):
             _pin_comms(kernel, widget)
-            return answer_while_pumped(kernel)
+            return _question_pump(kernel)
         if hasattr(kernel, "schedule_dispatch") and getattr(kernel, "shell_stream", None):
             return _socket_pump(kernel)
     except Exception:  # private interfaces: any change in them costs liveness, never the run
@@ -57,10 +57,24 @@ def make_live(widget: object) -> Pump | None:
     return None
 
 
+def _question_pump(kernel: Any) -> Pump:  # noqa: ANN401 -- a private interface
+    """Return a pump under which a reloaded page is answered; where it is not, the controls are."""
+    try:
+        return answer_while_pumped(kernel)
+    except Exception:  # private interfaces, as above
+        _log.debug("a reloaded page waits for the cell", exc_info=True)
+        return lambda: None
+
+
 def is_shutting_down() -> bool:
     """Return whether the kernel was asked to end or restart: the front end interrupts it first."""
     kernel = getattr(get_ipython(), "kernel", None)
     return getattr(kernel, "_shutdown_message", None) is not None
+
+
+def times_connected() -> int:
+    """Return a number that rises when a page connects to the kernel again; 0 where none is told."""
+    return num_connections(getattr(get_ipython(), "kernel", None))
 
 
 def walk(widget: object) -> Iterator[Any]:

@@ -11,6 +11,7 @@ import ipywidgets as widgets
 from nbtransfer.panels import run_view as view
 from nbtransfer.panels.chart import chart_info, chart_svg
 from nbtransfer.panels.figure_bundle import Bundle
+from nbtransfer.panels.live_controls import walk
 from nbtransfer.panels.markup import Markup, join, style_sheet, tag
 from nbtransfer.panels.quantities import rate_text
 from nbtransfer.panels.run_panel_style import LIVE_STYLE
@@ -131,10 +132,21 @@ class RunPanel:
         """Take the last error away."""
         _put(self._error, None)
 
+    def settle(self, html: str) -> None:
+        """Show the record in the panel's own place, for a page that was reloaded.
+
+        Such a page has forgotten which output is whose: an update of the output does not reach it.
+        """
+        record = widgets.HTML(html)
+        former = [w for child in self.root.children for w in walk(child)]
+        self.root.remove_class("nbt")
+        self.root.remove_class("nbt-live")
+        self.root.children = [record]
+        for widget in former:
+            widget.close()
+
     def close(self) -> None:
         """Close every widget: nothing of the panel stays in the kernel or the front end."""
-        from nbtransfer.panels.live_controls import walk
-
         for widget in list(walk(self.root)):
             widget.close()
 

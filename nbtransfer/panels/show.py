@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from nbtransfer.panels.follower import Follower, status_of
 from nbtransfer.panels.interrupts import InterruptCounter
-from nbtransfer.panels.live_controls import is_shutting_down
+from nbtransfer.panels.live_controls import is_shutting_down, times_connected
 from nbtransfer.panels.record import EMPTY, MAX_OUTPUTS, record_bundles
 from nbtransfer.panels.run_view import ENDED, About
 
@@ -82,6 +82,7 @@ class _Live(Protocol):
     def render(self, update: Update) -> None: ...
     def show_error(self, error: Exception) -> None: ...
     def say_stopping(self, sentence: str) -> None: ...
+    def settle(self, html: str) -> None: ...
     def close(self) -> None: ...
 
 
@@ -117,6 +118,9 @@ class _HeadlessCard:
     def say_stopping(self, sentence: str) -> None:
         sys.stderr.write(sentence + "\n")
 
+    def settle(self, html: str) -> None:
+        """No page was reloaded: none listens."""
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -134,6 +138,7 @@ class _Display:
         self._lock = threading.Lock()
         self._is_drawn = False
         self._is_detached = False
+        self._connected = 0
         self.live = _make_live(run, place, self._ids[0])
         self.follower = Follower(
             run, self.live.render, on_error=self.live.show_error, on_end=self._thread_ended
@@ -142,6 +147,7 @@ class _Display:
 
     def open(self) -> None:
         """Draw the skeleton and begin to follow."""
+        self._connected = times_connected()
         try:
             _display(self.live.bundle(), self._ids[0])
         finally:
@@ -173,15 +179,20 @@ class _Display:
             from nbtransfer.runs.run import Run
 
             # Outputs first, widgets after: an output whose widget is gone shows an error meanwhile.
+            html = ""
             try:
                 run = Run(self._run.dir)
                 for index, bundle in enumerate(record_bundles(run, status_of(run))):
+                    html = html or str(bundle.data.get("text/html", ""))
                     if index < len(self._ids):
                         _update(bundle, self._ids[index])
                     elif not self._is_detached:
                         _display(bundle)
             finally:
-                self.live.close()
+                if html and times_connected() > self._connected:
+                    self.live.settle(html)
+                else:
+                    self.live.close()
 
 
 # Displays that are open: the kernel must hold the widgets of a cell that has returned, for a page

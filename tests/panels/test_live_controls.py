@@ -48,6 +48,7 @@ def subshell_kernel():
         return f"subshell-{manager.made}"
 
     manager._create_subshell = create
+    manager._shell_channel_to_main = SimpleNamespace(from_socket=None)
     thread = SimpleNamespace(
         manager=manager, io_loop=SimpleNamespace(add_callback=lambda callback: callback())
     )

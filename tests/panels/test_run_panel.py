@@ -163,6 +163,16 @@ def test_closing_leaves_no_widget_behind(run):
     assert set(_open_widgets()) == before
 
 
+def test_a_settled_panel_is_the_record_and_nothing_else(run):
+    panel = RunPanel(run, About.of(run))
+    controls = panel._controls
+    panel.settle("<p>the record</p>")
+    assert html_of(panel) == "<p>the record</p>"
+    assert controls.stop.comm is None
+    assert panel.root.comm is not None
+    panel.close()
+
+
 def _open_widgets():
     try:
         from ipywidgets.widgets.widget import _instances
