@@ -90,6 +90,8 @@ class Server:
         self.runs_dir = self.root / "runs"
         self._home = root / "home"
         self.log = root / "server.log"
+        # No question about news over the picture.
+        self._write_settings("@jupyterlab/apputils-extension/notification", {"fetchNews": "false"})
         for plugin, values in (settings or {}).items():
             self._write_settings(plugin, values)
         self.root.mkdir(parents=True, exist_ok=True)
