@@ -48,10 +48,8 @@ def decided_rows(job: Job) -> list[tuple[str, str]]:
 
 def plan_markup(job: Job, line: str) -> Markup:
     """Return the plan as a card."""
-    rows = (
-        tag("tr", tag("th", name, scope="row"), tag("td", value))
-        for name, value in decided_rows(job)
-    )
+    rows = decided_rows(job)
+    costs = len(plan_rows(job.plan))
     return card(
         tag(
             "div",
@@ -61,12 +59,25 @@ def plan_markup(job: Job, line: str) -> Markup:
             ),
             class_="nbt-head",
         ),
-        tag("div", tag("table", tag("tbody", *rows), class_="nbt-kv"), class_="nbt-section"),
+        tag("div", _pairs("How", rows[:-costs]), _pairs("Cost", rows[-costs:]), class_="nbt-grid"),
         *(tag("p", warning, class_="nbt-say") for warning in _warnings(job)),
-        tag("p", ". ".join(n.rstrip(".") for n in job.notes) + ".", class_="nbt-note nbt-section")
+        tag(
+            "p",
+            ". ".join(n[:1].upper() + n[1:].rstrip(".") for n in job.notes) + ".",
+            class_="nbt-note nbt-section",
+        )
         if job.notes
         else None,
         tag("div", tag("div", line, class_="nbt-code"), class_="nbt-section"),
+    )
+
+
+def _pairs(heading: str, rows: list[tuple[str, str]]) -> Markup:
+    lines = (tag("tr", tag("th", name, scope="row"), tag("td", value)) for name, value in rows)
+    return tag(
+        "div",
+        tag("h4", heading, class_="jp-toc-ignore"),
+        tag("table", tag("tbody", *lines), class_="nbt-kv"),
     )
 
 
