@@ -9,6 +9,7 @@ from IPython.display import display
 from nbtransfer.commandline import finetune_line
 from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.quantities import rate_text
+from nbtransfer.panels.run_view import notes_block
 from nbtransfer.panels.setup_choices import cut_words, plan_rows
 from nbtransfer.panels.style import card
 
@@ -61,13 +62,7 @@ def plan_markup(job: Job, line: str) -> Markup:
         ),
         tag("div", _pairs("How", rows[:-costs]), _pairs("Cost", rows[-costs:]), class_="nbt-grid"),
         *(tag("p", warning, class_="nbt-say") for warning in _warnings(job)),
-        tag(
-            "p",
-            ". ".join(n[:1].upper() + n[1:].rstrip(".") for n in job.notes) + ".",
-            class_="nbt-note nbt-section",
-        )
-        if job.notes
-        else None,
+        notes_block(job.notes),
         tag("div", tag("div", line, class_="nbt-code"), class_="nbt-section"),
     )
 

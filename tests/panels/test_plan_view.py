@@ -34,4 +34,4 @@ def test_text_holds_plan_notes_and_line(job):
 def test_markup_escapes_and_states_the_notes(job):
     html = plan_markup(job, "%finetune <b>")
     assert "<b>df" not in html and "&lt;b&gt;df" in html
-    assert "output_dir is not used." in html.lower()
+    assert "output_dir is not used." in html
