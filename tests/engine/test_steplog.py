@@ -46,7 +46,9 @@ def path(tmp_path):
 
 @pytest.fixture
 def log(path, clock, progress):
-    return StepLog(EventWriter(path), torch.device("cpu"), progress)
+    events = EventWriter(path)
+    yield StepLog(events, torch.device("cpu"), progress)
+    events.close()
 
 
 def add(log, progress, loss=0.5, norm=1.0, *, num_examples=8, num_tokens=80):
