@@ -99,7 +99,7 @@ class About:
             step_kind=plan.step_kind,
             baseline=plan.baseline_accuracy if plan.num_validation_rows else None,
             notes=(*data.notes, *plan.notes),
-            warnings=(*data.warnings, *plan.warnings),
+            warnings=plan.warnings,
         )
 
     @property
@@ -215,9 +215,9 @@ def facts(about: About, state: RunState, status: str) -> list[tuple[str, str]]:
     if state.steps or state.num_steps:
         found.append((f"step {state.step:,}", f"of {num_steps:,}"))
         epoch = state.steps[-1].epoch if state.steps else 0.0
-        found.append((f"epoch {epoch:.1f}", f"of {num_epochs:g}"))
+        found.append((f"epoch {epoch:.1f}", f"of {_epochs_text(num_epochs)}"))
     elif status not in ENDED:
-        found.append((f"{num_steps:,} steps", f"planned, {num_epochs:g} epochs"))
+        found.append((f"{num_steps:,} steps", f"planned, {_epochs_text(num_epochs)} epochs"))
     if state.examples_per_s:
         found.append((f"{state.examples_per_s:,.1f}", "texts/s"))
         found.append((f"{state.tokens_per_s:,.0f}", "tokens/s"))
@@ -229,6 +229,10 @@ def facts(about: About, state: RunState, status: str) -> list[tuple[str, str]]:
     if precision := state.precision or about.precision:
         found.append((precision, where))
     return found
+
+
+def _epochs_text(epochs: float) -> str:
+    return f"{epochs:.2f}".rstrip("0").rstrip(".")
 
 
 def _device_word(device: str) -> str:
@@ -255,7 +259,7 @@ class _Column:
     def cells(row: EvaluationRow) -> tuple[str, ...]:
         metrics = row.metrics
         return (
-            f"{row.epoch:.2f}".rstrip("0").rstrip("."),
+            _epochs_text(row.epoch),
             figure_text(row.train_loss),
             figure_text(metrics.get("eval_loss")),
             _percent(metrics.get("eval_accuracy")),
@@ -329,7 +333,7 @@ def evaluations_text(state: RunState) -> list[str]:
 def warning_pairs(about: About, state: RunState) -> list[tuple[str, str]]:
     """Return what the user should know as headline and advice: the plan's, then the run's own."""
     return [
-        *((warning, "") for warning in about.warnings),
+        *((_capital(warning), "") for warning in about.warnings),
         *(
             (f"{field} is {_value_text(field, new)} instead of {_value_text(field, old)}.", reason)
             for field, old, new, reason in state.plan_changes

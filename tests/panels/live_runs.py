@@ -93,7 +93,12 @@ class LiveRun(Run):
         self.paths.plan.write_text(json.dumps({**PLAN, **(plan or {})}))
         self.paths.data_card.write_text(json.dumps({**CARD, **(card or {})}))
         write_process(self.paths.process, os.getpid())
-        self.log = EventWriter(self.paths.events).append
+        self._writer = EventWriter(self.paths.events)
+        self.log = self._writer.append
+
+    def __del__(self):
+        if hasattr(self, "_writer"):
+            self._writer.close()
 
     def start(self, num_steps=0):
         """Write what a worker does until its step `num_steps`."""

@@ -77,6 +77,13 @@ def test_a_changed_plan_is_told_with_its_reason():
     assert pairs == [("batch size is 8 instead of 16.", "the memory ran out")]
 
 
+def test_a_fraction_of_epochs_is_short_and_warnings_begin_like_sentences():
+    facts = view.facts(about(num_train_epochs=0.190476), RunState(), "created")
+    assert facts[0] == ("30 steps", "planned, 0.19 epochs")
+    pairs = view.warning_pairs(about(warnings=("the run has only 12 steps.",)), RunState())
+    assert pairs == [("The run has only 12 steps.", "")]
+
+
 def test_notes_are_told_once():
     state = RunState(notes=["new head", "new head"], resumed_from=20)
     assert view.note_lines(about(notes=("new head",)), state) == [
