@@ -93,7 +93,7 @@ def walk(widget: object) -> Iterator[Any]:
 
 def _pin_comms(kernel: Any, widget: object) -> None:  # noqa: ANN401 -- a private interface
     """Send the messages of `widget`'s comms to our own subshell, where a comm may choose."""
-    comms = [getattr(part, "comm", None) for part in walk(widget)]
+    comms: list[Any] = [getattr(part, "comm", None) for part in walk(widget)]
     comms = [comm for comm in comms if hasattr(type(comm), "_reply_subshell_for")]
     if not comms:
         return

@@ -270,13 +270,15 @@ def _display(bundle: Bundle, display_id: str | None = None) -> None:
     from IPython.display import display
 
     named = {} if display_id is None else {"display_id": display_id}
-    display(bundle.data, metadata=bundle.metadata, raw=True, **named)
+    display(bundle.data, metadata=bundle.metadata, raw=True, **named)  # type: ignore[no-untyped-call]
 
 
 def _update(bundle: Bundle, display_id: str) -> None:
     from IPython.display import update_display
 
-    update_display(bundle.data, metadata=bundle.metadata, raw=True, display_id=display_id)
+    update_display(  # type: ignore[no-untyped-call]
+        bundle.data, metadata=bundle.metadata, raw=True, display_id=display_id
+    )
 
 
 def _wait_in_terminal(run: Run) -> None:
