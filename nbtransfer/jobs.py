@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtransfer.keywords import sort_keywords
 from nbtransfer.runs import store
+from nbtransfer.runs.run import Run
 from nbtransfer.settings import resolve_runs_dir
 from nbtransfer.spec import RunSpec
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from nbtransfer.data.lengths import Lengths
     from nbtransfer.models.catalog import ModelCard
     from nbtransfer.planning import Plan
-    from nbtransfer.runs.run import Run
     from nbtransfer.tasks.text_classification import Prepared
 
 
@@ -77,6 +77,9 @@ def prepare_job(
     from nbtransfer.tasks.text_classification import prepare
 
     folder = resolve_runs_dir(runs_dir)
+    model, data = (os.fspath(x) if isinstance(x, os.PathLike) else x for x in (model, data))
+    if isinstance(model, Run):
+        model = model.id if model.dir.parent == folder else str(model.paths.model_dir)
     sorted_keywords = sort_keywords(keywords)
     fields = sorted_keywords.fields
     held_out = fields.get("validation")
@@ -90,8 +93,8 @@ def prepare_job(
     spec.check()
     tables = load_tables(data, name=data_name)
     prepared = prepare(tables, text=spec.text, label=spec.label, validation=held_out)
-    if isinstance(model, (str, os.PathLike)):
-        card = open_model(os.fspath(model), runs_dir=folder)
+    if isinstance(model, str):
+        card = open_model(model, runs_dir=folder)
     else:
         card = write_model(model, spec.model)
     lengths = None

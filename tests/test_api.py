@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 import nbtransfer as nt
@@ -141,6 +144,20 @@ def test_without_a_name_the_newest_run_is_opened(runs_dir):
 def test_a_model_that_is_no_model_is_refused(runs_dir):
     with pytest.raises(nt.ModelError, match="not a model"):
         nt.plan(3.5, reviews(50), runs_dir=runs_dir)
+
+
+def test_a_run_and_a_folder_serve_as_models(runs_dir, tmp_path):
+    from nbtransfer.models.catalog import open_model
+
+    folder = Path(open_model("demo:bert-tiny", runs_dir=runs_dir).location)
+    run = make_run(runs_dir, name="before")
+    shutil.copytree(folder, run.paths.model_dir)
+    chained = api.prepare_job(run, reviews(40), keywords={}, runs_dir=runs_dir)
+    assert (chained.spec.model, chained.model_card.source) == ("before", "run")
+    elsewhere = api.prepare_job(run, reviews(40), keywords={}, runs_dir=tmp_path / "other")
+    assert elsewhere.model_card.location == str(run.paths.model_dir)
+    by_path = api.prepare_job(folder, reviews(40), keywords={}, runs_dir=runs_dir)
+    assert by_path.spec.model == str(folder)
 
 
 def test_a_job_is_not_started_where_its_name_is_taken(runs_dir):
