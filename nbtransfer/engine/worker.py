@@ -53,8 +53,8 @@ def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
     folder = Path(job["dir"])
     if job["job"] == "train":
         paths = RunPaths(folder)
-        write_process(paths.process, os.getpid())
         events = EventWriter(paths.events)
+        write_process(paths.process, os.getpid(), after_seq=events.last_seq)
         failed_type = "run_failed"
     else:
         events = EventWriter(EvaluationPaths(folder).events)

@@ -9,7 +9,6 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.panels.run_view import ENDED
-from nbtransfer.runs.process import is_alive, read_process
 from nbtransfer.runs.run import Run
 
 if TYPE_CHECKING:
@@ -36,21 +35,6 @@ class Update(NamedTuple):
         return self.status in ENDED
 
 
-def status_of(run: Run) -> str:
-    """Return the run's status, where one that was handed to a worker again counts as running.
-
-    A stopped or failed run that is resumed keeps its ending in the log until its worker begins. The
-    process on record is then newer than the log's last event.
-    """
-    status = run.status
-    if status in ("stopped", "failed") and (last := run.state().last_time) is not None:
-        process = run.paths.process
-        record = read_process(process)
-        if record is not None and process.stat().st_mtime > last and is_alive(record):
-            return "running"
-    return status
-
-
 def follow(run: Run) -> Iterator[Update]:
     """Yield an update each time the caller asks for one, the last when the run is over.
 
@@ -60,7 +44,7 @@ def follow(run: Run) -> Iterator[Update]:
     seen: int | None = None
     while True:
         # The status first: what it was judged from is then part of the state.
-        status = status_of(run)
+        status = run.status
         state = run.state()
         update = Update(state, status, state.last_seq != seen)
         seen = state.last_seq

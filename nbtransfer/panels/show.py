@@ -9,7 +9,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from nbtransfer.panels.follower import Follower, status_of
+from nbtransfer.panels.follower import Follower
 from nbtransfer.panels.interrupts import InterruptCounter
 from nbtransfer.panels.live_controls import is_shutting_down, times_connected
 from nbtransfer.panels.record import EMPTY, MAX_OUTPUTS, record_bundles
@@ -49,12 +49,12 @@ def show_run(run: Run, *, wait: bool = True) -> None:
     if place == "terminal":
         if wait:
             _wait_in_terminal(run)
-    elif (status := status_of(run)) in ENDED:
+    elif (status := run.status) in ENDED:
         for bundle in record_bundles(run, status):
             _display(bundle)
     else:
         _show_in_notebook(run, place, wait)
-    if wait and status_of(run) in ENDED:
+    if wait and run.status in ENDED:
         run.raise_if_failed()
 
 
@@ -99,7 +99,7 @@ class _HeadlessCard:
     def bundle(self) -> Bundle:
         from nbtransfer.panels.run_card import card_bundle
 
-        status = status_of(self._run)
+        status = self._run.status
         return card_bundle(self._about, self._run.state(), status, self._run.dir, self._opened)
 
     def render(self, update: Update) -> None:
@@ -182,7 +182,7 @@ class _Display:
             html = ""
             try:
                 run = Run(self._run.dir)
-                for index, bundle in enumerate(record_bundles(run, status_of(run))):
+                for index, bundle in enumerate(record_bundles(run, run.status)):
                     html = html or str(bundle.data.get("text/html", ""))
                     if index < len(self._ids):
                         _update(bundle, self._ids[index])
@@ -290,4 +290,4 @@ def _wait_in_terminal(run: Run) -> None:
     with InterruptCounter() as interrupts:
         follower.start()
         if _wait(run, follower, interrupts, line.say, _nothing):
-            line.close(run.state(), status_of(run))
+            line.close(run.state(), run.status)

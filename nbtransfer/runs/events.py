@@ -65,6 +65,11 @@ class EventWriter:
         if path.exists():
             self._file.truncate(_whole_size(path))
 
+    @property
+    def last_seq(self) -> int:
+        """Number of the last event in the log; -1 before the first."""
+        return self._seq - 1
+
     def append(self, type: str, **fields: object) -> None:
         """Write one event and hand it to the system (no fsync: 1 ms each is too dear)."""
         record = {"v": VERSION, "seq": self._seq, "time": round(time.time(), 3), "type": type}

@@ -96,9 +96,10 @@ def warm_up() -> None:
 
 def submit_run(run: Run) -> None:
     """Hand a run's folder to a worker, to be trained from its newest checkpoint or the start."""
+    after_seq = run.state().last_seq
     worker = _submit({"job": "train", "dir": str(run.dir), "log": str(run.paths.log)})
     # Until the worker says so itself, this is how others see that the run is in hand.
-    write_process(run.paths.process, worker.pid)
+    write_process(run.paths.process, worker.pid, after_seq=after_seq)
 
 
 def resume_run(run: Run) -> None:

@@ -14,11 +14,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_process(path: Path, pid: int) -> None:
-    """Record that process `pid` of this machine works on the run."""
-    write_json(
-        path, {"pid": pid, "process_start": process_start(pid), "host": socket.gethostname()}
-    )
+def write_process(path: Path, pid: int, *, after_seq: int = -1) -> None:
+    """Record that process `pid` of this machine works on the run.
+
+    Args:
+        path: the run's process.json.
+        pid: the process.
+        after_seq: number of the log's last event so far. An ending with that number is the one of
+            the run's former life, not of this one.
+    """
+    record = {
+        "pid": pid,
+        "process_start": process_start(pid),
+        "host": socket.gethostname(),
+        "after_seq": after_seq,
+    }
+    write_json(path, record)
 
 
 def read_process(path: Path) -> dict[str, Any] | None:

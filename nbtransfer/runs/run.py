@@ -107,9 +107,13 @@ class Run:
     def status(self) -> Status:
         """Where the run stands, judged from its events and from whether its process lives."""
         state = self.state()
-        if state.ending is not None:
-            return state.ending
         record = read_process(self.paths.process)
+        if state.ending is not None:
+            # A run that was handed to a worker again keeps its old ending until the worker begins.
+            resumed = record is not None and record.get("after_seq") == state.last_seq
+            return (
+                "running" if resumed and record is not None and is_alive(record) else state.ending
+            )
         if record is None:
             return "created" if state.started_time is None else "lost"
         if not is_alive(record):

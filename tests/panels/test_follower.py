@@ -1,10 +1,9 @@
 """Tests of nbtransfer.panels.follower; the thread's body is called without its thread."""
 
-import os
 
 import pytest
 
-from nbtransfer.panels.follower import Follower, follow, status_of
+from nbtransfer.panels.follower import Follower, follow
 from nbtransfer.runs.process import write_process
 from nbtransfer.runs.run import Run
 from tests.panels.live_runs import LiveRun
@@ -37,16 +36,6 @@ def test_a_run_whose_process_is_gone_ends_as_lost(run):
     assert next(updates).status == "running"
     kill_worker(run)
     assert [update.status for update in updates] == ["lost"]
-
-
-def test_a_stopped_run_handed_to_a_worker_again_counts_as_running(run):
-    run.start(2)
-    run.log("run_stopped", step=2, reason="stop", train_runtime_s=1.0)
-    ended = run.state().last_time
-    os.utime(run.paths.process, (ended - 5, ended - 5))
-    assert status_of(run) == "stopped"
-    os.utime(run.paths.process, (ended + 5, ended + 5))
-    assert status_of(run) == "running"
 
 
 def test_the_last_state_is_always_rendered(run):

@@ -12,7 +12,7 @@ from nbtransfer.errors import RunError
 from nbtransfer.runs import run as module
 from nbtransfer.runs.control import read_control
 from nbtransfer.runs.files import write_json
-from nbtransfer.runs.process import process_start
+from nbtransfer.runs.process import process_start, write_process
 from nbtransfer.runs.run import Run
 from tests.runs.folders import (
     begun,
@@ -361,3 +361,13 @@ def test_a_lost_run_without_a_checkpoint_says_to_start_over(run):
 def test_a_stopped_run_is_no_failure(run):
     write_events(run, ("run_stopped", {"step": 1, "reason": "stop", "train_runtime_s": 1.0}))
     run.raise_if_failed()
+
+
+def test_an_ended_run_in_a_worker_s_hands_again_is_running_before_the_worker_has_begun(runs_dir):
+    run = begun(make_run(runs_dir))
+    write_events(run, ("run_stopped", {"step": 2, "reason": "stop", "train_runtime_s": 1.0}))
+    assert run.status == "stopped"
+    write_process(run.paths.process, os.getpid(), after_seq=run.state().last_seq)
+    assert run.status == "running"
+    write_process(run.paths.process, 2**22 + 1, after_seq=run.state().last_seq)
+    assert run.status == "stopped", "the worker died before it began: nothing has changed"
