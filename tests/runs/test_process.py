@@ -40,6 +40,7 @@ def test_this_process_is_recorded_with_its_start_and_host(path):
         "pid": os.getpid(),
         "process_start": process_start(os.getpid()),
         "host": HERE,
+        "after_seq": -1,
     }
     assert is_alive(record)
     assert is_here(record)
