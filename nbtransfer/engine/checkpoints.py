@@ -8,6 +8,7 @@ A checkpoint that is saved anew steps aside as `step-NNNNNN.old` until the new o
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from nbtransfer.runs.faults import reach
 from nbtransfer.runs.files import read_json, sync_folder
 
 if TYPE_CHECKING:
@@ -34,6 +36,39 @@ _NAME = re.compile(r"step-(\d+)(\.old)?")
 KEEP = 2
 
 
+class Snapshot(NamedTuple):
+    """A run's whole state at a step, copied to the host: training goes on meanwhile.
+
+    `aliases` names the tensors that share another's storage; they are kept once.
+    """
+
+    model: dict[str, torch.Tensor]
+    optimizer: dict[str, torch.Tensor]
+    aliases: dict[str, str]
+    state: dict[str, Any]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the tensors."""
+        tensors = (*self.model.values(), *self.optimizer.values())
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    @classmethod
+    def take(
+        cls, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    ) -> Snapshot:
+        """Copy weights and moments to the host.
+
+        Args:
+            model: its whole state is kept, tied tensors once.
+            optimizer: AdamW's moments of what learns.
+            state: everything else, as JSON.
+        """
+        tensors, aliases = _without_aliases(model.state_dict())
+        moments = _optimizer_tensors(model, optimizer)
+        return cls(_copies(tensors), _copies(moments), aliases, copy.deepcopy(state))
+
+
 class Found(NamedTuple):
     """The newest checkpoint that verifies, and the newer ones that did not, with the reason."""
 
@@ -41,16 +76,12 @@ class Found(NamedTuple):
     skipped: tuple[tuple[str, str], ...]
 
 
-def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
-) -> int:
+def save_checkpoint(folder: Path, snapshot: Snapshot) -> int:
     """Write a checkpoint to `folder`, all or nothing.
 
     Args:
         folder: where it will be; its parent is made as needed.
-        model: its whole state is kept, tied tensors once.
-        optimizer: AdamW's moments of what learns.
-        state: everything else, as JSON.
+        snapshot: what it holds.
 
     Returns:
         The bytes written.
@@ -61,9 +92,10 @@ def save_checkpoint(
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = folder.with_name(_STAGING + folder.name)
     shutil.rmtree(staging, ignore_errors=True)
+    reach("checkpoint.staging")
     staging.mkdir()
     try:
-        num_bytes = _fill(staging, model, optimizer, state)
+        num_bytes = _fill(staging, snapshot)
     except SafetensorError as error:  # its way to say that the disk is full
         shutil.rmtree(staging, ignore_errors=True)
         raise OSError(str(error)) from error
@@ -73,30 +105,40 @@ def save_checkpoint(
     old = folder.with_name(folder.name + _OLD)
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
+        reach("checkpoint.aside")
         folder.rename(old)
+    reach("checkpoint.rename")
     staging.rename(folder)
+    reach("checkpoint.parent")
     sync_folder(folder.parent)
+    reach("checkpoint.clear")
     shutil.rmtree(old, ignore_errors=True)
     return num_bytes
 
 
-def _fill(
-    staging: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
-) -> int:
+def _fill(staging: Path, snapshot: Snapshot) -> int:
     """Write and sync a checkpoint's files and then their folder; return their bytes."""
-    aliases = _save_tensors(staging / _FILES[0], model.state_dict())
-    _save_tensors(staging / _FILES[1], _optimizer_tensors(model, optimizer))
+    reach("checkpoint.model")
+    save_file(snapshot.model, staging / _FILES[0])
+    reach("checkpoint.optimizer")
+    save_file(snapshot.optimizer, staging / _FILES[1])
+    reach("checkpoint.state")
     # NaN is written as such (a validation loss can be), for only this module reads it again.
-    (staging / _FILES[2]).write_text(json.dumps({**state, "aliases": aliases}))
+    state = {**snapshot.state, "aliases": snapshot.aliases}
+    (staging / _FILES[2]).write_text(json.dumps(state))
     manifest: dict[str, dict[str, Any]] = {}
     for name in _FILES:
+        reach("checkpoint.sync")
         _make_durable(staging / name)
         manifest[name] = {
             "num_bytes": (staging / name).stat().st_size,
             "sha256": _sha256(staging / name),
         }
+    reach("checkpoint.manifest")
     (staging / _MANIFEST).write_text(json.dumps({"v": 1, "files": manifest}))
+    reach("checkpoint.manifest_sync")
     _make_durable(staging / _MANIFEST)
+    reach("checkpoint.folder")
     sync_folder(staging)
     return sum(entry["num_bytes"] for entry in manifest.values())
 
@@ -178,6 +220,7 @@ def prune(checkpoints_dir: Path, saved: str, best: str | None) -> None:
     keep = {*names[max(0, at + 1 - KEEP) : at + 1], best}
     for folder in folders:
         if folder.name not in keep:
+            reach("checkpoint.prune")
             shutil.rmtree(folder, ignore_errors=True)
     for folder in checkpoints_dir.glob(_STAGING + "*"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -190,20 +233,27 @@ def _checkpoints(checkpoints_dir: Path) -> list[Path]:
     return [path for *_, path in ordered]
 
 
-def _save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str, str]:
-    """Write `tensors`, those that share storage once. Returns alias -> name written."""
-    written: dict[tuple[object, ...], str] = {}
+def _without_aliases(
+    tensors: dict[str, torch.Tensor],
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return `tensors` with those that share storage once, and alias -> name kept."""
+    names: dict[tuple[object, ...], str] = {}
     aliases: dict[str, str] = {}
     kept: dict[str, torch.Tensor] = {}
     for name, tensor in tensors.items():
         key = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
-        if tensor.numel() and key in written:
-            aliases[name] = written[key]
+        if tensor.numel() and key in names:
+            aliases[name] = names[key]
             continue
-        written[key] = name
-        kept[name] = tensor.detach().cpu().contiguous()
-    save_file(kept, path)
-    return aliases
+        names[key] = name
+        kept[name] = tensor
+    return kept, aliases
+
+
+def _copies(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {
+        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
+    }
 
 
 def _optimizer_tensors(

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from nbtransfer.data.encode import Encoded, EncodedFeatures, EncodedTexts
 from nbtransfer.engine.batching import by_length
 from nbtransfer.engine.step import logits_of
+from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,7 @@ def score_rows(
     logits: np.ndarray | None = None
     for rows in by_length(encoded.lengths, batch_size):
         batch = {k: v.to(accelerator.device) for k, v in encoded.batch(rows).items()}
+        reach("evaluate.batch")
         with accelerator.autocast():
             out = logits_of(model, batch).float().cpu().numpy()
         if logits is None:

@@ -7,10 +7,11 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-from nbtransfer.engine.checkpoints import load_model_state
+from nbtransfer.engine.checkpoints import damage, load_model_state
 from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.reporting import write_evaluation
 from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
+from nbtransfer.runs.faults import reach
 from nbtransfer.runs.files import read_table, sync_folder, write_bytes
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def export_run(training: Training) -> None:
     """Keep the best evaluated model, otherwise the last; write it, its report and the figure."""
     progress, paths, events = training.progress, training.paths, training.events
     best = progress.best_step if training.validation is not None else None
+    if best != progress.step and best is not None and damage(paths.checkpoint(best)) is not None:
+        best = None  # its checkpoint could not be written: the weights at hand are what there is
     kept_step = progress.step if best is None else best
     if kept_step != progress.step:
         load_model_state(paths.checkpoint(kept_step), training.plain_learner())
@@ -71,14 +74,21 @@ def _write_model(training: Training, step: int) -> None:
     target = training.paths.model_dir
     staging = target.with_name(f".{target.name}.part")
     shutil.rmtree(staging, ignore_errors=True)
+    reach("export.write")
     staging.mkdir()
     training.model.save_pretrained(staging)
     training.loaded.tokenizer.save_pretrained(staging)
     (staging / "README.md").write_text(_model_card(training, step), encoding="utf-8")
     _make_durable(staging)
-    shutil.rmtree(target, ignore_errors=True)
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        reach("export.aside")
+        target.rename(old)
+    reach("export.rename")
     staging.rename(target)
     sync_folder(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _make_durable(folder: Path) -> None:

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from nbtransfer.runs.faults import reach
+
 if TYPE_CHECKING:
     import numpy as np
     from accelerate import Accelerator
@@ -93,6 +95,7 @@ class EagerStep:
                 name: tensor.to(device, non_blocking=True)
                 for name, tensor in self._encoded.batch(rows[start : start + size]).items()
             }
+            reach("step.forward")
             with self._accelerator.autocast():
                 logits = logits_of(self._model, batch)
             loss = (
@@ -104,6 +107,7 @@ class EagerStep:
                 )
                 / total_weight
             )
+            reach("step.backward")
             self._accelerator.backward(loss)
             total += loss.detach()
         if self._max_grad_norm > 0:
@@ -112,6 +116,7 @@ class EagerStep:
             norm = torch.nn.utils.get_total_norm(
                 [p.grad for p in self._learning if p.grad is not None]
             )
+        reach("step.optimizer")
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         return StepResult(total, norm)

@@ -16,16 +16,19 @@ from nbtransfer.engine.memory import memory_in_use
 from nbtransfer.errors import NbTransferError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from nbtransfer.engine.progress import Progress
     from nbtransfer.engine.step import StepResult
     from nbtransfer.runs.events import EventWriter
 
 _FLUSH_EVERY_S = 0.25
+_FLUSH_EVERY_STEPS = 50  # bounds how many steps are taken after a loss that is no number
 _MEASURE_EVERY_S = 1.0
 
 
 class TrainingDiverged(NbTransferError):
-    """The loss is not a number any more."""
+    """The loss or the gradient is not a number any more."""
 
 
 class StepLog:
@@ -35,13 +38,17 @@ class StepLog:
         events: the run's log.
         device: where the losses are.
         progress: its training time and loss sums are kept up to date.
+        precision: the arithmetic, `fp32`, `bf16` or `fp16`.
     """
 
-    def __init__(self, events: EventWriter, device: torch.device, progress: Progress) -> None:
+    def __init__(
+        self, events: EventWriter, device: torch.device, progress: Progress, precision: str
+    ) -> None:
         self._events = events
+        self._precision = precision
         self._device = device
         self._progress = progress
-        self._pending: list[tuple[StepResult, dict[str, Any]]] = []
+        self._pending: list[tuple[StepResult, dict[str, Any], np.ndarray]] = []
         self._examples = self._tokens = 0
         self.start()
 
@@ -58,8 +65,12 @@ class StepLog:
         learning_rate: float,
         num_examples: int,
         num_tokens: int,
+        rows: np.ndarray,
     ) -> None:
-        """Take one finished step; it is written with the next group."""
+        """Take one finished step; it is written with the next group.
+
+        `rows` are the step's row numbers in the training split, int array.
+        """
         now = time.monotonic()
         self._progress.elapsed_s += now - self._clock
         self._clock = now
@@ -71,10 +82,10 @@ class StepLog:
             "num_tokens": num_tokens,
             "elapsed_s": round(self._progress.elapsed_s, 3),
         }
-        self._pending.append((result, row))
+        self._pending.append((result, row, rows))
         self._examples += num_examples
         self._tokens += num_tokens
-        if now - self._flushed >= _FLUSH_EVERY_S:
+        if now - self._flushed >= _FLUSH_EVERY_S or len(self._pending) >= _FLUSH_EVERY_STEPS:
             self.flush()
             self._measure(now)
 
@@ -82,19 +93,23 @@ class StepLog:
         """Write the pending steps. Reading their losses is a sync point.
 
         Raises:
-            TrainingDiverged: at the first loss that is NaN or infinite.
+            TrainingDiverged: at the first loss or gradient that is NaN or infinite.
         """
         if not self._pending:
             return
-        losses = torch.stack([r.loss for r, _ in self._pending]).tolist()
-        norms = torch.stack([r.grad_norm.float() for r, _ in self._pending]).tolist()
+        losses = torch.stack([r.loss for r, *_ in self._pending]).tolist()
+        norms = torch.stack([r.grad_norm.float() for r, *_ in self._pending]).tolist()
         pending, self._pending = self._pending, []
-        for (_, row), loss, norm in zip(pending, losses, norms, strict=True):
+        for (_, row, rows), loss, norm in zip(pending, losses, norms, strict=True):
             self._events.append("step_completed", **row, loss=loss, grad_norm=norm)
-            if not math.isfinite(loss):
+            # With fp16 a gradient beyond its range is met by skipping the step, and is no failure.
+            if not math.isfinite(loss) or not (math.isfinite(norm) or self._precision == "fp16"):
+                what, value = ("gradient", norm) if math.isfinite(loss) else ("loss", loss)
                 raise TrainingDiverged(
-                    f"the training loss became {loss} at step {row['step']} (learning rate "
-                    f"{row['learning_rate']:.2g}, gradient norm {norm:.3g}). Try a lower --lr."
+                    f"the training {what} became {value} at step {row['step']} (loss {loss:.3g}, "
+                    f"learning rate {row['learning_rate']:.2g}, gradient norm {norm:.3g}, "
+                    f"{self._precision}; rows {_listed(rows)} of train). Try a lower --lr; if it "
+                    "happens at once, look at those rows."
                 )
             self._progress.loss_sum += loss
             self._progress.loss_count += 1
@@ -115,3 +130,9 @@ class StepLog:
         )
         self._measured = now
         self._examples = self._tokens = 0
+
+
+def _listed(rows: np.ndarray) -> str:
+    """Return row numbers as text, the first few of many."""
+    shown = ", ".join(str(row) for row in sorted(rows.tolist())[:8])
+    return f"{shown}, …" if len(rows) > 8 else shown

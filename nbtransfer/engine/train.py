@@ -8,6 +8,7 @@ stopped.
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import TYPE_CHECKING, Literal
 
@@ -17,10 +18,10 @@ from torch import nn
 from nbtransfer.engine.advice import evaluation_warning
 from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.checkpoints import (
+    damage,
     load_checkpoint,
+    load_model_state,
     newest_checkpoint,
-    prune,
-    save_checkpoint,
 )
 from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.export import export_run
@@ -28,8 +29,9 @@ from nbtransfer.engine.live import LiveControls
 from nbtransfer.engine.loading import load_run
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.progress import Progress
+from nbtransfer.engine.saving import CheckpointWriter
 from nbtransfer.engine.step import EagerStep
-from nbtransfer.engine.steplog import StepLog
+from nbtransfer.engine.steplog import StepLog, TrainingDiverged
 from nbtransfer.models.load import set_training_mode
 from nbtransfer.runs.run import Run
 from nbtransfer.runs.state import fold
@@ -49,7 +51,11 @@ def train(paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None
     """Train the run in `paths` from its newest checkpoint, or from the start, to its end."""
     training = Training(paths, events, stop_signal)
     training.resume()
-    training.loop()
+    try:
+        training.loop()
+    except TrainingDiverged:
+        training.salvage()
+        raise
     training.finish()
 
 
@@ -64,6 +70,7 @@ class Training:
         self.spec, self.plan = self.run.spec, self.run.plan
         self.label_names = self.run.data_card.label_names
         self.ended_by: str | None = None
+        self.writer = CheckpointWriter(paths.checkpoints_dir)
         self.loaded = load_run(self.run, events)
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
@@ -111,7 +118,9 @@ class Training:
             max_grad_norm=spec.max_grad_norm,
             seed=spec.seed,
         )
-        self.log = StepLog(self.events, self.accelerator.device, self.progress)
+        mixed = self.accelerator.mixed_precision
+        precision = "fp32" if mixed == "no" else mixed
+        self.log = StepLog(self.events, self.accelerator.device, self.progress, precision)
         self.events.append(
             "training_started",
             num_steps=self.progress.schedule.num_steps,
@@ -119,9 +128,7 @@ class Training:
             num_train_epochs=self.progress.num_train_epochs,
             learning_rate=self.progress.schedule.peak,
             device=self.accelerator.device.type,
-            precision="fp32"
-            if self.accelerator.mixed_precision == "no"
-            else self.accelerator.mixed_precision,
+            precision=precision,
             step_kind=plan.step_kind,
         )
 
@@ -164,7 +171,9 @@ class Training:
                 learning_rate=rate,
                 num_examples=len(rows),
                 num_tokens=int(self.train_rows.lengths[rows].sum()),
+                rows=rows,
             )
+            self._announce()
             if self._evaluation_is_due():
                 self.evaluate("schedule")
                 self.checkpoint("evaluation")
@@ -210,6 +219,7 @@ class Training:
                 holding = True
                 self.checkpoint("pause")
                 self.events.append("run_paused", step=step)
+            self._announce()
             time.sleep(0.05)
         if holding:
             self.events.append("run_unpaused", step=step)
@@ -240,7 +250,8 @@ class Training:
         measured["eval_loss"] = scores.loss
         name = self.spec.metric_for_best_model
         value = -scores.loss if name == "loss" else measured[f"eval_{name}"]
-        is_best = progress.best_value is None or value > progress.best_value
+        # NaN is no gain over anything.
+        is_best = value == value and (progress.best_value is None or value > progress.best_value)
         train_loss = progress.loss_sum / progress.loss_count if progress.loss_count else None
         if is_best:
             progress.best_value, progress.best_step = value, progress.step
@@ -280,30 +291,48 @@ class Training:
         )
 
     def checkpoint(self, reason: str) -> None:
-        """Save everything the next step depends on, then remove checkpoints no longer needed."""
+        """Begin to save everything the next step depends on; training goes on meanwhile.
+
+        Raises:
+            TrainingDiverged: if a step before was not finite; nothing is saved then.
+        """
         self.log.flush()
-        start = time.monotonic()
-        folder = self.paths.checkpoint(self.progress.step)
-        num_bytes = save_checkpoint(
-            folder,
-            self.plain_learner(),
-            self.optimizer.optimizer,
-            {"progress": self.progress.to_json()},
-        )
-        self.events.append(
-            "checkpoint_saved",
-            step=self.progress.step,
-            name=folder.name,
-            reason=reason,
-            num_bytes=num_bytes,
-            duration_s=time.monotonic() - start,
-        )
         best = self.progress.best_step
-        prune(
-            self.paths.checkpoints_dir,
-            folder.name,
-            None if best is None else self.paths.checkpoint(best).name,
+        self.writer.save(
+            self.paths.checkpoint(self.progress.step),
+            step=self.progress.step,
+            reason=reason,
+            learner=self.plain_learner(),
+            optimizer=self.optimizer.optimizer,
+            state={"progress": self.progress.to_json()},
+            best=None if best is None else self.paths.checkpoint(best).name,
         )
+        self._announce()
+
+    def _announce(self, *, wait: bool = False) -> None:
+        """Say in the log which checkpoints have become durable, or why one did not."""
+        for saved in self.writer.finished(wait=wait):
+            if saved.error is None:
+                self.events.append(
+                    "checkpoint_saved",
+                    step=saved.step,
+                    name=saved.name,
+                    reason=saved.reason,
+                    num_bytes=saved.num_bytes,
+                    stall_s=saved.stall_s,
+                    duration_s=saved.duration_s,
+                )
+                continue
+            free = shutil.disk_usage(self.paths.dir).free
+            self.events.append(
+                "warning_raised",
+                code="checkpoint_failed",
+                headline=f"The checkpoint of step {saved.step} could not be written: "
+                f"{saved.error.strerror or saved.error}.",
+                advice=f"It needs {saved.num_bytes / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are "
+                "free. Training goes on, and earlier checkpoints are whole; remove old runs with "
+                "%runs rm NAME.",
+            )
 
     def _train_mode(self) -> None:
         if self.learner is self.model:
@@ -320,12 +349,16 @@ class Training:
         ended_early = self.ended_by in ("stop", "interrupt", "sigterm")
         if ended_early:
             self.checkpoint("stop")
+            self._announce(wait=True)
             # An evaluation of its own: not in the checkpoint, so a resumed run does not know of it.
             measured = any(row.step == progress.step for row in self.run.state().evaluations)
             if self.validation is not None and not measured:
                 self.evaluate("stop")
-        elif not self.paths.checkpoint(progress.step).is_dir():
-            self.checkpoint("end")
+        else:
+            self._announce(wait=True)
+            if damage(self.paths.checkpoint(progress.step)) is not None:
+                self.checkpoint("end")
+                self._announce(wait=True)
         self._phase("saving")
         export_run(self)
         kind = "run_stopped" if ended_early else "run_completed"
@@ -335,3 +368,13 @@ class Training:
             reason=self.ended_by or "finished",
             train_runtime_s=progress.elapsed_s,
         )
+
+    def salvage(self) -> None:
+        """After a loss that was not finite: keep the best model evaluated before, if any."""
+        self._announce(wait=True)
+        best = self.progress.best_step
+        if best is None or damage(self.paths.checkpoint(best)) is not None:
+            return
+        load_model_state(self.paths.checkpoint(best), self.plain_learner())
+        self._phase("saving")
+        export_run(self)

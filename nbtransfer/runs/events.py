@@ -37,11 +37,14 @@ end job_completed or job_failed (error_type, message, advice, traceback).
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import time
 from typing import TYPE_CHECKING, Any
+
+from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,12 +59,14 @@ class EventWriter:
     """Append events to a log; the only writer of its file.
 
     Opening cuts a torn last line (the write a crash interrupted) and goes on with its numbering.
+    What a full disk refuses is kept and written with a later event: a log must not end a training.
     """
 
     def __init__(self, path: Path) -> None:
         events = list(read_events(path)) if path.exists() else []
         self._seq = events[-1]["seq"] + 1 if events else 0
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
+        self._unwritten = b""
         if path.exists():
             self._file.truncate(_whole_size(path))
 
@@ -74,15 +79,24 @@ class EventWriter:
         """Write one event and hand it to the system (no fsync: 1 ms each is too dear)."""
         record = {"v": VERSION, "seq": self._seq, "time": round(time.time(), 3), "type": type}
         line = json.dumps({**record, **{k: _finite(v) for k, v in fields.items()}}, allow_nan=False)
-        self._file.write(line.encode() + b"\n")
-        self._file.flush()
+        self._unwritten += line.encode() + b"\n"
         self._seq += 1
+        self._write()
 
     def close(self) -> None:
         """Make everything written durable and close the file."""
-        self._file.flush()
+        self._write()
         os.fsync(self._file.fileno())
         self._file.close()
+
+    def _write(self) -> None:
+        try:
+            reach("event")
+            while self._unwritten:
+                self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
 
 
 def _finite(value: object) -> object:

@@ -10,6 +10,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from nbtransfer.runs.faults import reach
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,10 +23,12 @@ def write_bytes(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        reach("file.write")
         with staged.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        reach("file.rename")
         staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)

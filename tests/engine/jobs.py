@@ -35,8 +35,37 @@ def reviews(num_rows: int, seed: int = 0) -> list[dict[str, str]]:
     return rows
 
 
-def make_run(runs_dir: Path, *, num_rows: int = 60, **keywords: object) -> Run:
-    """Write the folder of a small run on demo:bert-tiny; nothing is started."""
+def write_mini_model(folder: Path) -> str:
+    """Write a BERT of one layer and 16 features, with random weights, and return its folder.
+
+    Its checkpoints are small enough to be written hundreds of times.
+    """
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    from nbtransfer.models.catalog import open_model
+
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(
+        open_model("demo:bert-tiny", runs_dir=folder).location
+    )
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def make_run(
+    runs_dir: Path, *, num_rows: int = 60, model: str = "demo:bert-tiny", **keywords: object
+) -> Run:
+    """Write the folder of a small run; nothing is started."""
     defaults = {
         "per_device_train_batch_size": 8,
         "num_train_epochs": 2,
@@ -45,7 +74,7 @@ def make_run(runs_dir: Path, *, num_rows: int = 60, **keywords: object) -> Run:
         "use_cpu": True,
     }
     job = api.prepare_job(
-        "demo:bert-tiny",
+        model,
         reviews(num_rows),
         keywords={**defaults, **keywords},
         runs_dir=runs_dir,
@@ -94,6 +123,14 @@ def _before_each_step(act: Callable[[int], None]) -> None:
         return take(self, rows, step)
 
     EagerStep.__call__ = taken
+
+
+def work_with_faults(run_dir: str, faults: str) -> None:
+    """Train with planned faults; see `nbtransfer.runs.faults`."""
+    from nbtransfer.runs.faults import plan_faults
+
+    plan_faults(faults)
+    work(run_dir)
 
 
 def start(run: Run, target: Callable[..., object] = work_slowly, *arguments: object) -> BaseProcess:

@@ -1,0 +1,77 @@
+"""The seam through which tests make things go wrong in a real run.
+
+NBTRANSFER_FAULT plans faults as `point:count:kind`, several separated by `;`. A point is where the
+program calls `reach`; `checkpoint.*` stands for all that begin so. The fault strikes when the point
+is reached for the count-th time. Without the variable a call costs one comparison.
+
+Kinds: kill (SIGKILL), term (SIGTERM), enospc and eio (OSError), oom (torch's out-of-memory error),
+raise (RuntimeError), hang (half a minute of sleep).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+KINDS = ("kill", "term", "enospc", "eio", "oom", "raise", "hang")
+_HANG_S = 30.0
+
+
+@dataclass
+class _Fault:
+    point: str
+    left: int
+    kind: str
+
+    def meets(self, point: str) -> bool:
+        prefix, star, _ = self.point.partition("*")
+        return point.startswith(prefix) if star else point == self.point
+
+
+def _parse(text: str) -> list[_Fault]:
+    faults = []
+    for part in filter(None, text.split(";")):
+        point, count, kind = part.split(":")
+        if kind not in KINDS:
+            raise ValueError(f"NBTRANSFER_FAULT: {kind!r} is not one of {', '.join(KINDS)}")
+        faults.append(_Fault(point, int(count), kind))
+    return faults
+
+
+_faults = _parse(os.environ.get("NBTRANSFER_FAULT", ""))
+
+
+def plan_faults(text: str) -> None:
+    """Plan faults for this process, in place of those of the environment."""
+    _faults[:] = _parse(text)
+
+
+def reach(point: str) -> None:
+    """Say that `point` is reached; a fault planned for it strikes now."""
+    if not _faults:
+        return
+    for fault in _faults:
+        if fault.meets(point):
+            fault.left -= 1
+            if fault.left == 0:
+                _strike(fault.kind, point)
+
+
+def _strike(kind: str, point: str) -> None:
+    if kind in ("kill", "term"):
+        os.kill(os.getpid(), signal.SIGKILL if kind == "kill" else signal.SIGTERM)
+    elif kind == "enospc":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), point)
+    elif kind == "eio":
+        raise OSError(errno.EIO, os.strerror(errno.EIO), point)
+    elif kind == "oom":
+        import importlib
+
+        raise importlib.import_module("torch").OutOfMemoryError(f"planned at {point}")
+    elif kind == "raise":
+        raise RuntimeError(f"planned at {point}")
+    else:
+        time.sleep(_HANG_S)

@@ -1,0 +1,23 @@
+"""Whether a disturbed run came to the same as a clean one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safetensors.torch import load_file
+
+if TYPE_CHECKING:
+    from nbtransfer.runs.run import Run
+
+
+def same_bits(run: Run, clean: Run) -> bool:
+    """Whether the kept models are equal in every bit."""
+    ours, theirs = (load_file(r.paths.model_dir / "model.safetensors") for r in (run, clean))
+    return ours.keys() == theirs.keys() and all((ours[k] == theirs[k]).all() for k in ours)
+
+
+def rows(run: Run) -> tuple[object, object]:
+    """The log's rows, without the clock."""
+    state = run.state()
+    steps = [row._replace(elapsed_s=0.0) for row in state.steps]
+    return steps, [row._replace(elapsed_s=0.0) for row in state.evaluations]
