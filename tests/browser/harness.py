@@ -48,6 +48,7 @@ NOT_OURS = (
     "/lab/api/",
     "WebSocket",
     "ResizeObserver loop",
+    "debugger state",  # JupyterLab, when its kernel is restarted
     "reading 'schema'",  # Notebook 7.6 opening any notebook with fresh settings
 )
 
