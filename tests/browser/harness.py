@@ -328,7 +328,8 @@ class OpenNotebook:
             "await window.jupyterapp.commands.execute"
             "('apputils:change-theme', {theme: 'JupyterLab Dark'});"
         )
-        self.page.wait_for_selector("body[data-jp-theme-light='false']")
+        # To Playwright the body is hidden, having no size of its own.
+        self.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
 
     def screenshot(self, name: str, of: Locator | None = None) -> Path:
         """Save a picture of the page, or of one part, as `screenshots/NAME.png`."""

@@ -1,4 +1,4 @@
-"""The pictures of the live panel, light and dark; `--update-pictures` puts the first into README."""
+"""Pictures of the live panel, light and dark; `--update-pictures` puts one into the README."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The setup form in JupyterLab and Notebook 7: the plan follows the controls, Start runs in place."""
+"""The setup form in both front ends: the plan follows the controls, Start runs in place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.browser.panel import WIDGET_VIEW, kinds
 CELLS = (
     "%load_ext nbtransfer",
     "import pandas as pd\n"
-    "words = {'good': ['fine', 'warm', 'kind', 'bright'], 'bad': ['cold', 'rude', 'dull', 'late']}\n"
+    "words = {'good': ['fine', 'warm', 'kind', 'fun'], 'bad': ['cold', 'rude', 'dull', 'late']}\n"
     "rows = [(f'a {w} {thing} number {n}', mood) for mood, some in words.items() for w in some\n"
     "        for thing in ('day', 'meal', 'room') for n in range(4)]\n"
     "reviews = pd.DataFrame(rows, columns=['review', 'mood'])",
