@@ -22,6 +22,11 @@ def pytest_addoption(parser):
         action="store_true",
         help="environment tests build the environments whole (minutes, gigabytes)",
     )
+    parser.addoption(
+        "--update-pictures",
+        action="store_true",
+        help="browser tests put their picture of the live panel into notebooks/images",
+    )
 
 
 @pytest.fixture

@@ -48,6 +48,7 @@ NOT_OURS = (
     "/lab/api/",
     "WebSocket",
     "ResizeObserver loop",
+    "debugger state",  # JupyterLab, when its kernel is restarted
     "reading 'schema'",  # Notebook 7.6 opening any notebook with fresh settings
 )
 
@@ -327,7 +328,8 @@ class OpenNotebook:
             "await window.jupyterapp.commands.execute"
             "('apputils:change-theme', {theme: 'JupyterLab Dark'});"
         )
-        self.page.wait_for_selector("body[data-jp-theme-light='false']")
+        # To Playwright the body is hidden, having no size of its own.
+        self.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
 
     def screenshot(self, name: str, of: Locator | None = None) -> Path:
         """Save a picture of the page, or of one part, as `screenshots/NAME.png`."""

@@ -232,19 +232,19 @@ def test_replayed_epochs_are_not_cut_below_what_was_clamped_then(live, progress)
     assert progress.schedule.num_steps == 20
 
 
+@pytest.mark.parametrize("lost_after", [0, 4, 5, 7, 8])
 def test_a_checkpoint_made_before_the_replay_is_over_leaves_the_rest_to_the_next_life(
-    live, path, progress, tmp_path
+    live, path, progress, tmp_path, lost_after
 ):
     rows = [row(5, 2, learning_rate=(1e-4, 5e-5)), row(8, 4, learning_rate=(5e-5, 2e-5))]
     live.replay(rows, wanted={})
-    change_control(path, stop=None)
-    change_control(path, evaluations=1)
-    for step in range(7):
-        live.poll(step)
-    # Lost here, at the checkpoint of step 7, and taken up again.
+    for number in range(1, 8):  # buttons pressed since: revisions beyond those of the record
+        change_control(path, evaluations=number)
+    made = [live.poll(step).changes for step in range(lost_after + 1)]
+    # A checkpoint is made here, and from it the run is taken up again.
     second = Progress.from_json(progress.to_json())
-    assert second.schedule.peak == 5e-5
     again = LiveControls(tmp_path / "none.json", second, 10)
     again.replay(rows, wanted={})
-    asked = [again.poll(step) for step in range(7, 12)]
-    assert [a.changes for a in asked if a != NOTHING] == [{"learning_rate": (5e-5, 2e-5)}]
+    made += [again.poll(step).changes for step in range(lost_after + 1, 12)]
+    assert [step for step, changes in enumerate(made) if changes] == [5, 8]
+    assert second.schedule.peak == 2e-5
