@@ -7,10 +7,10 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.errors import DataError, RunError, SpecError, quoted
-from nbtransfer.jobs import Job, prepare_job, start_job
+from nbtransfer.jobs import Job, prepare_job, resume_job, start_job
 from nbtransfer.runs import store
-from nbtransfer.runs.launch import resume_run
 from nbtransfer.settings import resolve_runs_dir
+from nbtransfer.spec import RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,6 +64,7 @@ def finetune(
     name: str | None = None,
     runs_dir: RunsDir = None,
     resume: object = None,
+    allow: bool = False,
     wait: bool = True,
     show: bool | None = None,
     **more: object,
@@ -90,6 +91,7 @@ def finetune(
         name: the run's name.
         runs_dir: where runs are kept.
         resume: a run to go on with from its newest checkpoint; nothing else is needed then.
+        allow: with `resume`, take another number of epochs or another evaluation interval.
         wait: block until the run ends.
         show: draw the panel; by default in a notebook or IPython, and nowhere else.
         more: any other field of RunSpec, or a name of transformers' TrainingArguments.
@@ -103,34 +105,57 @@ def finetune(
         ModelError: the model cannot be found or does not fit.
         RunError: the run failed; `.run` is the run.
     """
+    keywords = {
+        "text": text,
+        "label": label,
+        "technique": technique,
+        "num_train_epochs": num_train_epochs,
+        "per_device_train_batch_size": per_device_train_batch_size,
+        "learning_rate": learning_rate,
+        "max_length": max_length,
+        "validation": validation,
+        "seed": seed,
+        "precision": precision,
+        "max_steps": max_steps,
+        "name": name,
+        **more,
+    }
     if resume is not None:
-        run = open_run(resume, runs_dir=runs_dir)
-        resume_run(run)
+        # What was not given has its default here, and is no wish to change anything.
+        defaults = RunSpec.__dataclass_fields__
+        given = {k: v for k, v in keywords.items() if k in more or v != defaults[k].default}
+        run = resume_run(resume, changes=given, allow=allow, runs_dir=runs_dir)
+    elif model is None or data is None:
+        missing = "a model and data" if model is None and data is None else "data"
+        raise SpecError(f"finetune needs {missing}: nt.finetune('demo:minilm', df)")
     else:
-        if model is None or data is None:
-            missing = "a model and data" if model is None and data is None else "data"
-            raise SpecError(f"finetune needs {missing}: nt.finetune('demo:minilm', df)")
-        keywords = {
-            "text": text,
-            "label": label,
-            "technique": technique,
-            "num_train_epochs": num_train_epochs,
-            "per_device_train_batch_size": per_device_train_batch_size,
-            "learning_rate": learning_rate,
-            "max_length": max_length,
-            "validation": validation,
-            "seed": seed,
-            "precision": precision,
-            "max_steps": max_steps,
-            "name": name,
-            **more,
-        }
         run = start_job(prepare_job(model, data, keywords=keywords, runs_dir=runs_dir))
     if show if show is not None else _in_ipython():
         show_run(run, wait=wait)
     elif wait:
         run.wait()
     return run
+
+
+def resume_run(
+    reference: object,
+    *,
+    changes: dict[str, Any] | None = None,
+    allow: bool = False,
+    runs_dir: RunsDir = None,
+) -> Run:
+    """Start a run again from its newest checkpoint; returns at once.
+
+    Args:
+        reference: a Run, its name or folder.
+        changes: options that are to be other than they were.
+        allow: take changes that are safe: more or fewer epochs, another evaluation interval.
+        runs_dir: where runs are kept.
+
+    Raises:
+        RunError: if there is no such run, it is running, or a change would make it another job.
+    """
+    return resume_job(open_run(reference, runs_dir=runs_dir), changes or {}, allow=allow)
 
 
 def plan(model: object, data: object, *, runs_dir: RunsDir = None, **keywords: object) -> Plan:

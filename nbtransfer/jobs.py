@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbtransfer.errors import RunError
 from nbtransfer.keywords import sort_keywords
-from nbtransfer.runs import store
+from nbtransfer.runs import launch, store
+from nbtransfer.runs.files import write_json
 from nbtransfer.runs.run import Run
 from nbtransfer.settings import resolve_runs_dir
 from nbtransfer.spec import RunSpec
@@ -116,10 +119,8 @@ def prepare_job(
 def start_job(job: Job) -> Run:
     """Write the job's run folder and hand it to the worker; returns at once."""
     from nbtransfer.models.in_memory import adopt
-    from nbtransfer.runs.files import write_json
-    from nbtransfer.runs.launch import submit_run, warm_up
 
-    warm_up()  # the imports run while the folder is written
+    launch.warm_up()  # the imports run while the folder is written
     run = store.create_run(
         job.runs_dir,
         spec=job.spec,
@@ -131,5 +132,60 @@ def start_job(job: Job) -> Run:
     if job.model_card.source == "variable":
         card = adopt(job.model_card, run.paths.base_model_dir)
         write_json(run.paths.model_card, card.to_json())
-    submit_run(run)
+    launch.submit_run(run)
     return run
+
+
+# What may be changed of a run that goes on: none of it decides a step that was taken.
+_CHANGEABLE = ("num_train_epochs", "eval_steps", "early_stopping_patience")
+
+
+def resume_job(run: Run, changes: dict[str, Any], *, allow: bool) -> Run:
+    """Start a run again from its newest checkpoint, with other options where that is safe.
+
+    Args:
+        run: a stopped, failed or lost run; a finished one too, where it gets more epochs.
+        changes: fields of RunSpec and Trainer's names, as for a new run.
+        allow: take the changes that are safe; without it they are only listed.
+
+    Returns:
+        The run, which reads the changed spec.
+
+    Raises:
+        RunError: if the run cannot go on, or a change would make it another job.
+        SpecError: if a value is impossible.
+    """
+    fields = sort_keywords(changes).fields
+    old = run.spec
+    new = dataclasses.replace(old, **fields)
+    new.check()
+    differing = [name for name in fields if getattr(new, name) != getattr(old, name)]
+    listed = ", ".join(f"{name} {getattr(old, name)} -> {getattr(new, name)}" for name in differing)
+    if unsafe := [name for name in differing if name not in _CHANGEABLE]:
+        raise RunError(
+            f"run {run.id!r} goes on as the job it was begun as; with {listed} it would be "
+            f"another. Leave out {', '.join(unsafe)}, or start a new run.",
+            run,
+        )
+    if differing and not allow:
+        raise RunError(f"this would change run {run.id!r}: {listed}. If meant, add --allow.", run)
+    if differing:
+        _write_changes(run, new)
+        run = Run(run.dir)
+    longer = "num_train_epochs" in differing and new.num_train_epochs > old.num_train_epochs
+    launch.resume_run(run, finished_too=longer)
+    return run
+
+
+def _write_changes(run: Run, spec: RunSpec) -> None:
+    """Put the changed spec and what follows for the plan into the run's folder."""
+    plan = run.plan
+    num_steps = math.ceil(round(spec.num_train_epochs * plan.steps_per_epoch, 6))
+    changed = dataclasses.replace(
+        plan,
+        num_train_epochs=spec.num_train_epochs,
+        num_steps=num_steps,
+        eval_every_steps=spec.eval_steps or plan.eval_every_steps,
+    )
+    write_json(run.paths.plan, changed.to_json())
+    write_json(run.paths.spec, {"v": 1, **spec.to_json(), "name": run.id})

@@ -16,11 +16,14 @@ class Options:
             then ./runs.
         show_traceback: print full tracebacks for users' errors too.
         worker_idle_s: seconds a warm worker stays alive without a job.
+        worker_lease_s: seconds a worker may go on with its job after its kernel has ended; it then
+            stops as on an interrupt, keeping a model. None lets it finish.
     """
 
     runs_dir: str | None = None
     show_traceback: bool = False
     worker_idle_s: float = 600.0
+    worker_lease_s: float | None = None
 
 
 options = Options()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nbtransfer.engine.checkpoints import damage, load_model_state
 from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.reporting import write_evaluation
+from nbtransfer.engine.verify import NUM_ROWS, Verification
 from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
 from nbtransfer.runs.faults import reach
 from nbtransfer.runs.files import read_table, sync_folder, write_bytes
@@ -29,7 +30,10 @@ def export_run(training: Training) -> None:
     kept_step = progress.step if best is None else best
     if kept_step != progress.step:
         load_model_state(paths.checkpoint(kept_step), training.plain_learner())
+    # The moments are not needed any more, and the fresh process needs the memory.
+    training.optimizer.optimizer.state.clear()
     _write_model(training, kept_step)
+    verification = Verification(training)  # loads while the report is made
     state = training.run.state()
     row = next((r for r in reversed(state.evaluations) if r.step == kept_step), None)
     metric = f"eval_{training.spec.metric_for_best_model}"
@@ -44,6 +48,7 @@ def export_run(training: Training) -> None:
         _report(training)
     info = learning_curves_info(training.run.state(), baseline=training.plan.baseline_accuracy)
     write_bytes(paths.learning_curves_png, learning_curves_png(info))
+    events.append("model_verified", num_rows=NUM_ROWS, difference=verification.result())
 
 
 def _report(training: Training) -> None:

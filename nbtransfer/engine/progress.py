@@ -16,6 +16,7 @@ class Progress:
     Attributes:
         schedule: the learning rate's course, live changes included.
         num_train_epochs: epochs wanted, live changes included.
+        planned_epochs: epochs of the plan that the schedule was made for.
         step: optimizer steps completed.
         elapsed_s: training time so far, pauses left out.
         revision: the newest control revision applied.
@@ -30,6 +31,7 @@ class Progress:
 
     schedule: Schedule
     num_train_epochs: float
+    planned_epochs: float = 0.0
     step: int = 0
     elapsed_s: float = 0.0
     revision: int = 0

@@ -25,6 +25,7 @@ from nbtransfer.engine.checkpoints import (
 )
 from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.export import export_run
+from nbtransfer.engine.identity import check_identity, job_identity
 from nbtransfer.engine.live import LiveControls
 from nbtransfer.engine.loading import load_run
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
@@ -70,6 +71,7 @@ class Training:
         self.spec, self.plan = self.run.spec, self.run.plan
         self.label_names = self.run.data_card.label_names
         self.ended_by: str | None = None
+        self.identity = job_identity(self.run)
         self.writer = CheckpointWriter(paths.checkpoints_dir)
         self.loaded = load_run(self.run, events)
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
@@ -89,12 +91,18 @@ class Training:
             warmup_steps=plan.warmup_steps,
             kind=spec.lr_scheduler_type,
         )
-        self.progress = Progress(schedule=schedule, num_train_epochs=plan.num_train_epochs)
+        self.progress = Progress(
+            schedule=schedule,
+            num_train_epochs=plan.num_train_epochs,
+            planned_epochs=plan.num_train_epochs,
+        )
         before = fold(self.run.events())
         found = newest_checkpoint(self.paths.checkpoints_dir)
         if found.folder is not None:
             state = load_checkpoint(found.folder, self.plain_learner(), self.optimizer.optimizer)
+            check_identity(state["identity"], self.identity)
             self.progress = Progress.from_json(state["progress"])
+            self._take_new_length()
         self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
         if before.steps or found.folder is not None:
             # Live changes made after the checkpoint are part of the run: they are made again.
@@ -131,6 +139,14 @@ class Training:
             precision=precision,
             step_kind=plan.step_kind,
         )
+
+    def _take_new_length(self) -> None:
+        """Spread the rest of the schedule over a number of epochs given on resuming."""
+        progress, plan = self.progress, self.plan
+        if plan.num_train_epochs == progress.planned_epochs:
+            return
+        progress.planned_epochs = progress.num_train_epochs = plan.num_train_epochs
+        progress.schedule.stretch(progress.step, max(progress.step, plan.num_steps))
 
     def plain_learner(self) -> nn.Module:
         """Return what learns without accelerate's wrapping."""
@@ -206,8 +222,8 @@ class Training:
                     wanted=self.live.wanted,
                     num_steps=self.progress.schedule.num_steps,
                 )
-            if self.stop_signal.came:
-                self.ended_by = "sigterm"
+            if self.stop_signal.reason is not None:
+                self.ended_by = self.stop_signal.reason
             elif asked.stop is not None:
                 self.ended_by = asked.stop
             elif asked.evaluate and self.validation is not None:
@@ -304,7 +320,7 @@ class Training:
             reason=reason,
             learner=self.plain_learner(),
             optimizer=self.optimizer.optimizer,
-            state={"progress": self.progress.to_json()},
+            state={"progress": self.progress.to_json(), "identity": self.identity},
             best=None if best is None else self.paths.checkpoint(best).name,
         )
         self._announce()
@@ -346,7 +362,7 @@ class Training:
     def finish(self) -> None:
         """Keep the best evaluated model (otherwise the last), report on it, and end the run."""
         progress = self.progress
-        ended_early = self.ended_by in ("stop", "interrupt", "sigterm")
+        ended_early = self.ended_by not in (None, "early_stopping")
         if ended_early:
             self.checkpoint("stop")
             self._announce(wait=True)

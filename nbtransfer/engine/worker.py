@@ -17,9 +17,10 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nbtransfer.runs.events import EventWriter
+from nbtransfer.runs.lock import try_lock
 from nbtransfer.runs.paths import EvaluationPaths, RunPaths
 from nbtransfer.runs.process import process_start, write_process
 from nbtransfer.runs.redact import redact
@@ -31,11 +32,38 @@ Job = dict[str, Any]
 
 
 class StopSignal:
-    """Whether SIGTERM came: the job then stops at its next step boundary."""
+    """Whether the job is to stop at its next step boundary: SIGTERM came, or the lease is over.
 
-    def __init__(self) -> None:
-        self.came = False
+    A worker whose kernel has gone finishes the job in hand; with a lease, only until so many
+    seconds have passed since.
+
+    Args:
+        lease_s: the lease; None for as long as the job takes.
+        orphaned: says whether the kernel has gone.
+    """
+
+    def __init__(
+        self, lease_s: float | None = None, orphaned: Callable[[], bool] = lambda: False
+    ) -> None:
         self.busy = False
+        self._terminated = False
+        self._lease_s = lease_s
+        self._orphaned = orphaned
+        self._orphaned_at: float | None = None
+
+    @property
+    def reason(self) -> Literal["sigterm", "lease"] | None:
+        """Why the job is to stop, if it is; cheap enough for every step."""
+        if self._terminated:
+            return "sigterm"
+        if self._lease_s is None:
+            return None
+        if self._orphaned_at is None and self._orphaned():
+            self._orphaned_at = time.monotonic()
+        over = self._orphaned_at is not None and (
+            time.monotonic() - self._orphaned_at >= self._lease_s
+        )
+        return "lease" if over else None
 
     def install(self) -> None:
         """Listen for SIGTERM; ignore SIGINT, which is the kernel's business."""
@@ -45,14 +73,18 @@ class StopSignal:
     def _take(self, *_: object) -> None:
         if not self.busy:
             os._exit(0)
-        self.came = True
+        self._terminated = True
 
 
 def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
     """Do one job and return whether it succeeded. What goes wrong is written into the folder."""
     folder = Path(job["dir"])
+    lock = None
     if job["job"] == "train":
         paths = RunPaths(folder)
+        lock = try_lock(paths.lock)
+        if lock is None:  # another worker has it; both kernels see that one's progress
+            return True
         events = EventWriter(paths.events)
         write_process(paths.process, os.getpid(), after_seq=events.last_seq)
         failed_type = "run_failed"
@@ -89,7 +121,16 @@ def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
         return False
     finally:
         events.close()
+        if lock is not None:
+            lock.close()
     return True
+
+
+def _kernel_has_gone() -> bool:
+    """Whether the other end of stdin is closed. A job waiting in it is no reason to say so."""
+    hung_up = select.poll()
+    hung_up.register(0, select.POLLHUP)
+    return bool(hung_up.poll(0))
 
 
 def _first_line(error: BaseException) -> str:
@@ -160,7 +201,8 @@ def main() -> None:
     """Serve jobs until stdin ends, ten idle minutes pass, or a job fails."""
     os.environ.update(TOKENIZERS_PARALLELISM="true", HF_HUB_DISABLE_PROGRESS_BARS="1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its load report is no user's news
-    stop_signal = StopSignal()
+    lease_s = os.environ.get("NBTRANSFER_LEASE_S")
+    stop_signal = StopSignal(None if lease_s is None else float(lease_s), _kernel_has_gone)
     stop_signal.install()
     answers = _Answers()
     idle_s = float(os.environ.get("NBTRANSFER_WORKER_IDLE_S", "600"))
@@ -182,7 +224,7 @@ def main() -> None:
         stop_signal.busy = False
         answers.point_output_at(None)
         answers.say({"done": job["dir"], "ok": ok})
-        if not ok or stop_signal.came:
+        if not ok or stop_signal.reason is not None:
             break  # after a failure the process may hold anything: a new one takes the next job
         warm = True
         from nbtransfer.engine.memory import release_memory

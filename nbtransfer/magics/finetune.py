@@ -132,7 +132,8 @@ def _attach(asked: Arguments, names: Names) -> Run:
 def _resume(asked: Arguments, names: Names) -> Run:
     runs_dir = resolve_runs_dir(asked.get("runs_dir"))
     run = require_run(Word(asked.values["resume"]), names, runs_dir)
-    run = api.finetune(resume=run, runs_dir=runs_dir, wait=False, show=False)
+    changes = {name: value for name, value in asked.keywords.items() if name != "allow"}
+    run = api.resume_run(run, changes=changes, allow=bool(asked.get("allow")))
     _show(run, wait=not asked.get("background"))
     return run
 
@@ -146,6 +147,8 @@ def _check_modes(asked: Arguments) -> None:
     mode = next((name for name in _MODES if asked.get(name)), None)
     if mode is not None:
         allowed = {mode, "runs_dir", "background"}
+        if mode == "resume":
+            allowed |= {"allow", *asked.keywords}
         spare = [w.text[:60] for w in asked.words]
         spare += [asked.typed[name] for name in asked.values if name not in allowed]
         if spare:

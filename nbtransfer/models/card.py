@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 Source = Literal["demo", "folder", "hub", "run", "variable"]
@@ -60,6 +61,11 @@ class ModelCard:
     head_labels: tuple[str, ...] = ()
     lacks_pooler: bool = False
     notes: tuple[str, ...] = ()
+
+    def at(self, folder: Path) -> ModelCard:
+        """Return the card of a copy of the model in `folder`."""
+        tokenizer = self.tokenizer_file and str(folder / Path(self.tokenizer_file).name)
+        return dataclasses.replace(self, location=str(folder), tokenizer_file=tokenizer)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""

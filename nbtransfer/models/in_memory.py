@@ -50,8 +50,7 @@ def write_model(value: object, name: str) -> ModelCard:
 def adopt(card: ModelCard, target: Path) -> ModelCard:
     """Move the folder `write_model` made to `target` and return the card of it there."""
     shutil.move(card.location, target)
-    tokenizer = card.tokenizer_file and str(target / Path(card.tokenizer_file).name)
-    return dataclasses.replace(card, location=str(target), tokenizer_file=tokenizer)
+    return card.at(target)
 
 
 def _tokenizer_of(model: Any, name: str) -> Any:  # noqa: ANN401 -- nothing of transformers here

@@ -26,9 +26,10 @@ The types, and the fields each carries besides the four above:
     checkpoint_saved      step, name, reason, num_bytes, duration_s
     warning_raised        code, headline, advice
     model_saved           step, choice: best | last, metric, value
+    model_verified        num_rows, difference (largest, between logits)
     report_saved          name (of the evaluation folder)
     run_completed         step, reason: finished | early_stopping, train_runtime_s
-    run_stopped           step, reason: stop | interrupt | sigterm, train_runtime_s
+    run_stopped           step, reason: stop | interrupt | sigterm | lease, train_runtime_s
     run_failed            step, error_type, message, advice, traceback
 
 An evaluation or prediction job has a log of its own with worker_started, phase_started, and at its

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from nbtransfer.errors import RunError
+from nbtransfer.errors import RunError, quoted
 from nbtransfer.runs.control import change_control
 from nbtransfer.runs.process import write_process
 from nbtransfer.settings import options
@@ -38,7 +38,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "NBTRANSFER_WORKER_IDLE_S": str(options.worker_idle_s)},
+            env={**os.environ, **_environment()},
             start_new_session=True,
         )
         assert self._process.stdout is not None
@@ -86,6 +86,13 @@ class Worker:
         self._jobs_left -= sum("done" in json.loads(line) for line in lines)
 
 
+def _environment() -> dict[str, str]:
+    found = {"NBTRANSFER_WORKER_IDLE_S": str(options.worker_idle_s)}
+    if options.worker_lease_s is not None:
+        found["NBTRANSFER_LEASE_S"] = str(options.worker_lease_s)
+    return found
+
+
 _workers: list[Worker] = []
 
 
@@ -102,23 +109,34 @@ def submit_run(run: Run) -> None:
     write_process(run.paths.process, worker.pid, after_seq=after_seq)
 
 
-def resume_run(run: Run) -> None:
+def resume_run(run: Run, *, finished_too: bool = False) -> None:
     """Start a stopped, failed or lost run again from its newest checkpoint; returns at once.
 
+    Args:
+        run: the run.
+        finished_too: also one that has finished, because it is to be longer now.
+
     Raises:
-        RunError: if it is running or finished.
+        RunError: if it is running or finished, or its folder cannot be written.
     """
     status = run.status
     if status in ("running", "paused"):
         raise RunError(
             f"run {run.id!r} is {status} already. See it: %finetune --attach {run.id}", run
         )
-    if status == "completed":
+    if status == "completed" and not finished_too:
         raise RunError(
             f"run {run.id!r} is finished. To train its model further: %finetune {run.id} DATA", run
         )
     # What was asked of the run's former life, to stop above all, is over.
-    change_control(run.paths.control, stop=None, paused=False)
+    try:
+        change_control(run.paths.control, stop=None, paused=False)
+    except OSError as error:
+        raise RunError(
+            f"run {run.id!r} cannot be resumed: its folder {quoted(str(run.dir))} cannot be "
+            f"written ({error.strerror}). Copy the folder to where you may write, and resume that.",
+            run,
+        ) from None
     submit_run(run)
 
 

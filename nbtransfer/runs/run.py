@@ -77,7 +77,11 @@ class Run:
         """What the pre-trained model is like."""
         from nbtransfer.models.catalog import ModelCard
 
-        return self._read(self.paths.model_card, ModelCard.from_json)
+        card = self._read(self.paths.model_card, ModelCard.from_json)
+        if card.source != "variable":
+            return card
+        # Its copy lies in this folder, wherever the folder has been moved to.
+        return card.at(self.paths.base_model_dir)
 
     @property
     def created_time(self) -> float:

@@ -101,6 +101,7 @@ class RunState:
     saved_step: int | None = None
     saved_metric: str | None = None
     saved_value: float | None = None
+    verified: bool = False
     reports: list[str] = field(default_factory=list)
     ending: Ending | None = None
     ending_reason: str = ""
@@ -181,6 +182,7 @@ class RunState:
         self.warnings = []
         self.ending = None
         self.ended_step = None
+        self.verified = False
 
     def _on_step_completed(self, event: Event) -> None:
         self.steps.append(StepRow(*(_number(event[name]) for name in StepRow._fields)))  # type: ignore[arg-type]
@@ -236,6 +238,9 @@ class RunState:
     def _on_model_saved(self, event: Event) -> None:
         self.saved_choice, self.saved_step = event["choice"], event["step"]
         self.saved_metric, self.saved_value = event["metric"], _number(event["value"])
+
+    def _on_model_verified(self, event: Event) -> None:
+        self.verified = True
 
     def _on_report_saved(self, event: Event) -> None:
         self.reports.append(event["name"])

@@ -10,13 +10,16 @@ import time
 from typing import TYPE_CHECKING
 
 from nbtransfer import api
+from nbtransfer.engine import verify
 from nbtransfer.runs import store
+from nbtransfer.runs.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
+    from nbtransfer.engine.train import Training
     from nbtransfer.runs.run import Run
 
 _GOOD = ["lovely", "bright", "warm", "clever", "funny", "gentle", "rich", "fresh"]
@@ -89,11 +92,32 @@ def make_run(
     )
 
 
-def work(run_dir: str) -> bool:
-    """Train the run in this process, as a worker would; return whether it succeeded."""
+def work(run_dir: str, *, verify_in_process: bool = True) -> bool:
+    """Train the run in this process, as a worker would; return whether it succeeded.
+
+    The saved model is loaded again here rather than in a process of its own, which would take
+    longer than all the rest; one test takes the real way.
+    """
+    from nbtransfer.engine import export
     from nbtransfer.engine.worker import StopSignal, run_job
 
+    if verify_in_process:
+        export.Verification = VerificationHere
+
     return run_job({"job": "train", "dir": run_dir}, StopSignal(), warm=True)
+
+
+class VerificationHere:
+    """The interface of `verify.Verification`, without a process."""
+
+    def __init__(self, training: Training) -> None:
+        verify.write_questions(training)
+        self._paths = training.paths
+
+    def result(self) -> float:
+        answer = verify.ask(self._paths.model_dir, read_json(self._paths.verification))
+        assert answer["equal"], answer
+        return answer["difference"]
 
 
 def work_slowly(run_dir: str) -> None:

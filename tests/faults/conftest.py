@@ -6,6 +6,7 @@ import pytest
 
 from tests.engine.jobs import make_run, work, write_mini_model
 
+
 @pytest.fixture(scope="session")
 def mini_model(tmp_path_factory):
     """The folder of a model of half a million weights."""

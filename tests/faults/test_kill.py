@@ -13,9 +13,9 @@ from tests.faults.comparing import rows, same_bits
 
 pytestmark = pytest.mark.slow
 
-# How often a run of this job reaches each kind of point. Every fifth is tried here, all of them with
-# NBTRANSFER_ALL_FAULTS=1.
-_REACHED = {"checkpoint.*": 36, "file.*": 10, "export.*": 2, "event": 39}
+# How often a run of this job reaches each kind of point. Every fifth is tried here, all of them
+# with NBTRANSFER_ALL_FAULTS=1.
+_REACHED = {"checkpoint.*": 36, "file.*": 12, "export.*": 2, "event": 39}
 _EVERY = 1 if os.environ.get("NBTRANSFER_ALL_FAULTS") == "1" else 5
 
 

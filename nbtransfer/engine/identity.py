@@ -1,0 +1,77 @@
+"""What makes a job the same job: a checkpoint goes on only with what it was made with.
+
+transformers' Trainer takes up a checkpoint with other data, labels or options without a word; the
+numbers that follow belong to neither job.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbtransfer.errors import RunError, quoted
+
+if TYPE_CHECKING:
+    from nbtransfer.runs.run import Run
+
+# These may change between the lives of a run: they decide no step that was taken.
+FREE_FIELDS = (
+    "num_train_epochs",
+    "max_steps",
+    "eval_steps",
+    "early_stopping_patience",
+    "per_device_eval_batch_size",
+    "metric_for_best_model",
+    "name",
+    "model",
+    "data",
+    "text",
+    "label",
+    "validation",
+)
+
+
+def job_identity(run: Run) -> dict[str, Any]:
+    """Return everything of a job that decides its steps, by what to call it."""
+    fields = {k: v for k, v in run.spec.to_json().items() if k not in FREE_FIELDS}
+    plan = dataclasses.asdict(run.plan)
+    decided = ("learning_rate", "warmup_steps", "max_length", "precision", "num_threads")
+    card = run.model_card
+    tokenizer = card.tokenizer_file
+    splits = [run.paths.split(name) for name in ("train", "validation")]
+    return {
+        **fields,
+        **{name: plan[name] for name in decided},
+        "label names": list(run.data_card.label_names),
+        "model revision": card.revision,
+        "tokenizer": _sha256(Path(tokenizer)) if tokenizer is not None else None,
+        **{f"{path.stem} rows": _sha256(path) for path in splits if path.is_file()},
+    }
+
+
+def check_identity(made_with: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse a checkpoint of another job.
+
+    Raises:
+        RunError: listing what changed, old -> new.
+    """
+    changed = [
+        f"{name} {quoted(made_with.get(name))} -> {quoted(now.get(name))}"
+        for name in {**made_with, **now}
+        if made_with.get(name) != now.get(name)
+    ]
+    if changed:
+        raise RunError(
+            f"the checkpoint was made by another job: {'; '.join(changed)}. Put that back to go "
+            "on, or start a new run."
+        )
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except FileNotFoundError:
+        return None
