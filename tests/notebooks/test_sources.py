@@ -16,7 +16,7 @@ def notebook(request):
 
 
 def test_there_is_a_quickstart():
-    assert [path.name for path in NOTEBOOKS][0] == "01_quickstart.ipynb"
+    assert NOTEBOOKS[0].name == "01_quickstart.ipynb"
 
 
 def test_notebook_is_valid_and_every_cell_has_an_id_of_its_own(notebook):
