@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.errors import DataError, RunError, SpecError, quoted
 from nbtransfer.jobs import Job, prepare_job, start_job
 from nbtransfer.runs import store
+from nbtransfer.runs.interrupts import InterruptCounter
 from nbtransfer.runs.launch import resume_run
 from nbtransfer.settings import resolve_runs_dir
 
@@ -90,7 +92,7 @@ def finetune(
         name: the run's name.
         runs_dir: where runs are kept.
         resume: a run to go on with from its newest checkpoint; nothing else is needed then.
-        wait: block until the run ends.
+        wait: block until the run ends. An interrupt stops it at its next step and keeps its model.
         show: draw the panel; by default in a notebook or IPython, and nowhere else.
         more: any other field of RunSpec, or a name of transformers' TrainingArguments.
 
@@ -103,10 +105,8 @@ def finetune(
         ModelError: the model cannot be found or does not fit.
         RunError: the run failed; `.run` is the run.
     """
-    if resume is not None:
-        run = open_run(resume, runs_dir=runs_dir)
-        resume_run(run)
-    else:
+    job = None
+    if resume is None:
         if model is None or data is None:
             missing = "a model and data" if model is None and data is None else "data"
             raise SpecError(f"finetune needs {missing}: nt.finetune('demo:minilm', df)")
@@ -125,11 +125,17 @@ def finetune(
             "name": name,
             **more,
         }
-        run = start_job(prepare_job(model, data, keywords=keywords, runs_dir=runs_dir))
-    if show if show is not None else _in_ipython():
-        show_run(run, wait=wait)
-    elif wait:
-        run.wait()
+        job = prepare_job(model, data, keywords=keywords, runs_dir=runs_dir)
+    with InterruptCounter() as interrupts:  # a run that has begun is stopped, not forgotten
+        if job is not None:
+            run = start_job(job)
+        else:
+            run = open_run(resume, runs_dir=runs_dir)
+            resume_run(run)
+        if show if show is not None else _in_ipython():
+            show_run(run, wait=wait)
+        elif wait:
+            _wait(run, interrupts)
     return run
 
 
@@ -288,6 +294,19 @@ def show_run(run: Run, *, wait: bool = False) -> None:
     from nbtransfer.panels.show import show_run as draw
 
     draw(run, wait=wait)
+
+
+def _wait(run: Run, interrupts: InterruptCounter) -> None:
+    """Wait for the run's end; an interrupt stops it, a second one goes through."""
+    is_asked = False
+    while run.status in ("created", "running", "paused"):
+        if interrupts.count and not is_asked:
+            run.stop(reason="interrupt")
+            is_asked = True
+        if interrupts.count > 1:
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+    run.raise_if_failed()
 
 
 def _in_ipython() -> bool:
