@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.errors import DataError, RunError, SpecError, quoted
 from nbtransfer.jobs import Job, prepare_job, resume_job, start_job
 from nbtransfer.runs import store
+from nbtransfer.runs.interrupts import InterruptCounter
 from nbtransfer.settings import resolve_runs_dir
 from nbtransfer.spec import RunSpec
 
@@ -92,7 +94,7 @@ def finetune(
         runs_dir: where runs are kept.
         resume: a run to go on with from its newest checkpoint; nothing else is needed then.
         allow: with `resume`, take another number of epochs or another evaluation interval.
-        wait: block until the run ends.
+        wait: block until the run ends. An interrupt stops it at its next step and keeps its model.
         show: draw the panel; by default in a notebook or IPython, and nowhere else.
         more: any other field of RunSpec, or a name of transformers' TrainingArguments.
 
@@ -120,20 +122,24 @@ def finetune(
         "name": name,
         **more,
     }
-    if resume is not None:
-        # What was not given has its default here, and is no wish to change anything.
-        defaults = RunSpec.__dataclass_fields__
-        given = {k: v for k, v in keywords.items() if k in more or v != defaults[k].default}
-        run = resume_run(resume, changes=given, allow=allow, runs_dir=runs_dir)
-    elif model is None or data is None:
-        missing = "a model and data" if model is None and data is None else "data"
-        raise SpecError(f"finetune needs {missing}: nt.finetune('demo:minilm', df)")
-    else:
-        run = start_job(prepare_job(model, data, keywords=keywords, runs_dir=runs_dir))
-    if show if show is not None else _in_ipython():
-        show_run(run, wait=wait)
-    elif wait:
-        run.wait()
+    job = None
+    if resume is None:
+        if model is None or data is None:
+            missing = "a model and data" if model is None and data is None else "data"
+            raise SpecError(f"finetune needs {missing}: nt.finetune('demo:minilm', df)")
+        job = prepare_job(model, data, keywords=keywords, runs_dir=runs_dir)
+    with InterruptCounter() as interrupts:  # a run that has begun is stopped, not forgotten
+        if job is not None:
+            run = start_job(job)
+        else:
+            # What was not given has its default here, and is no wish to change anything.
+            defaults = RunSpec.__dataclass_fields__
+            given = {k: v for k, v in keywords.items() if k in more or v != defaults[k].default}
+            run = resume_run(resume, changes=given, allow=allow, runs_dir=runs_dir)
+        if show if show is not None else _in_ipython():
+            show_run(run, wait=wait)
+        elif wait:
+            _wait(run, interrupts)
     return run
 
 
@@ -313,6 +319,19 @@ def show_run(run: Run, *, wait: bool = False) -> None:
     from nbtransfer.panels.show import show_run as draw
 
     draw(run, wait=wait)
+
+
+def _wait(run: Run, interrupts: InterruptCounter) -> None:
+    """Wait for the run's end; an interrupt stops it, a second one goes through."""
+    is_asked = False
+    while run.status in ("created", "running", "paused"):
+        if interrupts.count and not is_asked:
+            run.stop(reason="interrupt")
+            is_asked = True
+        if interrupts.count > 1:
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+    run.raise_if_failed()
 
 
 def _in_ipython() -> bool:

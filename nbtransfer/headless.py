@@ -146,7 +146,8 @@ def _titles_of(book: Any) -> dict[int, str]:  # noqa: ANN401 -- nbformat is impo
             headings = [line.lstrip("# ") for line in lines if line.startswith("#")]
             heading = headings[-1] if headings else heading
         elif cell.cell_type == "code":
-            titles[place] = next((line for line in lines if "%" in line.split("#")[0]), heading)
+            magics = [line for line in lines if "%" in line and not line.startswith((" ", "#"))]
+            titles[place] = magics[0] if magics else heading
     return titles
 
 
@@ -159,7 +160,12 @@ def _kernel_config(folder: str) -> Any:  # noqa: ANN401 -- traitlets is imported
 
 
 async def _execute(client: Any, progress: _Progress, runs_dir: Path) -> None:  # noqa: ANN401
-    environment = {**os.environ, "NBTRANSFER_RUNS_DIR": str(runs_dir)}
+    environment = {
+        **os.environ,
+        "NBTRANSFER_RUNS_DIR": str(runs_dir),
+        # Older kernels load a debugger that warns of Python's own modules in the user's terminal.
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
     watching = asyncio.create_task(progress.watch())
     try:
         await client.async_execute(env=environment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,40 @@ def test_a_model_in_a_variable_is_trained(runs_dir):
     assert run.status == "completed"
     assert run.model_card.source == "variable"
     assert run.model_card.location == str(run.paths.base_model_dir)
+
+
+def test_an_interrupt_stops_the_run_and_returns_it(runs_dir, monkeypatch):
+    started = []
+
+    def start_job(job):
+        run = jobs.store.create_run(
+            runs_dir,
+            spec=job.spec,
+            plan=job.plan,
+            data_card=job.prepared.card,
+            model_card=job.model_card,
+            splits=job.prepared.splits,
+        )
+        started.append(run)
+        signal.raise_signal(signal.SIGINT)
+        return run
+
+    def stop(run, *, reason):
+        assert reason == "interrupt"
+        _finish(run, "run_stopped")
+
+    monkeypatch.setattr(api, "start_job", start_job)
+    monkeypatch.setattr("nbtransfer.runs.run.Run.stop", stop)
+    run = nt.finetune("demo:bert-tiny", reviews(50), runs_dir=runs_dir, show=False)
+    assert run is started[0] and run.status == "stopped"
+
+
+def test_a_second_interrupt_goes_through(runs_dir, monkeypatch):
+    run = make_run(runs_dir)
+    monkeypatch.setattr(api, "resume_run", lambda run: None)
+    monkeypatch.setattr(
+        "nbtransfer.runs.run.Run.stop", lambda *_, **__: signal.raise_signal(signal.SIGINT)
+    )
+    monkeypatch.setattr(api.store, "open_run", lambda *_: signal.raise_signal(signal.SIGINT) or run)
+    with pytest.raises(KeyboardInterrupt):
+        nt.finetune(resume=run, runs_dir=runs_dir, show=False)

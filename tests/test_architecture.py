@@ -27,6 +27,7 @@ LAYERS = (
     ("plots",),
     ("engine",),
     ("jobs",),
+    ("jobs",),
     ("api",),
     ("panels", "demo"),
     ("magics",),
@@ -62,6 +63,7 @@ BROAD_EXCEPT = {
     "engine/worker.py": "the worker's top level turns any failure into run_failed",
     "panels/follower.py": "a panel's thread shows its error in the panel",
     "panels/live_controls.py": "private kernel interfaces may change under us",
+    "panels/kernel_questions.py": "private kernel interfaces, as above",
     "panels/setup_panel.py": "a widget callback shows its error in the form",
     "panels/run_panel.py": "a widget callback shows its error in the panel",
 }
@@ -280,9 +282,14 @@ def test_names_in_all_exist(name):
 
 
 def is_broad(node: ast.AST) -> bool:
-    """`except:`, `except Exception` and their like, and contextlib.suppress of the same."""
+    """`except:`, `except Exception` and their like, and contextlib.suppress of the same.
+
+    One that tidies up and raises again hides nothing.
+    """
     broad = {"Exception", "BaseException"}
     if isinstance(node, ast.ExceptHandler):
+        if isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None:
+            return False
         types = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
         return any(t is None or (isinstance(t, ast.Name) and t.id in broad) for t in types)
     return (

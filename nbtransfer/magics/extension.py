@@ -41,6 +41,13 @@ def unload(shell: InteractiveShell) -> None:
     configuration.remove(shell)
 
 
+class _Interrupted(KeyboardInterrupt):
+    """An interrupt of a magic, shown in one line: where its code was is of no use to the user."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"KeyboardInterrupt: {self}"]
+
+
 def _function_of(magic: Magic, shell: InteractiveShell) -> Callable[..., Any]:
     """Return what IPython registers and calls: a thin function with the magic's name and help."""
 
@@ -54,6 +61,11 @@ def _function_of(magic: Magic, shell: InteractiveShell) -> Callable[..., Any]:
                 # ipykernel keeps a failed cell's frames alive, and with them rows and models.
                 traceback.clear_frames(error.__traceback__)
             raise
+        except KeyboardInterrupt as error:
+            if options.show_traceback:
+                raise
+            traceback.clear_frames(error.__traceback__)
+            raise _Interrupted(f"%{magic.name} was interrupted.") from None
 
     run.__name__ = run.__qualname__ = magic.name
     run.__doc__ = magic.help

@@ -11,6 +11,7 @@ from nbtransfer.magics.help_text import help_text
 from nbtransfer.magics.names import Names, data_names, require_run, resolve_data, resolve_model
 from nbtransfer.magics.say import say
 from nbtransfer.magics.words import Word
+from nbtransfer.runs.interrupts import InterruptCounter
 from nbtransfer.settings import resolve_runs_dir
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ def _start(asked: Arguments, names: Names) -> Run | None:
 
         show_plan(job, runs_dir=asked.get("runs_dir"))
         return None
-    run = api.start_job(job)
-    _show(run, wait=not asked.get("background"), notes=job.notes)
+    with InterruptCounter():  # from here on an interrupt stops the run, and the cell returns it
+        run = api.start_job(job)
+        _show(run, wait=not asked.get("background"), notes=job.notes)
     return run
 
 
@@ -133,8 +135,9 @@ def _resume(asked: Arguments, names: Names) -> Run:
     runs_dir = resolve_runs_dir(asked.get("runs_dir"))
     run = require_run(Word(asked.values["resume"]), names, runs_dir)
     changes = {name: value for name, value in asked.keywords.items() if name != "allow"}
-    run = api.resume_run(run, changes=changes, allow=bool(asked.get("allow")))
-    _show(run, wait=not asked.get("background"))
+    with InterruptCounter():
+        run = api.resume_run(run, changes=changes, allow=bool(asked.get("allow")))
+        _show(run, wait=not asked.get("background"))
     return run
 
 

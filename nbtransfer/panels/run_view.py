@@ -119,11 +119,14 @@ def phase_of(state: RunState, status: str) -> str:
 
 
 def elapsed_s(state: RunState, status: str, now: float) -> float:
-    """Return the seconds since the worker began, up to the last event of a run that has ended."""
+    """Return the seconds since the worker began, up to the last event of a run that has ended.
+
+    A resumed run's clock goes on from its checkpoint, as the times of its evaluations do.
+    """
     if state.started_time is None:
         return 0.0
     end = state.last_time if status in ENDED and state.last_time is not None else now
-    return max(end - state.started_time, 0.0)
+    return state.earlier_s + max(end - state.started_time, 0.0)
 
 
 def head(
@@ -215,7 +218,8 @@ def facts(about: About, state: RunState, status: str) -> list[tuple[str, str]]:
     if state.steps or state.num_steps:
         found.append((f"step {state.step:,}", f"of {num_steps:,}"))
         epoch = state.steps[-1].epoch if state.steps else 0.0
-        found.append((f"epoch {epoch:.1f}", f"of {_epochs_text(num_epochs)}"))
+        done = f"{epoch:.1f}" if num_epochs >= 1 else _epochs_text(epoch)
+        found.append((f"epoch {done}", f"of {_epochs_text(num_epochs)}"))
     elif status not in ENDED:
         found.append((f"{num_steps:,} steps", f"planned, {_epochs_text(num_epochs)} epochs"))
     if state.examples_per_s:

@@ -10,10 +10,10 @@ import uuid
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from nbtransfer.panels.follower import Follower
-from nbtransfer.panels.interrupts import InterruptCounter
 from nbtransfer.panels.live_controls import is_shutting_down, times_connected
 from nbtransfer.panels.record import EMPTY, MAX_OUTPUTS, record_bundles
 from nbtransfer.panels.run_view import ENDED, About
+from nbtransfer.runs.interrupts import InterruptCounter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

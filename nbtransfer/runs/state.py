@@ -112,6 +112,7 @@ class RunState:
     error_advice: str = ""
     error_traceback: str = ""
     started_time: float | None = None
+    earlier_s: float = 0.0
     last_time: float | None = None
     last_seq: int = -1
 
@@ -179,6 +180,7 @@ class RunState:
         self.undone_changes = [row for row in changes if row.revision > event["revision"]]
         self.revision = event["revision"]
         self.checkpoints = [row for row in self.checkpoints if row.step <= at]
+        self.earlier_s = self.steps[-1].elapsed_s if self.steps else 0.0
         self.warnings = []
         self.ending = None
         self.ended_step = None

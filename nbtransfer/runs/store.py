@@ -128,6 +128,7 @@ def create_run(
         ) from None
     except OSError as error:
         raise _not_writable(runs_dir, error) from None
+    is_whole = False
     try:
         for split, table in splits.items():
             write_table(paths.split(split), table)
@@ -136,9 +137,12 @@ def create_run(
         write_json(paths.plan, plan.to_json())
         # spec.json comes last: a folder is a run once it is there.
         write_json(paths.spec, {"v": 1, **spec.to_json(), "name": name})
+        is_whole = True
     except OSError as error:
-        shutil.rmtree(paths.dir, ignore_errors=True)
         raise _not_writable(runs_dir, error) from None
+    finally:
+        if not is_whole:  # an interrupt too must not leave the name taken
+            shutil.rmtree(paths.dir, ignore_errors=True)
     return Run(paths.dir)
 
 

@@ -66,6 +66,16 @@ def test_a_bug_keeps_its_traceback(cells, monkeypatch):
     assert "Traceback" in ran.printed and "list_runs" in ran.printed
 
 
+def test_an_interrupt_is_one_line_and_fails_the_cell(cells, monkeypatch):
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nbtransfer.api.list_runs", interrupted)
+    ran = cells.run("%runs")
+    assert isinstance(ran.error, KeyboardInterrupt)
+    assert ran.printed.strip() == "KeyboardInterrupt: %runs was interrupted."
+
+
 class Rows(list):
     """A list that can be watched."""
 

@@ -1,8 +1,10 @@
+import signal
 from types import SimpleNamespace
 
 import pytest
 
 from nbtransfer.errors import DataError, RunError, SpecError
+from nbtransfer.runs.interrupts import InterruptCounter
 from tests.runs.folders import begun, completed, make_run, write_events
 
 
@@ -157,3 +159,20 @@ def test_a_mistyped_run_to_resume_is_named(cells, calls, runs_dir):
     make_run(runs_dir, "broken")
     error = cells.run("%finetune --resume brokn").error
     assert isinstance(error, RunError) and "Did you mean broken?" in str(error)
+
+
+def test_an_interrupt_while_the_run_is_handed_over_reaches_its_panel(cells, calls, monkeypatch):
+    seen = []
+
+    def start_job(job):
+        signal.raise_signal(signal.SIGINT)
+        return "the run"
+
+    def show_run(run, *, wait):
+        with InterruptCounter() as interrupts:
+            seen.append((run, interrupts.count))
+
+    monkeypatch.setattr("nbtransfer.api.start_job", start_job)
+    monkeypatch.setattr("nbtransfer.panels.show.show_run", show_run)
+    cells.ok("run = %finetune demo:minilm demo:tweets")
+    assert seen == [("the run", 1)] and cells.names["run"] == "the run"

@@ -39,6 +39,14 @@ def test_an_ended_run_stops_its_clock(runs_dir):
     assert view.elapsed_s(state, "completed", state.last_time + 500) == took
 
 
+def test_a_resumed_runs_clock_goes_on_from_its_checkpoint(runs_dir):
+    run = LiveRun(runs_dir / "r").start(3)
+    run.log("worker_started", pid=1, host="here")
+    run.log("run_resumed", from_step=2, checkpoint="step-000002", revision=0, skipped=[])
+    state = run.state()
+    assert view.elapsed_s(state, "running", state.started_time + 10) == 2.0 + 10
+
+
 def test_the_bar_marks_the_ends_of_epochs(runs_dir):
     bar = view.bar(LiveRun(runs_dir / "r").start(15).state())
     assert "width:50.00%" in bar

@@ -154,6 +154,18 @@ def test_a_disk_that_fills_up_leaves_no_half_made_run(runs_dir, monkeypatch, fil
     assert [run.id for run in list_runs(runs_dir)] == [other.id]
 
 
+def test_an_interrupt_leaves_no_half_made_run_and_its_name_free(runs_dir, monkeypatch):
+    def interrupted(path, record):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "write_json", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make_run(runs_dir)
+    assert list(runs_dir.iterdir()) == []
+    make_run(runs_dir)
+
+
 def test_the_spec_is_written_last_so_that_a_half_made_folder_is_no_run(runs_dir, monkeypatch):
     written = []
     for name in ("write_json", "write_table"):

@@ -1,10 +1,10 @@
-"""Tests of nbtransfer.panels.interrupts."""
+"""Tests of nbtransfer.runs.interrupts."""
 
 import signal
 
 import pytest
 
-from nbtransfer.panels.interrupts import InterruptCounter
+from nbtransfer.runs.interrupts import InterruptCounter
 
 
 def test_interrupts_are_counted_and_the_third_is_raised():
@@ -20,3 +20,10 @@ def test_the_former_handler_is_put_back():
     with InterruptCounter():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_counter_within_another_goes_on_from_its_count():
+    with InterruptCounter():
+        signal.raise_signal(signal.SIGINT)
+        with InterruptCounter() as inner:
+            assert inner.count == 1

@@ -1,4 +1,4 @@
-"""Counts interrupts while a cell waits: they must not break off what is being drawn."""
+"""Counts interrupts from a run's start to its end: they stop the run, not what is being drawn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class InterruptCounter:
     An exception out of nowhere would leave a half-drawn panel, and a second one could break off the
     handling of the first. From the third on it is raised all the same: something hangs.
 
-    Outside the main thread, where no signal arrives, this does nothing.
+    A counter within another goes on from the other's count. Outside the main thread, where no
+    signal arrives, this does nothing.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,9 @@ class InterruptCounter:
         if threading.current_thread() is threading.main_thread():
             self._former = signal.signal(signal.SIGINT, self._interrupted)
             self._is_set = True
+            outer = getattr(self._former, "__self__", None)
+            if isinstance(outer, InterruptCounter):
+                self.count += outer.count
         return self
 
     def __exit__(

@@ -1,0 +1,54 @@
+"""The notebooks as committed: clean, portable, and each example with its form for the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def test_there_is_a_quickstart():
+    assert NOTEBOOKS[0].name == "01_quickstart.ipynb"
+
+
+def test_notebook_is_valid_and_every_cell_has_an_id_of_its_own(notebook):
+    nbformat.validate(notebook)
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+
+
+def test_notebook_is_committed_without_outputs(notebook):
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not [cell.id for cell in code if cell.outputs or cell.execution_count]
+    assert "widgets" not in notebook.metadata
+
+
+def test_notebook_runs_on_any_python3_kernel(notebook):
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+def test_every_demo_name_is_explained_with_a_hub_id(notebook):
+    prose = "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert "%model sentence-transformers/all-MiniLM-L6-v2" in prose
+    assert "%dataset cornell-movie-review-data/rotten_tomatoes" in prose
+    assert "%finetune distilbert-base-uncased df" in prose
+
+
+def test_quickstart_says_what_the_weights_already_know():
+    prose = "".join(cell.source for cell in nbformat.read(NOTEBOOKS[0], as_version=4).cells)
+    assert "not plain BERT" in prose and "billion pairs" in prose
+
+
+def test_quickstart_names_the_four_stages_in_their_order():
+    prose = "".join(cell.source for cell in nbformat.read(NOTEBOOKS[0], as_version=4).cells)
+    stages = ["pre-training", "representations", "fine-tuning", "task-specific model"]
+    places = [prose.index(f"{number}. {stage}") for number, stage in enumerate(stages, 1)]
+    assert places == sorted(places)
