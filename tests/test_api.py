@@ -221,10 +221,22 @@ def test_an_interrupt_stops_the_run_and_returns_it(runs_dir, monkeypatch):
 
 def test_a_second_interrupt_goes_through(runs_dir, monkeypatch):
     run = make_run(runs_dir)
-    monkeypatch.setattr(api, "resume_run", lambda run: None)
+    monkeypatch.setattr(
+        api, "resume_run", lambda *_, **__: signal.raise_signal(signal.SIGINT) or run
+    )
     monkeypatch.setattr(
         "nbtransfer.runs.run.Run.stop", lambda *_, **__: signal.raise_signal(signal.SIGINT)
     )
-    monkeypatch.setattr(api.store, "open_run", lambda *_: signal.raise_signal(signal.SIGINT) or run)
     with pytest.raises(KeyboardInterrupt):
         nt.finetune(resume=run, runs_dir=runs_dir, show=False)
+
+
+def test_what_was_not_given_on_resuming_is_no_wish_to_change_it(runs_dir, monkeypatch):
+    run = make_run(runs_dir, num_train_epochs=7, learning_rate=0.5)
+    asked = []
+    monkeypatch.setattr(
+        api, "resume_job", lambda run, changes, *, allow: asked.append((changes, allow)) or run
+    )
+    nt.finetune(resume=run, runs_dir=runs_dir, wait=False, show=False)
+    nt.finetune(resume=run, max_steps=9, eval_steps=2, allow=True, wait=False, show=False)
+    assert asked == [({}, False), ({"max_steps": 9, "eval_steps": 2}, True)]

@@ -55,6 +55,13 @@ class NbTransfer(Configurable):
     worker_idle_s = _Number(
         600.0, min=0.0, help="Seconds that a warm worker stays alive without a job."
     ).tag(config=True)
+    worker_lease_s = _Number(
+        None,
+        allow_none=True,
+        min=0.0,
+        help="Seconds that a worker may go on with its job after its kernel has ended; it then "
+        "stops and keeps a model. None: until the job is done.",
+    ).tag(config=True)
 
 
 def install(shell: InteractiveShell) -> None:

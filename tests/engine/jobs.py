@@ -101,9 +101,7 @@ def work(run_dir: str, *, verify_in_process: bool = True) -> bool:
     from nbtransfer.engine import export
     from nbtransfer.engine.worker import StopSignal, run_job
 
-    if verify_in_process:
-        export.Verification = VerificationHere
-
+    export.Verification = VerificationHere if verify_in_process else verify.Verification
     return run_job({"job": "train", "dir": run_dir}, StopSignal(), warm=True)
 
 

@@ -19,6 +19,7 @@ from torch import nn
 
 from nbtransfer.engine import checkpoints
 from nbtransfer.engine.checkpoints import (
+    Snapshot,
     damage,
     load_checkpoint,
     load_model_state,
@@ -77,7 +78,7 @@ def folder(tmp_path):
 
 def save(folder, trained, step=1, **state):
     path = folder / f"step-{step:06d}"
-    save_checkpoint(path, *trained, {"progress": {"step": step}, **state})
+    save_checkpoint(path, Snapshot.take(*trained, {"progress": {"step": step}, **state}))
     return path
 
 
@@ -139,11 +140,41 @@ def test_tied_weights_are_saved_once_and_restored(folder, trained):
     assert torch.equal(model.output.weight, trained[0].output.weight)
 
 
-def test_a_transposed_view_of_the_same_storage_is_not_taken_for_it(tmp_path):
-    square = torch.arange(9.0).reshape(3, 3)
-    aliases = checkpoints._save_tensors(tmp_path / "a", {"a": square, "b": square.T})
-    assert aliases == {}
-    assert torch.equal(load_file(tmp_path / "a")["b"], square.T)
+class Views(nn.Module):
+    """Two buffers on one storage, of which one is the other's transpose."""
+
+    def __init__(self):
+        super().__init__()
+        square = torch.arange(9.0).reshape(3, 3)
+        self.register_buffer("a", square)
+        self.register_buffer("b", square.T)
+
+
+def test_a_transposed_view_of_the_same_storage_is_not_taken_for_it(folder, trained):
+    model = Views()
+    snapshot = Snapshot.take(model, trained[1], {})
+    assert snapshot.aliases == {}
+    path = folder / "step-000001"
+    save_checkpoint(path, snapshot)
+    assert torch.equal(load_file(path / "model.safetensors")["b"], model.a.T)
+
+
+def test_a_snapshot_stays_as_it_was_while_training_goes_on(folder):
+    model, optimizer = make()
+    learn(model, optimizer)
+    state = {"progress": {"step": 2, "losses": [0.5]}}
+    before = copy.deepcopy((model.state_dict(), optimizer.state_dict()["state"]))
+    snapshot = Snapshot.take(model, optimizer, state)
+    learn(model, optimizer)
+    state["progress"]["losses"].append(0.25)
+    path = folder / "step-000002"
+    save_checkpoint(path, snapshot)
+    other, other_optimizer = make(seed=1)
+    found = load_checkpoint(path, other, other_optimizer)
+    assert found["progress"] == {"step": 2, "losses": [0.5]}
+    assert all(torch.equal(before[0][k], v) for k, v in other.state_dict().items())
+    moments = other_optimizer.state_dict()["state"]
+    assert all(torch.equal(before[1][i][k], moments[i][k]) for i in moments for k in moments[i])
 
 
 def test_frozen_weights_are_kept_and_have_no_moments(folder):
@@ -166,7 +197,7 @@ def test_a_state_with_a_loss_that_is_no_number_is_saved(folder, trained):
 
 def test_saving_returns_the_bytes_on_disk(folder, trained):
     path = folder / "step-000001"
-    num_bytes = save_checkpoint(path, *trained, {})
+    num_bytes = save_checkpoint(path, Snapshot.take(*trained, {}))
     assert num_bytes == sum((path / name).stat().st_size for name in FILES[1:])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -47,11 +48,14 @@ def path(tmp_path):
 @pytest.fixture
 def log(path, clock, progress):
     events = EventWriter(path)
-    yield StepLog(events, torch.device("cpu"), progress)
+    yield StepLog(events, torch.device("cpu"), progress, "fp32")
     events.close()
 
 
-def add(log, progress, loss=0.5, norm=1.0, *, num_examples=8, num_tokens=80):
+ROWS = np.array([5, 3])
+
+
+def add(log, progress, loss=0.5, norm=1.0, *, num_examples=8, num_tokens=80, rows=ROWS):
     progress.step += 1
     log.add(
         StepResult(torch.tensor(loss), torch.tensor(norm)),
@@ -59,6 +63,7 @@ def add(log, progress, loss=0.5, norm=1.0, *, num_examples=8, num_tokens=80):
         learning_rate=2e-5,
         num_examples=num_examples,
         num_tokens=num_tokens,
+        rows=rows,
     )
 
 
@@ -143,10 +148,42 @@ def test_a_loss_that_is_no_number_ends_the_run_in_words(log, progress, path, los
     assert len(written(path)) == 2
 
 
-def test_a_gradient_norm_that_is_no_number_is_written_and_goes_on(log, progress, path):
-    add(log, progress, 0.5, math.inf)  # fp16: the scaler skips such a step
+def test_the_precision_and_the_rows_of_the_step_are_named(log, progress):
+    add(log, progress, 0.5, rows=np.arange(100, 108))
+    add(log, progress, math.nan, rows=np.array([70, 8, 19]))
+    with pytest.raises(TrainingDiverged, match=r"fp32; rows 8, 19, 70 of train"):
+        log.flush()
+
+
+def test_of_many_rows_the_first_few_are_named(log, progress):
+    add(log, progress, math.nan, rows=np.arange(64))
+    with pytest.raises(TrainingDiverged, match=r"rows 0, 1, 2, 3, 4, 5, 6, 7, … of train"):
+        log.flush()
+
+
+@pytest.mark.parametrize("norm", [math.nan, math.inf])
+def test_a_gradient_norm_that_is_no_number_ends_the_run_in_words(log, progress, path, norm):
+    add(log, progress, 0.5, norm)
+    with pytest.raises(TrainingDiverged, match=rf"gradient became {norm} at step 1 \(loss 0\.5"):
+        log.flush()
+    assert written(path)[0]["grad_norm"] == str(norm)
+
+
+def test_with_fp16_such_a_gradient_norm_is_written_and_goes_on(progress, path):
+    events = EventWriter(path)
+    log = StepLog(events, torch.device("cpu"), progress, "fp16")
+    add(log, progress, 0.5, math.inf)  # the scaler skips such a step
     log.flush()
     assert written(path)[0]["grad_norm"] == "inf"
+    events.close()
+
+
+def test_the_losses_are_read_after_50_steps_at_the_latest(log, progress, path):
+    add(log, progress, math.nan)
+    with pytest.raises(TrainingDiverged, match="step 1 "):
+        for _ in range(49):  # and no time passes
+            add(log, progress)
+    assert progress.step == 50
 
 
 def test_losses_of_half_precision_are_read_too(log, progress, path):
@@ -154,7 +191,7 @@ def test_losses_of_half_precision_are_read_too(log, progress, path):
     result = StepResult(
         torch.tensor(0.5, dtype=torch.bfloat16), torch.tensor(2.0, dtype=torch.bfloat16)
     )
-    log.add(result, epoch=0.1, learning_rate=0.0, num_examples=1, num_tokens=1)
+    log.add(result, epoch=0.1, learning_rate=0.0, num_examples=1, num_tokens=1, rows=ROWS)
     log.flush()
     assert (written(path)[0]["loss"], written(path)[0]["grad_norm"]) == (0.5, 2.0)
 

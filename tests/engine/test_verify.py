@@ -47,7 +47,6 @@ def test_a_model_that_cannot_be_loaded_again_fails_the_run(tmp_path, monkeypatch
         weights.write_bytes(weights.read_bytes()[:1000])
 
     monkeypatch.setattr(export, "_write_model", torn)
-    monkeypatch.setattr(export, "Verification", verify.Verification)
     run = make_run(tmp_path, max_steps=2)
     assert not work(str(run.dir), verify_in_process=False)
     assert run.status == "failed"

@@ -1,9 +1,12 @@
+import dataclasses
+
+from nbtransfer.magics.configuration import NbTransfer
 from nbtransfer.settings import options
 
 
 def test_config_lists_every_option_with_help(cells):
     printed = cells.ok("%config NbTransfer").printed
-    for name in ("runs_dir", "show_traceback", "worker_idle_s"):
+    for name in ("runs_dir", "show_traceback", "worker_idle_s", "worker_lease_s"):
         assert f"NbTransfer.{name}" in printed
     assert "Folder that keeps the runs" in printed
 
@@ -39,3 +42,19 @@ def test_the_runs_folder_can_be_unset(cells):
     options.runs_dir = "elsewhere"
     cells.ok("%config NbTransfer.runs_dir = None")
     assert options.runs_dir is None
+
+
+def test_a_worker_s_lease_is_set_and_unset(cells):
+    assert options.worker_lease_s is None
+    cells.ok("%config NbTransfer.worker_lease_s = 90")
+    assert options.worker_lease_s == 90.0
+    cells.run("%config NbTransfer.worker_lease_s = -1")
+    assert options.worker_lease_s == 90.0
+    cells.ok("%config NbTransfer.worker_lease_s = None")
+    assert options.worker_lease_s is None
+
+
+def test_every_option_is_in_config():
+    assert set(NbTransfer.class_trait_names(config=True)) == {
+        field.name for field in dataclasses.fields(options)
+    }

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from nbtransfer.api import resume_run
 from nbtransfer.errors import DataError, RunError, SpecError
 from nbtransfer.runs.interrupts import InterruptCounter
 from tests.runs.folders import begun, completed, make_run, write_events
@@ -20,16 +21,16 @@ def calls(monkeypatch, runs_dir):
     def start_job(job):
         return make_run(runs_dir)
 
-    def resume(*, resume, **options):
-        seen.resumed.append((resume.id, options))
-        return resume
+    def resume_run(run, **options):
+        seen.resumed.append((run.id, options))
+        return run
 
     def warm_up():
         seen.warm += 1
 
     monkeypatch.setattr("nbtransfer.api.prepare_job", prepare_job)
     monkeypatch.setattr("nbtransfer.api.start_job", start_job)
-    monkeypatch.setattr("nbtransfer.api.finetune", resume)
+    monkeypatch.setattr("nbtransfer.api.resume_run", resume_run)
     monkeypatch.setattr("nbtransfer.runs.launch.warm_up", warm_up)
     monkeypatch.setattr(
         "nbtransfer.panels.show.show_run", lambda run, *, wait: seen.shown.append((run.id, wait))
@@ -134,16 +135,40 @@ def test_attach_says_when_nothing_is_going_on(cells, calls):
 def test_resume_goes_on_with_a_run(cells, calls, runs_dir):
     make_run(runs_dir, "broken")
     cells.ok("run = %finetune --resume broken")
-    assert calls.resumed == [
-        ("broken", {"runs_dir": runs_dir, "wait": False, "show": False}),
-    ]
+    assert calls.resumed == [("broken", {"changes": {}, "allow": False})]
     assert calls.shown == [("broken", True)]
+
+
+def test_resume_passes_on_what_is_to_change_and_whether_that_is_meant(cells, calls, runs_dir):
+    make_run(runs_dir, "broken")
+    cells.ok("run = %finetune --resume broken --epochs 3 --allow --background")
+    assert calls.resumed == [("broken", {"changes": {"num_train_epochs": 3}, "allow": True})]
+    assert calls.shown == [("broken", False)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--epochs 5", "num_train_epochs 3.0 -> 5. If meant, add --allow."),
+        ("--lr 0.5 --allow", "learning_rate None -> 0.5 it would be another."),
+        ("--text review", "text None -> review it would be another."),
+    ],
+)
+def test_a_change_on_resuming_is_refused_unless_safe_and_meant(
+    cells, calls, runs_dir, monkeypatch, options, message
+):
+    monkeypatch.setattr("nbtransfer.api.resume_run", resume_run)
+    make_run(runs_dir, "broken")
+    error = cells.run(f"%finetune --resume broken {options}").error
+    assert isinstance(error, RunError) and message in str(error)
+    assert calls.shown == []
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("--resume broken --epochs 3", "--resume takes a run as it is: leave out --epochs."),
+        ("m d --resume broken", "--resume takes a run as it is: leave out m, d."),
+        ("--resume broken --plan", "--resume takes a run as it is: leave out --plan."),
         ("demo:minilm df --attach", "--attach takes a run as it is: leave out demo:minilm, df."),
         ("m d --plan --as-code", "--plan and --as-code do not go together"),
         ("m d --plan --background", "--plan and --background do not go together"),

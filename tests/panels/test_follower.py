@@ -1,6 +1,5 @@
 """Tests of nbtransfer.panels.follower; the thread's body is called without its thread."""
 
-
 import pytest
 
 from nbtransfer.panels.follower import Follower, follow

@@ -186,4 +186,8 @@ def test_a_worker_runs_this_python_on_no_file_of_the_working_folder(monkeypatch)
     assert seen["arguments"] == [sys.executable, "-P", "-m", "nbtransfer.engine.worker"]
     assert seen["start_new_session"] is True
     assert seen["env"]["NBTRANSFER_WORKER_IDLE_S"] == "12.5"
+    assert "NBTRANSFER_LEASE_S" not in seen["env"]
+    options.worker_lease_s = 90.0
+    launch.Worker()
+    assert seen["env"]["NBTRANSFER_LEASE_S"] == "90.0"
     assert seen["env"].items() >= os.environ.items()
