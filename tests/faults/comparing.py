@@ -21,3 +21,16 @@ def rows(run: Run) -> tuple[object, object]:
     state = run.state()
     steps = [row._replace(elapsed_s=0.0) for row in state.steps]
     return steps, [row._replace(elapsed_s=0.0) for row in state.evaluations]
+
+
+def same_last_checkpoint(run: Run, clean: Run) -> bool:
+    """Whether weights and moments after the last step are equal in every bit.
+
+    The kept model may be that of an early step; what came after it shows here.
+    """
+    name = clean.paths.checkpoint(clean.state().step).name
+    for part in ("model.safetensors", "optimizer.safetensors"):
+        ours, theirs = (load_file(r.paths.checkpoints_dir / name / part) for r in (run, clean))
+        if ours.keys() != theirs.keys() or not all((ours[k] == theirs[k]).all() for k in ours):
+            return False
+    return True

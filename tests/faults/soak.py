@@ -11,8 +11,6 @@ The seed decides what is done and when, in seconds; what a fault meets there is 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import multiprocessing.forkserver
 import os
 import random
 import shutil
@@ -28,7 +26,8 @@ from nbtransfer.runs.control import change_control
 from nbtransfer.runs.events import EventReader
 from nbtransfer.runs.run import Run
 from tests.engine.jobs import VerificationHere, make_run, start, write_mini_model
-from tests.faults.comparing import rows, same_bits
+from tests.faults.comparing import rows, same_bits, same_last_checkpoint
+from tests.faults.forks import preload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,20 +35,6 @@ if TYPE_CHECKING:
 
     from nbtransfer.runs.events import Event
 
-# What a life imports; loaded once, in the process that all lives are forked from.
-_PRELOADED = [
-    "nbtransfer.engine.worker",
-    "nbtransfer.engine.train",
-    "nbtransfer.engine.jobs",
-    "nbtransfer.planning",
-    "nbtransfer.models.catalog",
-    "matplotlib.backends.backend_agg",
-    "pandas",
-    "pyarrow.parquet",
-    "sklearn.metrics",
-    "transformers.models.bert.modeling_bert",
-    "transformers.models.bert.tokenization_bert",
-]
 _POINTS = {"checkpoint.*": 60, "event": 80, "step.*": 60, "file.*": 12, "export.*": 3}
 _AT_THE_END = ("file.*", "export.*")  # a run reaches these when it begins and when it ends
 _WEIGHTS = {
@@ -192,6 +177,8 @@ class Soak:
             return
         if not same_bits(run, self._clean):
             self._note(f"{run.id}: the model differs from the clean run's")
+        if not same_last_checkpoint(run, self._clean):
+            self._note(f"{run.id}: the last checkpoint differs from the clean run's")
         if rows(run) != rows(self._clean):
             self._note(f"{run.id}: the log's rows differ from the clean run's")
         if run.state().saved_step != self._clean.state().saved_step:
@@ -328,8 +315,7 @@ def soak(
         step_s: how much longer each step takes.
         say: takes a line after each pair.
     """
-    multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
-    multiprocessing.forkserver.ensure_running()
+    preload()
     model = write_mini_model(folder / "model")
     options = {"num_rows": 40, "num_train_epochs": num_epochs, "learning_rate": 3e-3}
     job = make_run(folder / "job", model=model, **options)
