@@ -53,7 +53,6 @@ class StepRows:
         return [steps[i] for i in draw.permutation(len(steps))]
 
 
-def by_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Return batches of row numbers, longest first, so that the largest batch is met at once."""
-    order = np.argsort(-lengths, kind="stable")
-    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+def by_length(lengths: np.ndarray) -> np.ndarray:
+    """Return the row numbers, longest row first, so that the largest batch is met at once."""
+    return np.argsort(-lengths, kind="stable")

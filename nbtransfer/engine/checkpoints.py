@@ -9,6 +9,7 @@ A checkpoint that is saved anew steps aside as `step-NNNNNN.old` until the new o
 from __future__ import annotations
 
 import copy
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from nbtransfer.engine.disk import is_disk_full
 from nbtransfer.runs.faults import reach
 from nbtransfer.runs.files import read_json, sync_folder
 
@@ -52,6 +54,15 @@ class Snapshot(NamedTuple):
         """Size of the tensors."""
         tensors = (*self.model.values(), *self.optimizer.values())
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    def find_not_finite(self) -> str | None:
+        """Return the name of a tensor that learns and holds NaN or an infinity, if there is one.
+
+        Buffers may hold infinities on purpose (attention masks do).
+        """
+        learning = {key.rpartition("/")[0] for key in self.optimizer}
+        tensors = {k: v for k, v in self.model.items() if k in learning} | self.optimizer
+        return next((k for k, v in tensors.items() if not bool(v.isfinite().all())), None)
 
     @classmethod
     def take(
@@ -94,21 +105,23 @@ def save_checkpoint(folder: Path, snapshot: Snapshot) -> int:
     shutil.rmtree(staging, ignore_errors=True)
     reach("checkpoint.staging")
     staging.mkdir()
+    old = folder.with_name(folder.name + _OLD)
     try:
         num_bytes = _fill(staging, snapshot)
-    except SafetensorError as error:  # its way to say that the disk is full
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            reach("checkpoint.aside")
+            folder.rename(old)
+        reach("checkpoint.rename")
+        staging.rename(folder)
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(staging, ignore_errors=True)
-        raise OSError(str(error)) from error
-    except OSError:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    old = folder.with_name(folder.name + _OLD)
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        reach("checkpoint.aside")
-        folder.rename(old)
-    reach("checkpoint.rename")
-    staging.rename(folder)
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        if isinstance(error, OSError):
+            raise
+        full = is_disk_full(error)
+        raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
     reach("checkpoint.parent")
     sync_folder(folder.parent)
     reach("checkpoint.clear")

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from nbtransfer.data.encode import Encoded, EncodedFeatures, EncodedTexts
 from nbtransfer.engine.batching import by_length
+from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
 from nbtransfer.engine.step import logits_of
 from nbtransfer.runs.faults import reach
 
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
 
 
 class Scores(NamedTuple):
-    """Probabilities of rows, float64 array (N, C), and their mean loss in nats."""
+    """Probabilities of rows, float64 array (N, C), and their mean loss in nats.
+
+    `batch_size` is how many rows a pass the memory held in the end.
+    """
 
     probabilities: np.ndarray
     loss: float
+    batch_size: int
 
 
 @torch.inference_mode()
@@ -54,7 +59,9 @@ def score_rows(
     """
     model.eval()
     logits: np.ndarray | None = None
-    for rows in by_length(encoded.lengths, batch_size):
+
+    def forward(rows: np.ndarray) -> None:
+        nonlocal logits
         batch = {k: v.to(accelerator.device) for k, v in encoded.batch(rows).items()}
         reach("evaluate.batch")
         with accelerator.autocast():
@@ -64,29 +71,64 @@ def score_rows(
         logits[rows] = out
         if between is not None:
             between()
+
+    batch_size = _in_batches(encoded.lengths, batch_size, forward)
     if logits is None:
-        return Scores(np.zeros((0, 0)), float("nan"))
+        return Scores(np.zeros((0, 0)), float("nan"), batch_size)
     shifted = torch.from_numpy(logits)
     probabilities = torch.softmax(shifted, dim=1).numpy()
     loss = float("nan")
     if labels is not None:
         loss = float(cross_entropy(shifted, torch.from_numpy(labels.astype(np.int64))))
-    return Scores(probabilities, loss)
+    return Scores(probabilities, loss, batch_size)
 
 
 @torch.inference_mode()
 def extract_features(
     accelerator: Accelerator, model: MeanPooledClassifier, encoded: EncodedTexts, batch_size: int
-) -> EncodedFeatures:
+) -> tuple[EncodedFeatures, int]:
     """Run the frozen encoder once over all rows.
 
     Returns:
-        The mean-pooled features, float32 tensor (N, H), on the CPU.
+        The mean-pooled features, float32 tensor (N, H), on the CPU, and how many rows a pass the
+        memory held in the end.
     """
     model.eval()
     features = torch.empty(len(encoded.lengths), model.config.hidden_size)
-    for rows in by_length(encoded.lengths, batch_size):
+
+    def forward(rows: np.ndarray) -> None:
         batch = {k: v.to(accelerator.device) for k, v in encoded.batch(rows).items()}
+        reach("evaluate.batch")
         with accelerator.autocast():
             features[torch.from_numpy(rows)] = model.features(**batch).float().cpu()
-    return EncodedFeatures(features=features, lengths=encoded.lengths)
+
+    batch_size = _in_batches(encoded.lengths, batch_size, forward)
+    return EncodedFeatures(features=features, lengths=encoded.lengths), batch_size
+
+
+def _in_batches(lengths: np.ndarray, batch_size: int, forward: Callable[[np.ndarray], None]) -> int:
+    """Call `forward` with all rows, longest first; a batch that memory does not hold is halved.
+
+    Returns:
+        The rows of a batch in the end.
+
+    Raises:
+        MemoryFull: if one row at a time is too much.
+    """
+    order, start = by_length(lengths), 0
+    while start < len(order):
+        rows = order[start : start + batch_size]
+        try:
+            forward(rows)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if batch_size == 1:
+                raise MemoryFull("evaluating") from error
+        else:
+            start += len(rows)
+            continue
+        # Not in the except block: the error holds the tensors of the batch that was too large.
+        batch_size //= 2
+        release_memory()
+    return batch_size

@@ -7,8 +7,10 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError
+
 from nbtransfer.engine.checkpoints import damage, load_model_state
-from nbtransfer.engine.evaluate import score_rows
+from nbtransfer.engine.disk import DiskFull, is_disk_full
 from nbtransfer.engine.reporting import write_evaluation
 from nbtransfer.engine.verify import NUM_ROWS, Verification
 from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
@@ -22,7 +24,23 @@ if TYPE_CHECKING:
 
 
 def export_run(training: Training) -> None:
-    """Keep the best evaluated model, otherwise the last; write it, its report and the figure."""
+    """Keep the best evaluated model, otherwise the last; write it, its report and the figure.
+
+    Raises:
+        DiskFull: if there is no space for them; the checkpoints are as they were.
+        ModelError: if the model cannot be loaded again as it was.
+    """
+    try:
+        _export(training)
+    except (OSError, SafetensorError) as error:
+        if not is_disk_full(error):
+            raise
+        weights = training.model.state_dict().values()
+        needed = sum(tensor.numel() * tensor.element_size() for tensor in weights)
+        raise DiskFull("the trained model and its report", training.paths.dir, needed) from error
+
+
+def _export(training: Training) -> None:
     progress, paths, events = training.progress, training.paths, training.events
     best = progress.best_step if training.validation is not None else None
     if best != progress.step and best is not None and damage(paths.checkpoint(best)) is not None:
@@ -55,13 +73,7 @@ def _report(training: Training) -> None:
     """Evaluate the kept model once more, this time keeping every prediction."""
     assert training.validation is not None
     start = time.monotonic()
-    scores = score_rows(
-        training.accelerator,
-        training.learner,
-        training.validation.encoded,
-        training.validation.labels.numpy(),
-        training.spec.per_device_eval_batch_size,
-    )
+    scores = training.score(training.validation)
     write_evaluation(
         training.paths.evaluation("validation"),
         training.run,
@@ -80,11 +92,15 @@ def _write_model(training: Training, step: int) -> None:
     staging = target.with_name(f".{target.name}.part")
     shutil.rmtree(staging, ignore_errors=True)
     reach("export.write")
-    staging.mkdir()
-    training.model.save_pretrained(staging)
-    training.loaded.tokenizer.save_pretrained(staging)
-    (staging / "README.md").write_text(_model_card(training, step), encoding="utf-8")
-    _make_durable(staging)
+    try:
+        staging.mkdir()
+        training.model.save_pretrained(staging)
+        training.loaded.tokenizer.save_pretrained(staging)
+        (staging / "README.md").write_text(_model_card(training, step), encoding="utf-8")
+        _make_durable(staging)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)  # half a model must not take the last space
+        raise
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():

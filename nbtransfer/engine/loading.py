@@ -12,6 +12,7 @@ from accelerate.state import AcceleratorState
 
 from nbtransfer.data.encode import encode_texts
 from nbtransfer.engine.evaluate import extract_features
+from nbtransfer.engine.memory import smaller_evaluation_warning
 from nbtransfer.models.load import MeanPooledClassifier, load_for_training
 from nbtransfer.runs.files import read_table
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from nbtransfer.data.encode import Encoded
     from nbtransfer.runs.events import EventWriter
     from nbtransfer.runs.run import Run
+    from nbtransfer.spec import RunSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +104,11 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         learner = model.classifier
 
         def features_of(rows: Rows) -> Rows:
-            batch_size = run.spec.per_device_eval_batch_size
-            features = extract_features(accelerator, model, rows.encoded, batch_size)
+            wanted = run.spec.per_device_eval_batch_size
+            features, held = extract_features(accelerator, model, rows.encoded, wanted)
+            if held < wanted:
+                warning = smaller_evaluation_warning("before the first step", wanted, held)
+                events.append("warning_raised", **warning._asdict())
             return Rows(encoded=features, labels=rows.labels)
 
         train = features_of(train)
@@ -116,6 +121,20 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         train=train,
         validation=validation,
     )
+
+
+def class_weights(
+    spec: RunSpec, labels: torch.Tensor, label_names: tuple[str, ...]
+) -> torch.Tensor | None:
+    """Return weights by class, mean 1 over the rows for `balanced` (King and Zeng, 2001)."""
+    wanted = spec.class_weights
+    if wanted is None:
+        return None
+    if wanted == "balanced":
+        counts = torch.bincount(labels, minlength=len(label_names)).float()
+        return counts.sum() / (counts.clamp(min=1) * len(counts))
+    assert isinstance(wanted, dict)
+    return torch.tensor([float(wanted.get(name, 1.0)) for name in label_names])
 
 
 def _mixed_precision(run: Run, events: EventWriter) -> str:

@@ -1,4 +1,4 @@
-"""How much memory a run uses, and giving it back between jobs."""
+"""How much memory a run uses, knowing when it has run out, and giving it back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,23 @@ import gc
 
 import psutil
 import torch
+
+from nbtransfer.errors import NbTransferError
+from nbtransfer.runs.state import WarningRow
+
+# What a CPU and an Apple GPU say; CUDA has an error class of its own.
+_FULL = ("DefaultCPUAllocator: can't allocate memory", "MPS backend out of memory")
+
+
+class MemoryFull(NbTransferError):
+    """The memory does not even hold one row at a time."""
+
+    def __init__(self, doing: str) -> None:
+        super().__init__(
+            f"the device's memory is full while {doing}, even with one row at a time. Take a "
+            "smaller --max-length or model, train the --technique head or features, or end what "
+            "else uses that memory."
+        )
 
 
 def memory_in_use(device: torch.device) -> tuple[int, int]:
@@ -21,3 +38,37 @@ def release_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed and nothing else: what was going on can be tried again."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL)
+
+
+def smaller_batch_warning(step: int, old: int, new: int, effective: int) -> WarningRow:
+    """Return what to say once a micro-batch was made smaller.
+
+    Args:
+        step: the optimizer step it happened in.
+        old: rows a forward pass before.
+        new: rows a forward pass from now on.
+        effective: rows of an optimizer step, which stay.
+    """
+    return WarningRow(
+        "out_of_memory",
+        f"Memory ran out at step {step}: micro-batch {old} -> {new} rows, "
+        f"the effective batch stays {effective}.",
+        f"Each step is a little slower and learns the same. Begin the next run with "
+        f"--batch-size {new} and as many more accumulation steps, or a smaller --max-length.",
+    )
+
+
+def smaller_evaluation_warning(when: str, old: int, new: int) -> WarningRow:
+    """Return what to say once fewer rows a pass are evaluated; `when` says at which step."""
+    return WarningRow(
+        "out_of_memory_evaluating",
+        f"Memory ran out while evaluating {when}: {old} -> {new} rows a pass.",
+        "The figures are the same, whatever the rows a pass.",
+    )

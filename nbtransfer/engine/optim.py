@@ -96,3 +96,19 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Use `rate` in every parameter group from the next step on."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+def make_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Allocate AdamW's state of every parameter that has none, as its first step would.
+
+    A parameter has all of it or none, however this ends.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter not in optimizer.state:
+                like = {"memory_format": torch.preserve_format}
+                optimizer.state[parameter] = {
+                    "step": torch.zeros((), device=parameter.device if group["fused"] else "cpu"),
+                    "exp_avg": torch.zeros_like(parameter, **like),
+                    "exp_avg_sq": torch.zeros_like(parameter, **like),
+                }

@@ -27,6 +27,8 @@ class Progress:
         loss_sum: of the steps since the last evaluation.
         loss_count: how many those are.
         evaluation_losses: (training loss, validation loss) of each scheduled evaluation.
+        micro_batch_size: rows a forward pass, where memory held fewer than asked for.
+        eval_batch_size: the same for an evaluation.
     """
 
     schedule: Schedule
@@ -42,6 +44,8 @@ class Progress:
     loss_sum: float = 0.0
     loss_count: int = 0
     evaluation_losses: list[tuple[float, float]] = field(default_factory=list)
+    micro_batch_size: int | None = None
+    eval_batch_size: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields; floats survive JSON bit for bit."""

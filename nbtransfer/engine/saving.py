@@ -7,11 +7,13 @@ loop, the event log's only writer.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.engine.checkpoints import Snapshot, prune, save_checkpoint
+from nbtransfer.engine.disk import needed_and_free
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,11 +21,14 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from nbtransfer.runs.events import EventWriter
+
 
 class Saved(NamedTuple):
     """What came of a save: the bytes written, or those it needed and why it failed.
 
     `stall_s` is how long training stood still for it, `duration_s` how long until it was durable.
+    `not_finite` names a tensor that holds NaN or an infinity: such a state is not saved.
     """
 
     step: int
@@ -33,6 +38,7 @@ class Saved(NamedTuple):
     stall_s: float
     duration_s: float
     error: OSError | None
+    not_finite: str | None
 
 
 class CheckpointWriter:
@@ -77,13 +83,18 @@ class CheckpointWriter:
 
         def write() -> Saved:
             num_bytes, error = snapshot.num_bytes, None
-            try:
-                num_bytes = save_checkpoint(folder, snapshot)
-                prune(self._dir, folder.name, best)
-            except OSError as problem:
-                error = problem
+            not_finite = snapshot.find_not_finite()
+            if not_finite is None:
+                try:
+                    num_bytes = save_checkpoint(folder, snapshot)
+                except OSError as problem:
+                    error = problem
+                else:
+                    # What could not be removed takes space and no more: the next save tries again.
+                    with contextlib.suppress(OSError):
+                        prune(self._dir, folder.name, best)
             took = time.monotonic() - start
-            return Saved(step, folder.name, reason, num_bytes, stall_s, took, error)
+            return Saved(step, folder.name, reason, num_bytes, stall_s, took, error, not_finite)
 
         self._saves.append(self._executor.submit(write))
 
@@ -97,3 +108,26 @@ class CheckpointWriter:
         while self._saves and (wait or self._saves[0].done()):
             done.append(self._saves.pop(0).result())
         return done
+
+
+def announce(saved: Saved, checkpoints_dir: Path, events: EventWriter) -> None:
+    """Say in the log that a checkpoint has become durable, or why it could not be written."""
+    if saved.error is None:
+        events.append(
+            "checkpoint_saved",
+            step=saved.step,
+            name=saved.name,
+            reason=saved.reason,
+            num_bytes=saved.num_bytes,
+            stall_s=saved.stall_s,
+            duration_s=saved.duration_s,
+        )
+        return
+    events.append(
+        "warning_raised",
+        code="checkpoint_failed",
+        headline=f"The checkpoint of step {saved.step} could not be written: "
+        f"{saved.error.strerror or saved.error}.",
+        advice=f"{needed_and_free(checkpoints_dir.parent, saved.num_bytes)} Training goes on, and "
+        "earlier checkpoints are whole; remove old runs with %runs rm NAME.",
+    )

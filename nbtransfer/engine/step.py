@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
+from nbtransfer.engine.optim import make_moments
 from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ class EagerStep:
     Dropout's random numbers depend on (seed, step, micro-batch) alone, so an interrupted run needs
     no generator state to go on with the same bits.
 
+    Where memory runs out, the step is taken again in micro-batches of half the size, and so are all
+    steps after it: the rows of a step, and so what it learns from, stay the same.
+
     Args:
         accelerator: places tensors and chooses the arithmetic.
         model: maps a batch to logits.
@@ -40,7 +45,7 @@ class EagerStep:
         encoded: the training rows.
         labels: int64 tensor (N,).
         class_weights: float tensor (C,), or None for equal weights.
-        micro_batch_size: rows a forward pass.
+        micro_batch_size: rows a forward pass, to begin with.
         max_grad_norm: 0 turns clipping off.
         seed: seeds dropout.
     """
@@ -65,7 +70,7 @@ class EagerStep:
         self._labels = labels
         device = accelerator.device
         self._class_weights = None if class_weights is None else class_weights.to(device)
-        self._micro_batch_size = micro_batch_size
+        self.micro_batch_size = micro_batch_size
         self._max_grad_norm = max_grad_norm
         self._seed = seed
         self._learning = [p for p in model.parameters() if p.requires_grad]
@@ -82,13 +87,40 @@ class EagerStep:
 
         Returns:
             The mean loss in nats and the gradient's norm before clipping.
+
+        Raises:
+            MemoryFull: if one row at a time is too much.
         """
+        while True:
+            try:
+                return self._take(rows, step)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if self.micro_batch_size == 1:
+                    raise MemoryFull(f"training step {step + 1}") from error
+            # Not in the except block: the error holds the tensors of the pass that was too large.
+            self.micro_batch_size //= 2
+            self._forget_gradients()
+            release_memory()
+
+    def _forget_gradients(self) -> None:
+        """Undo a half-taken step, of which only gradients are there."""
+        scaler = self._accelerator.scaler
+        if scaler is not None and any(p.grad is not None for p in self._learning):
+            scaler.update(scaler.get_scale())  # fp16: it may know these gradients as unscaled
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def _take(self, rows: np.ndarray, step: int) -> StepResult:
+        # Before the activations are there, and so that the update itself allocates nothing: out of
+        # memory, it would have changed some weights and not others.
+        make_moments(self._optimizer)
         device = self._accelerator.device
         labels = self._labels[torch.from_numpy(rows)].to(device, non_blocking=True)
         weights = None if self._class_weights is None else self._class_weights[labels]
         total_weight = float(len(rows)) if weights is None else weights.sum()
         total = torch.zeros((), device=device)
-        size = self._micro_batch_size
+        size = self.micro_batch_size
         for start in range(0, len(rows), size):
             torch.manual_seed(_seed_of(self._seed, step, start))
             batch = {

@@ -49,6 +49,7 @@ class StepLog:
         self._device = device
         self._progress = progress
         self._pending: list[tuple[StepResult, dict[str, Any], np.ndarray]] = []
+        self._last: tuple[dict[str, Any], np.ndarray, float, float] | None = None
         self._examples = self._tokens = 0
         self.start()
 
@@ -102,18 +103,25 @@ class StepLog:
         pending, self._pending = self._pending, []
         for (_, row, rows), loss, norm in zip(pending, losses, norms, strict=True):
             self._events.append("step_completed", **row, loss=loss, grad_norm=norm)
+            self._last = row, rows, loss, norm
             # With fp16 a gradient beyond its range is met by skipping the step, and is no failure.
             if not math.isfinite(loss) or not (math.isfinite(norm) or self._precision == "fp16"):
                 what, value = ("gradient", norm) if math.isfinite(loss) else ("loss", loss)
-                raise TrainingDiverged(
-                    f"the training {what} became {value} at step {row['step']} (loss {loss:.3g}, "
-                    f"learning rate {row['learning_rate']:.2g}, gradient norm {norm:.3g}, "
-                    f"{self._precision}; rows {_listed(rows)} of train). Try a lower --lr; if it "
-                    "happens at once, look at those rows."
-                )
+                raise self.diverged(f"the training {what} became {value}")
             self._progress.loss_sum += loss
             self._progress.loss_count += 1
         self._flushed = time.monotonic()
+
+    def diverged(self, what: str) -> TrainingDiverged:
+        """Return the error that says what happened at the last step written, and its figures."""
+        assert self._last is not None
+        row, rows, loss, norm = self._last
+        return TrainingDiverged(
+            f"{what} at step {row['step']} (loss {loss:.3g}, "
+            f"learning rate {row['learning_rate']:.2g}, gradient norm {norm:.3g}, "
+            f"{self._precision}; rows {_listed(rows)} of train). Try a lower --lr; if it "
+            "happens at once, look at those rows."
+        )
 
     def _measure(self, now: float) -> None:
         passed = now - self._measured

@@ -8,29 +8,26 @@ stopped.
 
 from __future__ import annotations
 
-import shutil
+import math
 import time
 from typing import TYPE_CHECKING, Literal
-
-import torch
-from torch import nn
 
 from nbtransfer.engine.advice import evaluation_warning
 from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.checkpoints import (
     damage,
     load_checkpoint,
-    load_model_state,
     newest_checkpoint,
 )
-from nbtransfer.engine.evaluate import score_rows
+from nbtransfer.engine.evaluate import Scores, score_rows
 from nbtransfer.engine.export import export_run
 from nbtransfer.engine.identity import check_identity, job_identity
 from nbtransfer.engine.live import LiveControls
-from nbtransfer.engine.loading import load_run
+from nbtransfer.engine.loading import Rows, class_weights, load_run
+from nbtransfer.engine.memory import smaller_batch_warning, smaller_evaluation_warning
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.progress import Progress
-from nbtransfer.engine.saving import CheckpointWriter
+from nbtransfer.engine.saving import CheckpointWriter, announce
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.engine.steplog import StepLog, TrainingDiverged
 from nbtransfer.models.load import set_training_mode
@@ -39,6 +36,8 @@ from nbtransfer.runs.state import fold
 from nbtransfer.tasks.text_classification import metrics as task_metrics
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from nbtransfer.engine.worker import StopSignal
     from nbtransfer.runs.events import EventWriter
     from nbtransfer.runs.paths import RunPaths
@@ -54,10 +53,13 @@ def train(paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None
     training.resume()
     try:
         training.loop()
+        training.finish()
     except TrainingDiverged:
         training.salvage()
         raise
-    training.finish()
+    except BaseException:
+        training.announce(wait=True)  # what is being saved is what the run will go on from
+        raise
 
 
 class Training:
@@ -114,15 +116,14 @@ class Training:
                 checkpoint=found.folder.name if found.folder else None,
                 skipped=[list(pair) for pair in found.skipped],
             )
-        weights = self._class_weights()
         self.take_step = EagerStep(
             accelerator=self.accelerator,
             model=self.learner,
             optimizer=self.optimizer,
             encoded=self.train_rows,
             labels=self.loaded.train.labels,
-            class_weights=weights,
-            micro_batch_size=spec.per_device_train_batch_size,
+            class_weights=class_weights(spec, self.loaded.train.labels, self.label_names),
+            micro_batch_size=self.progress.micro_batch_size or spec.per_device_train_batch_size,
             max_grad_norm=spec.max_grad_norm,
             seed=spec.seed,
         )
@@ -152,19 +153,6 @@ class Training:
         """Return what learns without accelerate's wrapping."""
         return self.accelerator.unwrap_model(self.learner)
 
-    def _class_weights(self) -> torch.Tensor | None:
-        """Return weights by class, mean 1 over the rows for `balanced` (King and Zeng, 2001)."""
-        wanted = self.spec.class_weights
-        if wanted is None:
-            return None
-        if wanted == "balanced":
-            counts = torch.bincount(
-                self.loaded.train.labels, minlength=len(self.label_names)
-            ).float()
-            return counts.sum() / (counts.clamp(min=1) * len(counts))
-        assert isinstance(wanted, dict)
-        return torch.tensor([float(wanted.get(name, 1.0)) for name in self.label_names])
-
     def loop(self) -> None:
         """Take steps until the schedule ends, early stopping says so, or somebody stops the run."""
         progress = self.progress
@@ -179,6 +167,7 @@ class Training:
             rate = progress.schedule.learning_rate(step)
             set_learning_rate(self.optimizer, rate)
             rows = self.step_rows(step)
+            micro_batch_size = self.take_step.micro_batch_size
             result = self.take_step(rows, step)
             progress.step = step + 1
             self.log.add(
@@ -189,7 +178,10 @@ class Training:
                 num_tokens=int(self.train_rows.lengths[rows].sum()),
                 rows=rows,
             )
-            self._announce()
+            ran_out = self.take_step.micro_batch_size < micro_batch_size
+            if ran_out:
+                self._note_smaller_micro_batch(micro_batch_size)
+            self.announce()
             if self._evaluation_is_due():
                 self.evaluate("schedule")
                 self.checkpoint("evaluation")
@@ -197,10 +189,20 @@ class Training:
                 if self._should_stop_early():
                     self.ended_by = "early_stopping"
                     break
-            elif time.monotonic() - last_checkpoint > CHECKPOINT_EVERY_S:
-                self.checkpoint("time")
+            elif ran_out or time.monotonic() - last_checkpoint > CHECKPOINT_EVERY_S:
+                # A run that goes on from here must know the size of its micro-batches.
+                self.checkpoint("memory" if ran_out else "time")
                 last_checkpoint = time.monotonic()
         self.log.flush()
+
+    def _note_smaller_micro_batch(self, old: int) -> None:
+        """Say that memory ran out, and keep the smaller size."""
+        progress, spec = self.progress, self.spec
+        progress.micro_batch_size = new = self.take_step.micro_batch_size
+        effective = spec.per_device_train_batch_size * spec.gradient_accumulation_steps
+        warning = smaller_batch_warning(progress.step, old, new, effective)
+        self.log.flush()
+        self.events.append("warning_raised", **warning._asdict())
 
     def _obey(self) -> bool:
         """Do what control.json and SIGTERM ask for, for as long as the run is paused.
@@ -235,7 +237,7 @@ class Training:
                 holding = True
                 self.checkpoint("pause")
                 self.events.append("run_paused", step=step)
-            self._announce()
+            self.announce()
             time.sleep(0.05)
         if holding:
             self.events.append("run_unpaused", step=step)
@@ -255,19 +257,15 @@ class Training:
         self._phase("evaluating")
         start = time.monotonic()
         labels = self.validation.labels.numpy()
-        scores = score_rows(
-            self.accelerator,
-            self.learner,
-            self.validation.encoded,
-            labels,
-            self.spec.per_device_eval_batch_size,
-        )
+        scores = self.score(self.validation)
         measured = task_metrics(labels, scores.probabilities, self.label_names)
         measured["eval_loss"] = scores.loss
         name = self.spec.metric_for_best_model
         value = -scores.loss if name == "loss" else measured[f"eval_{name}"]
-        # NaN is no gain over anything.
-        is_best = value == value and (progress.best_value is None or value > progress.best_value)
+        # Weights that are no numbers get the accuracy of the first class, which is no gain.
+        is_best = math.isfinite(scores.loss) and (
+            progress.best_value is None or value > progress.best_value
+        )
         train_loss = progress.loss_sum / progress.loss_count if progress.loss_count else None
         if is_best:
             progress.best_value, progress.best_step = value, progress.step
@@ -297,6 +295,18 @@ class Training:
         self._train_mode()
         self.log.start()
 
+    def score(self, rows: Rows) -> Scores:
+        """Classify `rows`, in smaller batches from now on where memory runs out."""
+        batch_size = self.progress.eval_batch_size or self.spec.per_device_eval_batch_size
+        labels = rows.labels.numpy()
+        scores = score_rows(self.accelerator, self.learner, rows.encoded, labels, batch_size)
+        if scores.batch_size < batch_size:
+            self.progress.eval_batch_size = scores.batch_size
+            when = f"after step {self.progress.step}"
+            warning = smaller_evaluation_warning(when, batch_size, scores.batch_size)
+            self.events.append("warning_raised", **warning._asdict())
+        return scores
+
     def _should_stop_early(self) -> bool:
         patience = self.spec.early_stopping_patience
         unfinished = self.progress.step < self.progress.schedule.num_steps
@@ -323,32 +333,14 @@ class Training:
             state={"progress": self.progress.to_json(), "identity": self.identity},
             best=None if best is None else self.paths.checkpoint(best).name,
         )
-        self._announce()
+        self.announce()
 
-    def _announce(self, *, wait: bool = False) -> None:
+    def announce(self, *, wait: bool = False) -> None:
         """Say in the log which checkpoints have become durable, or why one did not."""
         for saved in self.writer.finished(wait=wait):
-            if saved.error is None:
-                self.events.append(
-                    "checkpoint_saved",
-                    step=saved.step,
-                    name=saved.name,
-                    reason=saved.reason,
-                    num_bytes=saved.num_bytes,
-                    stall_s=saved.stall_s,
-                    duration_s=saved.duration_s,
-                )
-                continue
-            free = shutil.disk_usage(self.paths.dir).free
-            self.events.append(
-                "warning_raised",
-                code="checkpoint_failed",
-                headline=f"The checkpoint of step {saved.step} could not be written: "
-                f"{saved.error.strerror or saved.error}.",
-                advice=f"It needs {saved.num_bytes / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are "
-                "free. Training goes on, and earlier checkpoints are whole; remove old runs with "
-                "%runs rm NAME.",
-            )
+            if saved.not_finite is not None:
+                raise self.log.diverged(f"the weights became no numbers ({saved.not_finite})")
+            announce(saved, self.paths.checkpoints_dir, self.events)
 
     def _train_mode(self) -> None:
         if self.learner is self.model:
@@ -365,16 +357,16 @@ class Training:
         ended_early = self.ended_by not in (None, "early_stopping")
         if ended_early:
             self.checkpoint("stop")
-            self._announce(wait=True)
+            self.announce(wait=True)
             # An evaluation of its own: not in the checkpoint, so a resumed run does not know of it.
             measured = any(row.step == progress.step for row in self.run.state().evaluations)
             if self.validation is not None and not measured:
                 self.evaluate("stop")
         else:
-            self._announce(wait=True)
+            self.announce(wait=True)
             if damage(self.paths.checkpoint(progress.step)) is not None:
                 self.checkpoint("end")
-                self._announce(wait=True)
+                self.announce(wait=True)
         self._phase("saving")
         export_run(self)
         kind = "run_stopped" if ended_early else "run_completed"
@@ -387,10 +379,11 @@ class Training:
 
     def salvage(self) -> None:
         """After a loss that was not finite: keep the best model evaluated before, if any."""
-        self._announce(wait=True)
+        for saved in self.writer.finished(wait=True):
+            if saved.not_finite is None:
+                announce(saved, self.paths.checkpoints_dir, self.events)
         best = self.progress.best_step
         if best is None or damage(self.paths.checkpoint(best)) is not None:
             return
-        load_model_state(self.paths.checkpoint(best), self.plain_learner())
         self._phase("saving")
         export_run(self)

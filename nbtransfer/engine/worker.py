@@ -9,9 +9,11 @@ if nobody listens any more, the job in hand is finished and the process ends.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -19,11 +21,12 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nbtransfer.runs.events import EventWriter
+from nbtransfer.runs.events import EventWriter, read_events
 from nbtransfer.runs.lock import try_lock
 from nbtransfer.runs.paths import EvaluationPaths, RunPaths
 from nbtransfer.runs.process import process_start, write_process
 from nbtransfer.runs.redact import redact
+from nbtransfer.runs.state import fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +89,7 @@ def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
         if lock is None:  # another worker has it; both kernels see that one's progress
             return True
         events = EventWriter(paths.events)
-        write_process(paths.process, os.getpid(), after_seq=events.last_seq)
+        before = events.last_seq
         failed_type = "run_failed"
     else:
         events = EventWriter(EvaluationPaths(folder).events)
@@ -98,6 +101,8 @@ def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
         warm=warm,
     )
     try:
+        if job["job"] == "train":
+            write_process(paths.process, os.getpid(), after_seq=before)
         events.append("phase_started", phase="importing")
         if job["job"] == "train":
             from nbtransfer.engine.train import train
@@ -115,7 +120,7 @@ def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
             step=0,
             error_type=type(error).__name__,
             message=redact(_first_line(error)),
-            advice=_advice(error),
+            advice=_advice(error, folder),
             traceback=redact(traceback.format_exc()),
         )
         return False
@@ -138,16 +143,32 @@ def _first_line(error: BaseException) -> str:
     return f"{text.splitlines()[0][:500] if text else type(error).__name__}"
 
 
-def _advice(error: BaseException) -> str:
-    """Return what the user can do about a failure, where that is known."""
+def _advice(error: BaseException, folder: Path) -> str:
+    """Return what the user can do about a failure of the job in `folder`, where that is known."""
     name, text = type(error).__name__, str(error)
     if name == "OutOfMemoryError" or isinstance(error, MemoryError):
         return "Take a smaller --batch-size or --max-length, or free the device's memory."
     if "CUDA error" in text or "device-side assert" in text:
-        return "The CUDA context of that worker is lost; the next run gets a new worker."
-    if isinstance(error, OSError) and error.errno == 28:
-        return "The disk is full: remove old runs with %runs rm NAME, or choose another --runs-dir."
+        return (
+            "The device context of that worker is dead: nothing can be tried again in it, and the "
+            f"next run gets a new worker. {_how_to_go_on(folder)}"
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        free = shutil.disk_usage(folder).free / 1e6
+        return (
+            f"The disk is full ({free:,.1f} MB are free): remove old runs with %runs rm NAME, or "
+            "choose another --runs-dir."
+        )
     return ""
+
+
+def _how_to_go_on(folder: Path) -> str:
+    """Return the sentence on the checkpoint that the failed run in `folder` has, if it has one."""
+    paths = RunPaths(folder)
+    saved = fold(read_events(paths.events)).checkpoints if paths.events.exists() else []
+    if not saved:
+        return "There is no checkpoint yet to go on from."
+    return f"Its last checkpoint is {saved[-1].name}: %finetune --resume {folder.name}"
 
 
 class _Answers:

@@ -5,7 +5,7 @@ program calls `reach`; `checkpoint.*` stands for all that begin so. The fault st
 is reached for the count-th time. Without the variable a call costs one comparison.
 
 Kinds: kill (SIGKILL), term (SIGTERM), enospc and eio (OSError), oom (torch's out-of-memory error),
-raise (RuntimeError), hang (half a minute of sleep).
+cuda (as when a CUDA kernel fails), raise (RuntimeError), hang (half a minute of sleep).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-KINDS = ("kill", "term", "enospc", "eio", "oom", "raise", "hang")
+KINDS = ("kill", "term", "enospc", "eio", "oom", "cuda", "raise", "hang")
 _HANG_S = 30.0
 
 
@@ -71,6 +71,8 @@ def _strike(kind: str, point: str) -> None:
         import importlib
 
         raise importlib.import_module("torch").OutOfMemoryError(f"planned at {point}")
+    elif kind == "cuda":
+        raise RuntimeError("CUDA error: device-side assert triggered")
     elif kind == "raise":
         raise RuntimeError(f"planned at {point}")
     else:

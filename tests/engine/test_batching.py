@@ -97,15 +97,13 @@ def test_the_last_smaller_step_counts(num_rows, steps):
 
 
 @quick
-@given(st.integers(0, 200), st.integers(1, 50))
-def test_evaluation_batches_hold_every_row_once_longest_first(num_rows, batch_size):
+@given(st.integers(0, 200))
+def test_an_evaluation_takes_every_row_once_longest_first(num_rows):
     lengths = lengths_of(num_rows)
-    batches = by_length(lengths, batch_size)
-    rows = np.concatenate(batches) if batches else np.zeros(0, int)
+    rows = by_length(lengths)
     assert sorted(rows.tolist()) == list(range(num_rows))
     assert (np.diff(lengths[rows]) <= 0).all()
-    assert all(len(batch) == batch_size for batch in batches[:-1])
 
 
 def test_rows_of_equal_length_keep_their_order():
-    assert [b.tolist() for b in by_length(np.array([4, 9, 4, 9, 4]), 2)] == [[1, 3], [0, 2], [4]]
+    assert by_length(np.array([4, 9, 4, 9, 4])).tolist() == [1, 3, 0, 2, 4]
