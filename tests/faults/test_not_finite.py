@@ -1,0 +1,131 @@
+"""NaN and infinities end a run at once, and what was good is kept (promise R13)."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from nbtransfer.engine.checkpoints import damage, newest_checkpoint
+from nbtransfer.engine.step import EagerStep
+from tests.engine.jobs import work
+from tests.faults.comparing import rows, same_bits
+
+pytestmark = pytest.mark.slow
+
+
+def _poison(patch, what, value, at_step):
+    """Put `value` into the loss, a gradient or a weight of the step of that number."""
+    take = EagerStep.__call__
+
+    def poisoned(self, rows_, step):
+        if step + 1 != at_step:
+            return take(self, rows_, step)
+        parameter = self._learning[-1]
+        hook = None
+        if what == "loss":
+            hook = self._model.register_forward_hook(
+                lambda module, inputs, output: _scaled(output, value)
+            )
+        elif what == "gradient":
+            hook = parameter.register_hook(lambda gradient: gradient * value)
+        result = take(self, rows_, step)
+        if hook is not None:
+            hook.remove()
+        if what == "weight":
+            with torch.no_grad():
+                parameter[0] = value
+        return result
+
+    patch.setattr(EagerStep, "__call__", poisoned)
+
+
+def _scaled(output, value):
+    output.logits = output.logits * value
+    return output
+
+
+def _all_finite(folder):
+    return all(
+        bool(tensor.isfinite().all())
+        for path in folder.rglob("*.safetensors")
+        for tensor in load_file(path).values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "at_step"),
+    [
+        ("loss", math.nan, 7),
+        ("loss", math.inf, 8),  # an evaluation follows this step
+        ("gradient", math.nan, 6),
+        ("gradient", math.inf, 12),  # the last
+        ("weight", math.nan, 7),
+        ("weight", math.nan, 8),
+        ("weight", math.inf, 12),
+    ],
+)
+def test_it_stops_keeps_the_best_and_goes_on_to_the_same_bits(
+    tmp_path, make_job, clean, what, value, at_step
+):
+    run = make_job(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        _poison(patch, what, value, at_step)
+        assert not work(str(run.dir))
+    state = run.state()
+    assert run.status == "failed"
+    assert state.error_type == "TrainingDiverged"
+    message = state.error_message
+    # Weights show in the next step's loss, or when they are to be saved.
+    found = int(re.search(r"at step (\d+) ", message)[1])
+    assert at_step <= found <= at_step + (what == "weight")
+    assert state.step <= at_step + 50
+    row = state.steps[found - 1]
+    assert f"learning rate {row.learning_rate:.2g}, gradient norm {row.grad_norm:.3g}" in message
+    assert re.search(r"fp32; rows \d+(, \d+)+ of train\)\. Try a lower --lr", message)
+    # What is on disk is finite and whole: checkpoints, and the best model evaluated.
+    good = newest_checkpoint(run.paths.checkpoints_dir)
+    assert good.folder is not None and good.skipped == ()
+    assert [damage(folder) for folder in run.paths.checkpoints_dir.iterdir()].count(None) >= 1
+    assert _all_finite(run.dir)
+    best = max(
+        (e for e in state.evaluations if math.isfinite(e.metrics["eval_loss"])),
+        key=lambda e: (e.metrics["eval_accuracy"], -e.step),
+    )
+    assert (state.saved_choice, state.saved_step) == ("best", best.step)
+    assert (run.paths.model_dir / "config.json").is_file()
+    assert run.report().metrics["eval_accuracy"] == pytest.approx(best.metrics["eval_accuracy"])
+    # It was the fault's doing: without it the run goes on.
+    assert work(str(run.dir)), run.log()
+    assert run.status == "completed"
+    assert same_bits(run, clean)
+    assert rows(run) == rows(clean)
+
+
+def test_before_the_first_evaluation_there_is_no_model_to_keep(tmp_path, make_job, clean):
+    run = make_job(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        _poison(patch, "loss", math.nan, 2)
+        assert not work(str(run.dir))
+    assert run.status == "failed"
+    assert not run.paths.model_dir.exists()
+    assert not list(run.paths.checkpoints_dir.glob("*"))
+    assert work(str(run.dir)), run.log()
+    assert same_bits(run, clean)
+
+
+def test_it_is_found_within_50_steps_however_fast_they_are(tmp_path, make_job):
+    run = make_job(tmp_path, num_train_epochs=40, eval_steps=150)
+    with pytest.MonkeyPatch.context() as patch:
+        _poison(patch, "loss", math.nan, 20)
+        patch.setattr("nbtransfer.engine.steplog._FLUSH_EVERY_S", 1e9)
+        taken = []
+        take = EagerStep.__call__
+        patch.setattr(
+            EagerStep, "__call__", lambda self, r, step: taken.append(step) or take(self, r, step)
+        )
+        assert not work(str(run.dir))
+    assert len(taken) <= 20 + 50
