@@ -11,6 +11,7 @@ The seed decides what is done and when, in seconds; what a fault meets there is 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import shutil
@@ -276,21 +277,29 @@ class Soak:
     def _inspect(self, run: Run, fault: Disturbance, ruined: set[str]) -> None:
         """Check what must hold between two lives; `ruined` is what the last one found damaged."""
         state = run.state()
+        self._events += self._reader.poll()
+        spoken_of = [e["name"] for e in self._events if e["type"] == "checkpoint_saved"]
         if self._has("run_resumed"):
             resumed = next(e for e in self._events if e["type"] == "run_resumed")
-            if not ruined <= {name for name, _ in resumed["skipped"]}:
-                self._note(f"resumed from {resumed['checkpoint']} past {ruined}: {resumed}")
+            spoken_of = spoken_of or list(filter(None, [resumed["checkpoint"]]))
+            newer = {name for name in ruined if name >= (resumed["checkpoint"] or "")}
+            if not newer <= {name for name, _ in resumed["skipped"]}:
+                self._note(f"after {fault}: {newer} were damaged, and it said {resumed}")
         if run.status == "failed" and "No space left" not in state.error_message:
             self._note(f"after {fault}: {state.error_type} {state.error_message}")
         folders = run.paths.checkpoints_dir
-        self._ruined = {name for name in self._ruined if (folders / name).exists()}
+        # One that was saved anew is good again.
+        there = [name for name in self._ruined if (folders / name).exists()]
+        self._ruined = {name for name in there if damage(folders / name) is not None}
         found = newest_checkpoint(folders)
         for name, reason in found.skipped:
             if name not in self._ruined:
                 self._note(f"after {fault}: {name} does not verify: {reason}")
-        announced = [row.name for row in state.checkpoints if row.name not in self._ruined]
-        if announced and (found.folder is None or found.folder.name < announced[-1]):
-            self._note(f"after {fault}: {announced[-1]} was announced and is not there")
+        newest = spoken_of[-1] if spoken_of else None
+        if newest is None or newest in self._ruined:
+            return
+        if found.folder is None or found.folder.name < newest:
+            self._note(f"after {fault}: {newest} was announced and is not there")
 
     def _note(self, problem: str) -> None:
         self.problems.append(problem)
@@ -303,6 +312,7 @@ def soak(
     seed: int,
     num_epochs: int,
     step_s: float = 0.005,
+    seconds: float = math.inf,
     say: Callable[[str], None] = print,
 ) -> Result:
     """Disturb a job `pairs` times; what went wrong, with the run that shows it, is in the result.
@@ -313,6 +323,7 @@ def soak(
         seed: of everything random.
         num_epochs: length of one job, in epochs of four steps.
         step_s: how much longer each step takes.
+        seconds: no further pair is begun after so many.
         say: takes a line after each pair.
     """
     preload()
@@ -327,7 +338,10 @@ def soak(
     assert clean.status == "completed", clean.log()
     run = soaked.begin(folder / "disturbed-1")
     num_jobs = 1
+    end = time.monotonic() + seconds
     for i in range(1, pairs + 1):
+        if time.monotonic() > end:
+            break
         fault = draw_disturbance(draw)
         known = len(soaked.problems)
         status = soaked.disturb(run, fault)
@@ -350,6 +364,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=500)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--minutes", type=float, default=math.inf, help="at most so long")
     parser.add_argument("--epochs", type=int, default=100, help="length of one job")
     parser.add_argument("--folder", type=Path, help="where the runs are kept; default: nowhere")
     asked = parser.parse_args()
@@ -362,6 +377,7 @@ def main() -> int:
         pairs=asked.pairs,
         seed=asked.seed,
         num_epochs=asked.epochs,
+        seconds=60 * asked.minutes,
         say=lambda line: print(f"{time.monotonic() - began:6.0f} s {line}", flush=True),
     )
     for problem in result.problems:
@@ -370,8 +386,8 @@ def main() -> int:
         shutil.rmtree(folder)
     kinds = ", ".join(f"{kind} {n}" for kind, n in sorted(result.kinds.items()))
     print(
-        f"soak: {len(result.problems)} problems in {asked.pairs} pairs, seed {asked.seed}, "
-        f"{result.num_jobs} jobs of {4 * asked.epochs} steps, "
+        f"soak: {len(result.problems)} problems in {result.kinds.total()} pairs, "
+        f"seed {asked.seed}, {result.num_jobs} jobs of {4 * asked.epochs} steps, "
         f"{time.monotonic() - began:.0f} s; {kinds}"
     )
     return bool(result.problems)

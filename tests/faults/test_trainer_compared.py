@@ -267,6 +267,16 @@ def test_another_batch_size_is_warned_of_by_trainer(live, trainer_folder):
 # R11
 
 
+def test_out_of_memory_leaves_our_steps_as_they_were(tmp_path, make_job, clean):
+    run = make_job(tmp_path)
+    start(run, work_with_faults, "step.forward:6:oom").join()
+    assert run.status == "completed", run.state().error_message
+    steps, undisturbed = run.state().steps, clean.state().steps
+    assert [row.num_examples for row in steps] == [8] * 12
+    assert [row.learning_rate for row in steps] == [row.learning_rate for row in undisturbed]
+    assert [row.loss for row in steps[:5]] == [row.loss for row in undisturbed[:5]]
+
+
 def test_out_of_memory_leaves_trainer_another_batch_and_half_a_start(tmp_path, live, trainer_clean):
     life = live(tmp_path / "a", fault="out of memory at step:6")
     assert life.error.startswith("OutOfMemoryError: ")
