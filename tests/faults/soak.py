@@ -285,7 +285,8 @@ class Soak:
             newer = {name for name in ruined if name >= (resumed["checkpoint"] or "")}
             if not newer <= {name for name, _ in resumed["skipped"]}:
                 self._note(f"after {fault}: {newer} were damaged, and it said {resumed}")
-        if run.status == "failed" and "No space left" not in state.error_message:
+        full = any(said in state.error_message for said in ("No space left", "disk is full"))
+        if run.status == "failed" and not full:
             self._note(f"after {fault}: {state.error_type} {state.error_message}")
         folders = run.paths.checkpoints_dir
         # One that was saved anew is good again.
