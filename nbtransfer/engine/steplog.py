@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from nbtransfer.engine.advice import RateWatch
 from nbtransfer.engine.memory import memory_in_use
 from nbtransfer.errors import NbTransferError
 
@@ -50,6 +51,7 @@ class StepLog:
         self._progress = progress
         self._pending: list[tuple[StepResult, dict[str, Any], np.ndarray]] = []
         self._last: tuple[dict[str, Any], np.ndarray, float, float] | None = None
+        self._watch = RateWatch(progress.schedule.warmup_steps)
         self._examples = self._tokens = 0
         self.start()
 
@@ -108,6 +110,9 @@ class StepLog:
             if not math.isfinite(loss) or not (math.isfinite(norm) or self._precision == "fp16"):
                 what, value = ("gradient", norm) if math.isfinite(loss) else ("loss", loss)
                 raise self.diverged(f"the training {what} became {value}")
+            figures = {name: row[name] for name in ("step", "learning_rate")}
+            if warning := self._watch.see(**figures, loss=loss, grad_norm=norm):
+                self._events.append("warning_raised", **warning._asdict())
             self._progress.loss_sum += loss
             self._progress.loss_count += 1
         self._flushed = time.monotonic()

@@ -53,11 +53,12 @@ def reach(point: str) -> None:
     """Say that `point` is reached; a fault planned for it strikes now."""
     if not _faults:
         return
-    for fault in _faults:
-        if fault.meets(point):
-            fault.left -= 1
-            if fault.left == 0:
-                _strike(fault.kind, point)
+    met = [fault for fault in _faults if fault.meets(point)]
+    for fault in met:  # all are counted before one of them strikes
+        fault.left -= 1
+    for fault in met:
+        if fault.left == 0:
+            _strike(fault.kind, point)
 
 
 def _strike(kind: str, point: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
-from nbtransfer.engine.advice import evaluation_warning
+from nbtransfer.engine.advice import RateWatch, evaluation_warning
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,72 @@ def test_a_loss_that_is_no_number_breaks_nothing(bad, at):
     evaluation_warning(losses, 2)
     losses[at] = (bad, 0.5)
     evaluation_warning(losses, 2)
+
+
+def watch(losses, norms=None, *, warmup_steps=0, rate=1e-3):
+    """The step at which a series was commented on first, and what was said."""
+    watching = RateWatch(warmup_steps)
+    found = []
+    for step, loss in enumerate(losses, 1):
+        norm = 1.0 if norms is None else norms[step - 1]
+        said = watching.see(step=step, loss=loss, grad_norm=norm, learning_rate=rate)
+        if said is not None:
+            found.append((step, said))
+    assert len(found) <= 1, "said more than once"
+    return found[0] if found else None
+
+
+def noisy(mean, num_steps, spread, seed=0):
+    draw = random.Random(seed)
+    return [max(0.001, draw.gauss(mean, spread)) for _ in range(num_steps)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_loss_that_falls_with_noise_is_not_commented_on(seed):
+    falling = [0.7 * 0.98**n + noise for n, noise in enumerate(noisy(0.05, 200, 0.08, seed))]
+    assert watch(falling, noisy(2.0, 200, 1.0, seed)) is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_loss_that_stays_with_noise_is_not_commented_on(seed):
+    assert watch(noisy(0.69, 300, 0.1, seed)) is None
+
+
+def test_one_bad_step_is_no_reason():
+    assert watch([0.7] * 20 + [1.8] + [0.7] * 20) is None
+
+
+def test_a_loss_well_above_its_start_is_a_rate_too_high():
+    step, said = watch([0.7] * 10 + [1.6] * 10, rate=5e-3)
+    assert 10 < step <= 14, "found too late to act on"
+    assert said.code == "learning_rate_too_high"
+    assert f"by step {step}; it began at 0.70." in said.headline
+    assert "learning rate (0.005) is probably too high" in said.advice
+    assert "--lr 0.001" in said.advice
+
+
+def test_of_many_classes_the_loss_may_move_more():
+    assert watch([5.0] * 10 + [5.9] * 50) is None
+    assert watch([5.0] * 10 + [7.0] * 50) is not None
+
+
+def test_gradients_far_beyond_their_first_are_a_rate_too_high():
+    step, said = watch([0.7] * 40, [2.0] * 10 + [200.0] * 30)
+    assert said.code == "learning_rate_too_high"
+    assert "gradient norm grew" in said.headline and "it began at 2." in said.headline
+    assert step < 25
+
+
+def test_gradients_that_fall_and_rise_again_are_no_reason():
+    assert watch([0.3] * 60, [2.0] * 10 + [0.01] * 25 + [3.0] * 25) is None
+
+
+def test_within_the_warm_up_nothing_is_said_and_after_it_at_once():
+    losses = [0.7] * 10 + [1.6] * 20
+    assert watch(losses, warmup_steps=30) is None
+    assert watch(losses, warmup_steps=20)[0] == 21
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_figure_that_is_no_number_is_passed_over(bad):
+    assert watch([0.7, bad, *[0.7] * 20], [bad, 1.0, 0.0, *[1.0] * 19]) is None

@@ -28,6 +28,7 @@ from nbtransfer.engine.checkpoints import (
     save_checkpoint,
 )
 from nbtransfer.engine.optim import make_optimizer, set_learning_rate
+from nbtransfer.runs.faults import plan_faults
 from nbtransfer.spec import RunSpec
 
 FILES = ["manifest.json", "model.safetensors", "optimizer.safetensors", "state.json"]
@@ -362,6 +363,34 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_staging(
         assert damage(folder / "step-000001") is None
 
 
+@pytest.mark.parametrize("point", ["aside", "rename"])
+def test_where_the_new_one_cannot_take_its_place_the_old_one_stays_there(folder, trained, point):
+    path = save(folder, trained, note="old")
+    plan_faults(f"checkpoint.{point}:1:enospc")
+    try:
+        with pytest.raises(OSError, match="No space left on device"):
+            save(folder, trained, note="new")
+    finally:
+        plan_faults("")
+    assert names(folder) == ["step-000001"]
+    assert damage(path) is None
+    assert json.loads((path / "state.json").read_text())["note"] == "old"
+
+
+def test_that_a_tensor_that_learns_is_not_finite_is_found():
+    model, optimizer = make()
+    learn(model, optimizer)
+    model.register_buffer("mask", torch.tensor([0.0, -math.inf]))  # as attention masks are
+    assert Snapshot.take(model, optimizer, {}).find_not_finite() is None
+    with torch.no_grad():
+        model.norm.bias[1] = math.nan
+    assert Snapshot.take(model, optimizer, {}).find_not_finite() == "norm.bias"
+    model, optimizer = make()
+    learn(model, optimizer)
+    optimizer.state[model.norm.bias]["exp_avg_sq"][0] = math.inf
+    assert Snapshot.take(model, optimizer, {}).find_not_finite() == "norm.bias/exp_avg_sq"
+
+
 def test_what_an_earlier_crash_staged_is_no_part_of_a_checkpoint(folder, trained):
     left = folder / ".staging-step-000001"
     left.mkdir(parents=True)
@@ -401,7 +430,7 @@ def test_a_flipped_bit_is_found_wherever_it_is(whole, name):
     path = whole / name
     data = path.read_bytes()
     draw = random.Random(0)
-    for at in [0, len(data) - 1, *(draw.randrange(len(data)) for _ in range(30))]:
+    for at in [0, len(data) - 1, *(draw.randrange(len(data)) for _ in range(98))]:
         flipped = bytearray(data)
         flipped[at] ^= 1 << draw.randrange(8)
         path.write_bytes(flipped)

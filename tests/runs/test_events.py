@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from nbtransfer.runs import events, state
 from nbtransfer.runs.events import EventReader, EventWriter, read_events
+from nbtransfer.runs.faults import plan_faults
 
 
 @pytest.fixture
@@ -203,6 +205,64 @@ def test_closing_makes_the_log_durable(path, monkeypatch):
     assert synced == []  # not at each event: a step would wait for the disk
     writer.close()
     assert synced == [path.stat().st_ino]
+
+
+@pytest.fixture
+def faults():
+    yield plan_faults
+    plan_faults("")
+
+
+def test_lines_a_full_disk_refused_are_written_with_the_next_in_their_order(path, faults):
+    writer = EventWriter(path)
+    writer.append("a")
+    faults("event:1:enospc;event:2:enospc")
+    writer.append("b")
+    writer.append("c")
+    assert types_in(path) == ["a"]
+    assert writer.last_seq == 2
+    writer.append("d")
+    assert types_in(path) == ["a", "b", "c", "d"]
+    assert [event["seq"] for event in read_events(path)] == [0, 1, 2, 3]
+
+
+def test_a_line_of_which_a_part_found_space_is_completed(path):
+    class NearlyFull:
+        def __init__(self, file):
+            self.file, self.room = file, 20
+
+        def write(self, data):
+            if not self.room:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            written = self.file.write(data[: self.room])
+            self.room -= written
+            return written
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+    writer = EventWriter(path)
+    writer._file = disk = NearlyFull(writer._file)
+    writer.append("a")
+    assert types_in(path) == [] and len(path.read_bytes()) == 20
+    disk.room = 10_000
+    writer.append("b")
+    assert types_in(path) == ["a", "b"]
+
+
+def test_closing_tries_once_more(path, faults):
+    writer = EventWriter(path)
+    faults("event:1:enospc")
+    writer.append("a")
+    writer.close()
+    assert types_in(path) == ["a"]
+
+
+def test_a_log_that_cannot_be_written_for_another_reason_is_an_error(path, faults):
+    writer = EventWriter(path)
+    faults("event:1:eio")
+    with pytest.raises(OSError, match="Input/output error"):
+        writer.append("a")
 
 
 def test_every_event_the_fold_knows_is_documented():

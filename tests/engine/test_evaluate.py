@@ -1,0 +1,115 @@
+"""Tests of nbtransfer.engine.evaluate: the figures do not depend on how the rows are batched."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nbtransfer.data.encode import EncodedTexts
+from nbtransfer.engine.evaluate import score_rows
+from nbtransfer.engine.memory import MemoryFull
+from nbtransfer.runs.faults import plan_faults
+from nbtransfer.tasks.text_classification import metrics
+
+NAMES = ("a", "b", "c")
+CPU = SimpleNamespace(device=torch.device("cpu"), autocast=contextlib.nullcontext)
+
+
+class Sums(nn.Module):
+    """Logits from sums of small whole numbers: exact, so that padding and order change no bit."""
+
+    def __init__(self, num_tokens=50):
+        super().__init__()
+        draw = torch.Generator().manual_seed(0)
+        weights = torch.randint(-8, 9, (num_tokens, len(NAMES)), generator=draw)
+        self.register_buffer("weights", weights.float() / 8)
+
+    def forward(self, input_ids, attention_mask):
+        return (self.weights[input_ids] * attention_mask[:, :, None]).sum(1)
+
+
+@pytest.fixture
+def encoded():
+    draw = np.random.default_rng(1)
+    lengths = draw.integers(1, 30, 61)
+    return EncodedTexts(
+        tokens=draw.integers(0, 50, lengths.sum()).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        pad_token_id=0,
+    )
+
+
+@pytest.fixture
+def labels():
+    return np.random.default_rng(2).integers(0, len(NAMES), 61)
+
+
+@pytest.fixture(autouse=True)
+def no_faults_left():
+    yield
+    plan_faults("")
+
+
+def measure(encoded, labels, batch_size):
+    scores = score_rows(CPU, Sums(), encoded, labels, batch_size)
+    return {**metrics(labels, scores.probabilities, NAMES), "loss": scores.loss}, scores
+
+
+@pytest.mark.parametrize("batch_size", range(1, 62))
+def test_metrics_and_loss_are_equal_whatever_the_batch(encoded, labels, batch_size):
+    whole, _ = measure(encoded, labels, 61)
+    parts, _ = measure(encoded, labels, batch_size)
+    assert parts.keys() == whole.keys()
+    assert all(abs(parts[name] - whole[name]) <= 1e-12 for name in whole)
+
+
+def test_metrics_and_loss_are_scikit_learn_s(encoded, labels):
+    from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+    found, scores = measure(encoded, labels, 7)  # and the last batch is smaller
+    predicted = scores.probabilities.argmax(1)
+    assert abs(found["loss"] - log_loss(labels, scores.probabilities)) <= 1e-12
+    assert abs(found["eval_accuracy"] - accuracy_score(labels, predicted)) <= 1e-12
+    assert abs(found["eval_f1_macro"] - f1_score(labels, predicted, average="macro")) <= 1e-12
+
+
+def test_probabilities_stand_at_their_rows(encoded):
+    scores = score_rows(CPU, Sums(), encoded, None, 8)
+    assert math.isnan(scores.loss)
+    for row in (0, 17, 60):
+        logits = Sums()(**encoded.batch(np.array([row]))).double()
+        assert np.allclose(scores.probabilities[row], torch.softmax(logits, 1)[0], atol=1e-15)
+
+
+def test_out_of_memory_halves_the_batch_and_keeps_what_is_done(encoded, labels):
+    plan_faults("evaluate.batch:2:oom;evaluate.batch:3:oom")
+    found, scores = measure(encoded, labels, 32)
+    assert scores.batch_size == 8
+    assert found == measure(encoded, labels, 32)[0]
+
+
+def test_a_row_that_does_not_fit_is_said_in_words(encoded, labels):
+    plan_faults("evaluate.batch:1:oom")
+    with pytest.raises(MemoryFull, match="while evaluating, even with one row"):
+        measure(encoded, labels, 1)
+
+
+@pytest.mark.parametrize("kind", ["cuda", "raise"])
+def test_another_error_is_not_tried_again(encoded, labels, kind):
+    plan_faults(f"evaluate.batch:2:{kind}")
+    with pytest.raises(RuntimeError):
+        measure(encoded, labels, 8)
+
+
+def test_no_rows_have_no_figures():
+    empty = EncodedTexts(
+        tokens=np.zeros(0, np.int32), offsets=np.zeros(1, np.int64), pad_token_id=0
+    )
+    scores = score_rows(CPU, Sums(), empty, np.zeros(0, int), 8)
+    assert len(scores.probabilities) == 0 and math.isnan(scores.loss)

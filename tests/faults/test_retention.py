@@ -1,0 +1,60 @@
+"""There is always a good checkpoint, and the best is kept (promise R18)."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from nbtransfer.engine.checkpoints import damage, newest_checkpoint
+from nbtransfer.runs.faults import plan_faults
+from tests.engine.jobs import start, work, work_with_faults
+from tests.faults.comparing import rows, same_bits
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def often(make_job, tmp_path_factory):
+    """The job with an evaluation every two steps: six saves, of which three are pruned."""
+    run = make_job(tmp_path_factory.mktemp("often"), eval_steps=2)
+    assert work(str(run.dir))
+    return run
+
+
+def _steps(run):
+    return sorted(int(path.name[-6:]) for path in run.paths.checkpoints_dir.iterdir())
+
+
+def test_the_last_two_and_the_best_are_left(often):
+    best = often.state().best_evaluation.step
+    assert _steps(often) == sorted({best, 10, 12})
+    assert all(damage(path) is None for path in often.paths.checkpoints_dir.iterdir())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_that_cannot_be_removed_is_removed_with_the_next(tmp_path, make_job, often, count):
+    run = make_job(tmp_path, eval_steps=2)
+    plan_faults(f"checkpoint.prune:{count}:eio")
+    try:
+        assert work(str(run.dir)), run.log()
+    finally:
+        plan_faults("")
+    assert [row.step for row in run.state().checkpoints] == [2, 4, 6, 8, 10, 12]
+    assert run.state().warnings == often.state().warnings
+    assert _steps(run) == _steps(often)
+    assert same_bits(run, often)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_killed_while_it_removes_one_it_goes_on_to_the_same_bits(tmp_path, make_job, often, count):
+    run = make_job(tmp_path, eval_steps=2)
+    process = start(run, work_with_faults, f"checkpoint.prune:{count}:kill")
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    found = newest_checkpoint(run.paths.checkpoints_dir)
+    assert found.folder is not None and found.skipped == ()
+    assert work(str(run.dir)), run.log()
+    assert same_bits(run, often)
+    assert rows(run) == rows(often)
+    assert set(_steps(run)) >= set(_steps(often))
