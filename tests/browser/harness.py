@@ -330,6 +330,7 @@ class OpenNotebook:
         )
         # To Playwright the body is hidden, having no size of its own.
         self.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
 
     def screenshot(self, name: str, of: Locator | None = None) -> Path:
         """Save a picture of the page, or of one part, as `screenshots/NAME.png`."""
