@@ -57,8 +57,9 @@ def card_text(
     run_dir: Path,
     now: float,
     opened: float | None = None,
+    told: tuple[str, ...] = (),
 ) -> str:
-    """Return the card as plain text."""
+    """Return the card as plain text, without the notes that were told before."""
     figures = " · ".join(f"{strong} {dim}" for strong, dim in view.facts(about, state, status))
     clock = view.clock_text(about, state, status, now, opened)
     ending, commands = ending_lines(about, state, status, run_dir)
@@ -74,7 +75,7 @@ def card_text(
             ),
             *ending,
             *(f"    {command}" for command in commands),
-            *(f"- {note}" for note in view.note_lines(about, state)),
+            *(f"- {note}" for note in view.note_lines(about, state) if note not in told),
         ]
     )
 
