@@ -48,7 +48,7 @@ def _about_data(plan: Plan, spec: RunSpec, data: DataCard) -> Iterator[str]:
             f"max_length={plan.max_length} cuts {_percent(plan.share_texts_cut)} of the texts and "
             f"loses {_percent(plan.share_tokens_cut)} of all tokens."
         )
-    if not plan.num_validation_rows:
+    if not plan.num_validation_rows and spec.validation is False:
         yield (
             "there is no validation data: the last model is kept, and nothing tells how good it "
             "is. Give validation=0.1."
@@ -109,8 +109,8 @@ def _about_schedule(plan: Plan, spec: RunSpec) -> Iterator[str]:
         )
     if plan.technique == "full" and plan.learning_rate >= _HIGH_LEARNING_RATE:
         yield (
-            f"a learning rate of {plan.learning_rate:.1e} is high for training every layer: it "
-            "tends to destroy what the model knows. 2e-5 to 1e-4 is usual."
+            f"a learning rate of {rate_text(plan.learning_rate)} is high for training every layer: "
+            "it tends to destroy what the model knows. 2e-5 to 1e-4 is usual."
         )
     if plan.eval_every_steps > plan.num_steps and spec.eval_steps:
         yield (
@@ -143,6 +143,12 @@ def _about_machine(plan: Plan, hardware: Hardware) -> Iterator[str]:
         )
     if plan.precision == "bf16" and plan.device == "cpu" and not hardware.bf16:
         yield "this processor has no bf16 units: precision='bf16' is slower here than 'fp32'."
+
+
+def rate_text(rate: float) -> str:
+    """Return a learning rate with two significant digits: `1.0e-4`."""
+    mantissa, _, exponent = f"{rate:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def gigabytes(num_bytes: int) -> str:

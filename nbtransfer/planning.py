@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer import estimates
-from nbtransfer.advice import gigabytes, warnings_for
+from nbtransfer.advice import gigabytes, rate_text, warnings_for
 from nbtransfer.choices import (
     Length,
     choose_length,
@@ -277,12 +277,13 @@ def _notes(
     if spec.learning_rate is None:
         rate = default_learning_rate(model, spec.technique)
         notes.append(
-            f"Learning rate {rate:.0e}, the default for technique {spec.technique!r} here."
+            f"Learning rate {rate_text(rate)}, the default for technique {spec.technique!r} here."
         )
     if hardware.device == "cpu" and hardware.num_threads < hardware.num_cores:
         notes.append(
-            f"{hardware.num_threads} of {hardware.num_cores} cores are used: other programs are "
-            "busy."
+            f"{hardware.num_threads} of {hardware.num_cores} cores "
+            f"{'is' if hardware.num_threads == 1 else 'are'} used: other programs are busy. "
+            "Another number of cores gives slightly other numbers."
         )
     if hardware.num_devices > 1:
         notes.append(f"One of {hardware.num_devices} devices is used.")

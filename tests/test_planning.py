@@ -275,7 +275,7 @@ def test_a_disk_without_room_for_one_checkpoint_is_a_problem():
             "its peak and never fall.",
         ),
         ({"warmup_steps": 150}, "150 of the run's 189 steps are warm-up: only 39 are left"),
-        ({"learning_rate": 1e-3}, "a learning rate of 1.0e-03 is high for training every layer"),
+        ({"learning_rate": 1e-3}, "a learning rate of 1.0e-3 is high for training every layer"),
         ({"eval_steps": 200}, "eval_steps=200 is more than the run's 189 steps"),
         ({"max_steps": 1}, "the run has only 1 optimizer step."),
         ({"max_length": 24}, None),
@@ -283,7 +283,10 @@ def test_a_disk_without_room_for_one_checkpoint_is_a_problem():
             {"max_length": 16},
             "max_length=16 cuts 100 % of the texts and loses 27 % of all tokens.",
         ),
-        ({"data": without_validation()}, "there is no validation data: the last model is kept"),
+        (
+            {"data": without_validation(), "validation": False},
+            "there is no validation data: the last model is kept",
+        ),
         (
             {"data": changed(DATA, num_overlap={"validation": 12})},
             "12 validation texts are also in train.",
@@ -350,10 +353,13 @@ def test_a_constant_rate_is_not_said_never_to_fall():
     ("arguments", "note"),
     [
         ({"model": changed(MODEL, head_labels=("a", "b"))}, "a new head is trained"),
-        ({"hardware": changed(CPU, num_threads=1)}, "1 of 2 cores are used"),
+        (
+            {"hardware": changed(CPU, num_threads=1)},
+            "1 of 2 cores is used: other programs",
+        ),
         ({"hardware": changed(A100, num_devices=4)}, "One of 4 devices is used."),
         ({"class_weights": {"positive": 2.0}}, "Classes without a weight take 1.0: negative."),
-        ({}, "Learning rate 1e-04, the default for technique 'full'"),
+        ({}, "Learning rate 1.0e-4, the default for technique 'full'"),
     ],
 )
 def test_choices_are_noted(arguments, note):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from nbtransfer.advice import rate_text as rate_text
+
 
 def duration_text(seconds: float) -> str:
     """Return seconds as a clock reads: `0:07`, `1:58`, `2:05:00`."""
@@ -32,9 +34,3 @@ def count_text(count: float) -> str:
     if count < 1e6:
         return f"{count:,.0f}"
     return f"{count / 1e6:.1f} M" if count < 999.95e6 else f"{count / 1e9:.1f} B"
-
-
-def rate_text(rate: float) -> str:
-    """Return a learning rate with two significant digits: `1.0e-4`."""
-    mantissa, _, exponent = f"{rate:.1e}".partition("e")
-    return f"{mantissa}e{int(exponent)}"

@@ -275,6 +275,6 @@ class Run:
             text += f", step {state.step} of {state.num_steps}"
         metrics = self.metrics()
         if "eval_accuracy" in metrics:
-            text += f", accuracy {metrics['eval_accuracy']:.1%}"
+            text += f", accuracy {100 * metrics['eval_accuracy']:.1f} %"
             text += f", macro F1 {metrics['eval_f1_macro']:.3f}"
         return text

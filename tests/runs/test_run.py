@@ -244,7 +244,7 @@ def test_repr_is_one_line_with_progress_or_result(run):
     write_events(run, TRAINING, step(1))
     assert repr(run) == "Run calm-heron-0712: running, step 1 of 6"
     write_events(run, evaluation(1), completed(1))
-    assert repr(run) == "Run calm-heron-0712: completed, accuracy 75.0%, macro F1 0.700"
+    assert repr(run) == "Run calm-heron-0712: completed, accuracy 75.0 %, macro F1 0.700"
 
 
 # What is asked of it
