@@ -131,14 +131,14 @@ def _about_machine(plan: Plan, hardware: Hardware) -> Iterator[str]:
     if plan.memory_bytes > hardware.free_bytes:
         users = f" ({'; '.join(hardware.gpu_users)})" if hardware.gpu_users else ""
         yield (
-            f"the run needs about {gigabytes(plan.memory_bytes)} of memory and "
-            f"{gigabytes(hardware.free_bytes)} are free{users}. Take a smaller batch with more "
+            f"the run needs about {bytes_text(plan.memory_bytes)} of memory and "
+            f"{bytes_text(hardware.free_bytes)} are free{users}. Take a smaller batch with more "
             "accumulation, a shorter max_length or technique='head'."
         )
     if plan.disk_bytes > hardware.disk_free_bytes:
         yield (
-            f"the run folder may grow to {gigabytes(plan.disk_bytes)} and "
-            f"{gigabytes(hardware.disk_free_bytes)} are free. Free some, or choose another "
+            f"the run folder may grow to {bytes_text(plan.disk_bytes)} and "
+            f"{bytes_text(hardware.disk_free_bytes)} are free. Free some, or choose another "
             "runs_dir."
         )
     if plan.precision == "bf16" and plan.device == "cpu" and not hardware.bf16:
@@ -151,9 +151,14 @@ def rate_text(rate: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def gigabytes(num_bytes: int) -> str:
-    """Return a size as people read it."""
-    return f"{num_bytes / 1e9:.1f} GB"
+def bytes_text(num_bytes: float) -> str:
+    """Return bytes in the largest unit that keeps the figure above 1: `87 MB`, `1.1 GB`."""
+    value, units = float(num_bytes), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.5 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    digits = 1 if value < 9.95 and units[0] != "B" else 0
+    return f"{value:.{digits}f} {units[0]}"
 
 
 def _percent(share: float) -> str:
