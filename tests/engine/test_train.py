@@ -26,12 +26,17 @@ def test_a_run_learns_saves_and_reports(tmp_path):
     assert report.predictions().num_rows == report.num_rows == 12
 
 
-def test_the_kept_model_gives_the_reported_probabilities(tmp_path):
+def test_the_kept_model_gives_the_reported_probabilities(tmp_path, capfd):
     import torch
+    from transformers.utils import logging
 
     run = make_run(tmp_path, num_train_epochs=3)
     work(str(run.dir))
+    logging.enable_progress_bar()  # the worker, which is this process here, has put them out
+    capfd.readouterr()
     model, tokenizer = api.load_model(run)
+    assert "Loading weights" not in capfd.readouterr().err
+    assert logging.is_progress_bar_enabled()
     table = run.report().predictions()
     batch = tokenizer(table["text"].to_pylist(), padding=True, return_tensors="pt")
     with torch.inference_mode():
