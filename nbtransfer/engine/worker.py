@@ -9,6 +9,7 @@ if nobody listens any more, the job in hand is finished and the process ends.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -93,6 +94,8 @@ def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
+    if _is_full_disk(error):
+        return "the disk is full."
     text = str(error).strip()
     return f"{text.splitlines()[0][:500] if text else type(error).__name__}"
 
@@ -104,9 +107,16 @@ def _advice(error: BaseException) -> str:
         return "Take a smaller --batch-size or --max-length, or free the device's memory."
     if "CUDA error" in text or "device-side assert" in text:
         return "The CUDA context of that worker is lost; the next run gets a new worker."
-    if isinstance(error, OSError) and error.errno == 28:
-        return "The disk is full: remove old runs with %runs rm NAME, or choose another --runs-dir."
+    if _is_full_disk(error):
+        return "Free some space, by %runs rm NAME perhaps; what was saved before is whole."
     return ""
+
+
+def _is_full_disk(error: BaseException) -> bool:
+    if not isinstance(error, OSError):
+        return False
+    # safetensors tells it in words only.
+    return error.errno == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
 
 
 class _Answers:
