@@ -279,12 +279,6 @@ def _notes(
         notes.append(
             f"Learning rate {rate_text(rate)}, the default for technique {spec.technique!r} here."
         )
-    if hardware.device == "cpu" and hardware.num_threads < hardware.num_cores:
-        notes.append(
-            f"{hardware.num_threads} of {hardware.num_cores} cores "
-            f"{'is' if hardware.num_threads == 1 else 'are'} used: other programs are busy. "
-            "Another number of cores gives slightly other numbers."
-        )
     if hardware.num_devices > 1:
         notes.append(f"One of {hardware.num_devices} devices is used.")
     if isinstance(spec.class_weights, dict):

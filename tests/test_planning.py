@@ -353,10 +353,6 @@ def test_a_constant_rate_is_not_said_never_to_fall():
     ("arguments", "note"),
     [
         ({"model": changed(MODEL, head_labels=("a", "b"))}, "a new head is trained"),
-        (
-            {"hardware": changed(CPU, num_threads=1)},
-            "1 of 2 cores is used: other programs",
-        ),
         ({"hardware": changed(A100, num_devices=4)}, "One of 4 devices is used."),
         ({"class_weights": {"positive": 2.0}}, "Classes without a weight take 1.0: negative."),
         ({}, "Learning rate 1.0e-4, the default for technique 'full'"),

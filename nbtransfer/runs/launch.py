@@ -38,7 +38,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "NBTRANSFER_WORKER_IDLE_S": str(options.worker_idle_s)},
+            env=_environment(),
             start_new_session=True,
         )
         assert self._process.stdout is not None
@@ -84,6 +84,16 @@ class Worker:
             self._answers += chunk
         *lines, self._answers = self._answers.split(b"\n")
         self._jobs_left -= sum("done" in json.loads(line) for line in lines)
+
+
+def _environment() -> dict[str, str]:
+    return {
+        # Threads that wait for each other give their core away meanwhile: spinning makes a step
+        # several times slower where another program wants the core.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        **os.environ,
+        "NBTRANSFER_WORKER_IDLE_S": str(options.worker_idle_s),
+    }
 
 
 _workers: list[Worker] = []
