@@ -48,7 +48,7 @@ def _about_data(plan: Plan, spec: RunSpec, data: DataCard) -> Iterator[str]:
             f"max_length={plan.max_length} cuts {_percent(plan.share_texts_cut)} of the texts and "
             f"loses {_percent(plan.share_tokens_cut)} of all tokens."
         )
-    if not plan.num_validation_rows:
+    if not plan.num_validation_rows and spec.validation is False:
         yield (
             "there is no validation data: the last model is kept, and nothing tells how good it "
             "is. Give validation=0.1."
@@ -109,8 +109,8 @@ def _about_schedule(plan: Plan, spec: RunSpec) -> Iterator[str]:
         )
     if plan.technique == "full" and plan.learning_rate >= _HIGH_LEARNING_RATE:
         yield (
-            f"a learning rate of {plan.learning_rate:.1e} is high for training every layer: it "
-            "tends to destroy what the model knows. 2e-5 to 1e-4 is usual."
+            f"a learning rate of {rate_text(plan.learning_rate)} is high for training every layer: "
+            "it tends to destroy what the model knows. 2e-5 to 1e-4 is usual."
         )
     if plan.eval_every_steps > plan.num_steps and spec.eval_steps:
         yield (
@@ -131,23 +131,34 @@ def _about_machine(plan: Plan, hardware: Hardware) -> Iterator[str]:
     if plan.memory_bytes > hardware.free_bytes:
         users = f" ({'; '.join(hardware.gpu_users)})" if hardware.gpu_users else ""
         yield (
-            f"the run needs about {gigabytes(plan.memory_bytes)} of memory and "
-            f"{gigabytes(hardware.free_bytes)} are free{users}. Take a smaller batch with more "
+            f"the run needs about {bytes_text(plan.memory_bytes)} of memory and "
+            f"{bytes_text(hardware.free_bytes)} are free{users}. Take a smaller batch with more "
             "accumulation, a shorter max_length or technique='head'."
         )
     if plan.disk_bytes > hardware.disk_free_bytes:
         yield (
-            f"the run folder may grow to {gigabytes(plan.disk_bytes)} and "
-            f"{gigabytes(hardware.disk_free_bytes)} are free. Free some, or choose another "
+            f"the run folder may grow to {bytes_text(plan.disk_bytes)} and "
+            f"{bytes_text(hardware.disk_free_bytes)} are free. Free some, or choose another "
             "runs_dir."
         )
     if plan.precision == "bf16" and plan.device == "cpu" and not hardware.bf16:
         yield "this processor has no bf16 units: precision='bf16' is slower here than 'fp32'."
 
 
-def gigabytes(num_bytes: int) -> str:
-    """Return a size as people read it."""
-    return f"{num_bytes / 1e9:.1f} GB"
+def rate_text(rate: float) -> str:
+    """Return a learning rate with two significant digits: `1.0e-4`."""
+    mantissa, _, exponent = f"{rate:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def bytes_text(num_bytes: float) -> str:
+    """Return bytes in the largest unit that keeps the figure above 1: `87 MB`, `1.1 GB`."""
+    value, units = float(num_bytes), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.5 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    digits = 1 if value < 9.95 and units[0] != "B" else 0
+    return f"{value:.{digits}f} {units[0]}"
 
 
 def _percent(share: float) -> str:

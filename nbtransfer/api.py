@@ -210,7 +210,11 @@ def evaluate(
         return opened.report(name)
     if not opened.paths.split(name).is_file():
         there = ", ".join(opened.data_card.num_rows)
-        raise RunError(f"run {opened.id!r} has no split {quoted(name)}. Splits: {there}.", opened)
+        raise RunError(
+            f"run {opened.id!r} has no split {quoted(name)}. Splits: {there}. "
+            f"Measure one of them, or rows of yours: %evaluate {opened.id} DATA",
+            opened,
+        )
     return evaluate_rows(opened, read_table(opened.paths.split(name)), name=name, split=name)
 
 

@@ -173,7 +173,7 @@ def paired_interval(first: Sequence[bool], second: Sequence[bool]) -> Interval:
 
     p1, p2 = (both + only_first) / n, (both + only_second) / n
     (low1, high1), (low2, high2) = _wilson(p1, n), _wilson(p2, n)
-    cross = both * neither - only_first * only_second
+    cross: float = both * neither - only_first * only_second
     if cross > 0:
         cross = max(cross - n / 2, 0)  # the continuity correction that makes it method 10
     margins = (both + only_first) * (only_second + neither)

@@ -31,6 +31,7 @@ __all__ = [
     "NbTransferError",
     "RunError",
     "SpecError",
+    "count_of",
     "nearest",
     "quoted",
 ]
@@ -96,6 +97,11 @@ def quoted(value: object, limit: int = 60) -> str:
     """Return `repr(value)` cut to `limit` characters, for use inside a message."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def count_of(count: int, noun: str) -> str:
+    """Return `1 row`, `2 rows`, `1,500 rows`: a number with a noun whose plural takes an s."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:

@@ -10,16 +10,11 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-if TYPE_CHECKING:
-    import psutil
+from typing import Literal, NamedTuple
 
 _SMI_TIMEOUT_S = 2.0
-_LOAD_SAMPLE_S = 0.1
 _GPU_FIELDS = "index,uuid,name,memory.total,memory.free,compute_cap"
 # bfloat16 arithmetic came with the Ampere generation.
 _BF16_CAPABILITY = 8.0
@@ -35,7 +30,8 @@ class Hardware:
         name: the device's name.
         num_devices: how many of them; one is used.
         num_cores: CPU cores this process may use.
-        num_threads: cores that other programs leave free, at least 1.
+        num_threads: all of the cores, whatever else is running: another number of threads adds up
+            in another order, and the same cell would give other bits.
         memory_bytes: all memory of the device (the machine's own for `cpu` and `mps`).
         free_bytes: what is free of it.
         disk_free_bytes: free space where runs are kept.
@@ -74,7 +70,7 @@ class Gpu(NamedTuple):
 
 
 def detect_hardware(runs_dir: Path) -> Hardware:
-    """Return what this machine offers now; takes 0.1 s, and more where nvidia-smi is slow."""
+    """Return what this machine offers now; slow only where nvidia-smi is."""
     memory_bytes, free_bytes = _host_memory()
     num_cores = _num_cores()
     host = Hardware(
@@ -82,7 +78,7 @@ def detect_hardware(runs_dir: Path) -> Hardware:
         name=_cpu_name(),
         num_devices=1,
         num_cores=num_cores,
-        num_threads=max(1, num_cores - _num_busy_cores(num_cores)),
+        num_threads=num_cores,
         memory_bytes=memory_bytes,
         free_bytes=free_bytes,
         disk_free_bytes=_disk_free(runs_dir),
@@ -231,46 +227,6 @@ def _cgroup_quota() -> float | None:
     folder = _CGROUP / "cpu"
     quota, period = (_number(_read(folder / f"cpu.cfs_{n}_us")) for n in ("quota", "period"))
     return quota / period if quota > 0 and period > 0 else None
-
-
-def _num_busy_cores(num_cores: int) -> int:
-    """Return how many cores other programs keep busy, measured over a tenth of a second.
-
-    A load average would be wrong twice: it lags by a minute, and it counts this kernel and its warm
-    worker, which is busy importing just when a plan is made. In a container the machine's load says
-    nothing about the cores that are ours, so none are counted busy there.
-    """
-    import psutil
-
-    if _num_allowed_cores() != os.cpu_count():
-        return 0
-    own = [psutil.Process(), *psutil.Process().children(recursive=True)]
-    start, system, ours = time.monotonic(), _system_seconds(), _process_seconds(own)
-    time.sleep(_LOAD_SAMPLE_S)
-    elapsed = time.monotonic() - start
-    busy = (_system_seconds() - system) - (_process_seconds(own) - ours)
-    return min(num_cores, max(0, round(busy / elapsed)))
-
-
-def _system_seconds() -> float:
-    import psutil
-
-    times = psutil.cpu_times()._asdict()
-    idle = ("idle", "iowait", "guest", "guest_nice")  # guests are already in `user`
-    return float(sum(seconds for name, seconds in times.items() if name not in idle))
-
-
-def _process_seconds(processes: list[psutil.Process]) -> float:
-    import psutil
-
-    total = 0.0
-    for process in processes:
-        try:
-            times = process.cpu_times()
-        except psutil.Error:
-            continue
-        total += times.user + times.system
-    return total
 
 
 def _host_memory() -> tuple[int, int]:

@@ -95,7 +95,7 @@ def execute(source: Path, output_dir: Path, out: TextIO) -> Executed:
     start = time.monotonic()
     output_dir.mkdir(parents=True, exist_ok=True)
     runs_dir = output_dir.absolute() / "runs"
-    book = nbformat.read(source, as_version=4)
+    book = nbformat.read(source, as_version=4)  # type: ignore[no-untyped-call]
     titles = _titles_of(book)
     progress = _Progress(runs_dir, out)
 
@@ -131,7 +131,7 @@ def execute(source: Path, output_dir: Path, out: TextIO) -> Executed:
         raise KeyboardInterrupt from None
     finally:
         progress.finish()
-        nbformat.write(book, written)
+        nbformat.write(book, written)  # type: ignore[no-untyped-call]
     page = output_dir / f"{source.stem}.html"
     page.write_text(_html(book), "utf-8")
     return Executed(written, page, _marked_text(book), time.monotonic() - start)
@@ -251,7 +251,7 @@ class _Progress:
 def _html(book: Any) -> str:  # noqa: ANN401 -- nbformat is imported late
     from nbconvert import HTMLExporter
 
-    page, _ = HTMLExporter().from_notebook_node(book)
+    page, _ = HTMLExporter().from_notebook_node(book)  # type: ignore[no-untyped-call]
     return str(page)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer import estimates
-from nbtransfer.advice import gigabytes, warnings_for
+from nbtransfer.advice import bytes_text, rate_text, warnings_for
 from nbtransfer.choices import (
     Length,
     choose_length,
@@ -219,15 +219,15 @@ def _capacity_problems(plan: Plan, model: ModelCard, hardware: Hardware) -> list
     if least > hardware.memory_bytes:
         other = "" if plan.technique != "full" else " Take technique='head', or a smaller model."
         found.append(
-            f"{quoted(model.name)} needs {gigabytes(least)} for technique={plan.technique!r} at "
-            f"any batch size; {plan.device_name} has {gigabytes(hardware.memory_bytes)}, of which "
-            f"{gigabytes(hardware.free_bytes)} are free.{other}"
+            f"{quoted(model.name)} needs {bytes_text(least)} for technique={plan.technique!r} at "
+            f"any batch size; {plan.device_name} has {bytes_text(hardware.memory_bytes)}, of which "
+            f"{bytes_text(hardware.free_bytes)} are free.{other}"
         )
     one = estimates.checkpoint_bytes(model, plan.num_trainable_parameters)
     if one + 4 * model.num_parameters > hardware.disk_free_bytes:
         found.append(
-            f"the runs folder's disk has {gigabytes(hardware.disk_free_bytes)} free; one "
-            f"checkpoint and the model take {gigabytes(one + 4 * model.num_parameters)}. Free "
+            f"the runs folder's disk has {bytes_text(hardware.disk_free_bytes)} free; one "
+            f"checkpoint and the model take {bytes_text(one + 4 * model.num_parameters)}. Free "
             "some, or choose another runs_dir."
         )
     return found
@@ -277,12 +277,7 @@ def _notes(
     if spec.learning_rate is None:
         rate = default_learning_rate(model, spec.technique)
         notes.append(
-            f"Learning rate {rate:.0e}, the default for technique {spec.technique!r} here."
-        )
-    if hardware.device == "cpu" and hardware.num_threads < hardware.num_cores:
-        notes.append(
-            f"{hardware.num_threads} of {hardware.num_cores} cores are used: other programs are "
-            "busy."
+            f"Learning rate {rate_text(rate)}, the default for technique {spec.technique!r} here."
         )
     if hardware.num_devices > 1:
         notes.append(f"One of {hardware.num_devices} devices is used.")

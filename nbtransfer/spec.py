@@ -204,7 +204,8 @@ def _range_problems(spec: RunSpec) -> list[str]:
             continue
         kind = "a whole number" if whole else "a number"
         bound = "at least" if low_allowed else "above"
-        wanted = f"{kind} {bound} {low:g} and at most {high:g}"
+        most = f"{high:,.0f}" if high >= 10_000 else f"{high:g}"
+        wanted = f"{kind} {bound} {low:g} and at most {most}"
         if not _is_number(value) or (whole and not isinstance(value, int)):
             found.append(f"{name}={quoted(value)} must be {wanted}.")
         elif not (low <= value <= high) or (value == low and not low_allowed):

@@ -12,6 +12,7 @@ from nbtransfer.errors import (
     NbTransferError,
     RunError,
     SpecError,
+    count_of,
     nearest,
     quoted,
 )
@@ -111,3 +112,7 @@ def test_the_nearest_choice_is_found_whatever_its_case(name, expected):
 
 def test_the_nearest_choice_comes_back_in_its_own_spelling():
     assert nearest("sentiment", ["Sentiment", "review"]) == "Sentiment"
+
+
+def test_a_count_goes_with_its_noun():
+    assert [count_of(n, "row") for n in (0, 1, 1500)] == ["0 rows", "1 row", "1,500 rows"]

@@ -39,12 +39,6 @@ def torch_version(monkeypatch):
 
 
 @pytest.fixture
-def quiet(monkeypatch):
-    """No sampling of the load."""
-    monkeypatch.setattr(hardware, "_num_busy_cores", lambda num_cores: 0)
-
-
-@pytest.fixture
 def container(monkeypatch, tmp_path):
     """Write the container's limits as files of a control group."""
     monkeypatch.setattr(hardware, "_CGROUP", tmp_path)
@@ -58,7 +52,7 @@ def container(monkeypatch, tmp_path):
     return arrange
 
 
-def test_a_gpu_is_described(nvidia_smi, torch_version, quiet, tmp_path):
+def test_a_gpu_is_described(nvidia_smi, torch_version, tmp_path):
     nvidia_smi(H100)
     found = detect_hardware(tmp_path)
     assert (found.device, found.name) == ("cuda", "NVIDIA H100 80GB HBM3")
@@ -70,14 +64,14 @@ def test_a_gpu_is_described(nvidia_smi, torch_version, quiet, tmp_path):
     assert found.gpu_users == ()
 
 
-def test_a_t4_has_no_bf16_and_its_users_are_named(nvidia_smi, torch_version, quiet, tmp_path):
+def test_a_t4_has_no_bf16_and_its_users_are_named(nvidia_smi, torch_version, tmp_path):
     nvidia_smi(T4, processes=["GPU-bbbb-2, 4711, 12000", "GPU-aaaa-1, 12, 100"])
     found = detect_hardware(tmp_path)
     assert not found.bf16
     assert found.gpu_users == ("process 4711 holds 12.6 GB",)
 
 
-def test_the_cpu_build_of_torch_is_pointed_out(nvidia_smi, torch_version, quiet, tmp_path):
+def test_the_cpu_build_of_torch_is_pointed_out(nvidia_smi, torch_version, tmp_path):
     nvidia_smi(H100)
     torch_version("2.13.0+cpu")
     found = detect_hardware(tmp_path)
@@ -125,7 +119,7 @@ def test_a_driver_that_does_not_answer_means_no_gpu(nvidia_smi, monkeypatch, err
     assert list_gpus() == []
 
 
-def test_the_gpu_can_be_left_aside(nvidia_smi, torch_version, quiet, tmp_path):
+def test_the_gpu_can_be_left_aside(nvidia_smi, torch_version, tmp_path):
     nvidia_smi(H100, T4)
     found = detect_hardware(tmp_path)
     assert found.num_devices == 2
@@ -169,30 +163,9 @@ def test_without_a_limit_the_machines_memory_counts(container):
     assert hardware._host_memory()[0] == psutil.virtual_memory().total
 
 
-@pytest.mark.parametrize(
-    ("system_s", "own_s", "busy"),
-    [(0.2, 0.2, 0), (0.2, 0.1, 1), (0.2, 0.0, 2), (0.03, 0.0, 0), (0.1, 0.2, 0), (9.0, 0.0, 4)],
-)
-def test_cores_busy_with_other_work(monkeypatch, system_s, own_s, busy):
-    """Over 0.1 s: what the system spent less what this process and its children spent."""
-    monkeypatch.setattr(hardware, "_num_allowed_cores", lambda: hardware.os.cpu_count())
-    monkeypatch.setattr(hardware.time, "sleep", lambda seconds: None)
-    clock, system, own = iter((5.0, 5.1)), iter((100.0, 100.0 + system_s)), iter((7.0, 7.0 + own_s))
-    monkeypatch.setattr(hardware.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(hardware, "_system_seconds", lambda: next(system))
-    monkeypatch.setattr(hardware, "_process_seconds", lambda processes: next(own))
-    assert hardware._num_busy_cores(4) == busy
-
-
-def test_in_a_container_the_machines_load_is_not_ours(monkeypatch):
-    monkeypatch.setattr(hardware, "_num_allowed_cores", lambda: hardware.os.cpu_count() + 1)
-    monkeypatch.setattr(hardware, "_system_seconds", lambda: pytest.fail("the load was measured"))
-    assert hardware._num_busy_cores(2) == 0
-
-
-def test_one_thread_is_always_left(nvidia_smi, torch_version, monkeypatch, tmp_path):
+def test_every_core_is_a_thread_whatever_else_is_running(nvidia_smi, monkeypatch, tmp_path):
     monkeypatch.setattr(hardware.shutil, "which", lambda name: None)
-    monkeypatch.setattr(hardware, "_num_busy_cores", lambda num_cores: num_cores)
+    monkeypatch.setattr(hardware, "_num_cores", lambda: 3)
     found = detect_hardware(tmp_path / "not" / "yet" / "made")
-    assert found.num_threads == 1
+    assert found.num_threads == 3
     assert found.disk_free_bytes > 0

@@ -47,7 +47,8 @@ def test_the_bounds_themselves_are_as_the_message_says(name):
     assert spec(**{name: high}).problems() == []
     assert (spec(**{name: low}).problems() == []) == low_allowed
     step = 1 if whole else 1e-3
-    assert f"at most {high:g}" in only_problem(**{name: high * 2 + step})
+    most = f"{high:,.0f}" if high > 1000 else f"{high:g}"
+    assert f"at most {most}." in only_problem(**{name: high * 2 + step})
     bound = "at least" if low_allowed else "above"
     assert f"{bound} {low:g}" in only_problem(**{name: low - step})
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from nbtransfer.data.frames import table_from_object
 from nbtransfer.data.tables import Tables, name_splits
 from nbtransfer.errors import DataError, MissingPackageError, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PATIENCE_S = 10.0
 
 
 def load_hub(reference: str) -> Tables:
@@ -22,11 +28,46 @@ def load_hub(reference: str) -> Tables:
     except ImportError:
         raise MissingPackageError("datasets", "Reading a dataset of the hub") from None
     try:
-        loaded = datasets.load_dataset(reference)
+        with _cached_only(not _is_reachable(reference)):
+            loaded = datasets.load_dataset(reference)
     except _hub_errors() as error:
         raise DataError(_problem(reference, error)) from None
     splits, notes = name_splits(_tables(loaded, reference), reference)
     return Tables(reference, f"hub dataset {reference}", splits, tuple(notes))
+
+
+def _is_reachable(reference: str) -> bool:
+    """Return whether the hub answers at all, if only to refuse.
+
+    datasets asks six times over 24 s and logs each try before it says that there is no network.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        HfApi().dataset_info(reference, timeout=_PATIENCE_S)
+    except HfHubHTTPError:
+        return True
+    except _hub_errors():
+        return False
+    return True
+
+
+@contextmanager
+def _cached_only(is_on: bool) -> Iterator[None]:
+    """Let datasets read its cache only, as HF_HUB_OFFLINE does, which is read at import only."""
+    import datasets
+    from huggingface_hub import constants
+
+    places = (datasets.config, constants)
+    former = [place.HF_HUB_OFFLINE for place in places]
+    for place, value in zip(places, former, strict=True):
+        place.HF_HUB_OFFLINE = value or is_on
+    try:
+        yield
+    finally:
+        for place, value in zip(places, former, strict=True):
+            place.HF_HUB_OFFLINE = value
 
 
 def _hub_errors() -> tuple[type[Exception], ...]:

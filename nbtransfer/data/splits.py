@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbtransfer.errors import DataError, nearest, quoted
+from nbtransfer.errors import DataError, count_of, nearest, quoted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,9 +122,12 @@ def _hold_out(
         else ()
     )
     splits = {**examples, "train": train.filter(~held), "validation": train.filter(held)}
-    how = f"{fraction:.0%} of train, stratified, seed {split_seed}"
+    how = f"{100 * fraction:.0f} % of train, stratified, seed {split_seed}"
+    note = f"validation: {how}: {count_of(int(held.sum()), 'row')}{unused}"
     return Splits(
-        _ordered(splits), (f"validation: {how}: {int(held.sum()):,} rows{unused}",), warnings
+        _ordered(splits),
+        (note,),
+        warnings,
     )
 
 

@@ -139,6 +139,8 @@ def _kernel_has_gone() -> bool:
 
 
 def _first_line(error: BaseException) -> str:
+    if _is_full_disk(error):
+        return "the disk is full."
     text = str(error).strip()
     return f"{text.splitlines()[0][:500] if text else type(error).__name__}"
 
@@ -153,11 +155,11 @@ def _advice(error: BaseException, folder: Path) -> str:
             "The device context of that worker is dead: nothing can be tried again in it, and the "
             f"next run gets a new worker. {_how_to_go_on(folder)}"
         )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if _is_full_disk(error):
         free = shutil.disk_usage(folder).free / 1e6
         return (
-            f"The disk is full ({free:,.1f} MB are free): remove old runs with %runs rm NAME, or "
-            "choose another --runs-dir."
+            f"{free:,.1f} MB are free: remove old runs with %runs rm NAME, or choose another "
+            "--runs-dir. What was saved before is whole."
         )
     return ""
 
@@ -169,6 +171,13 @@ def _how_to_go_on(folder: Path) -> str:
     if not saved:
         return "There is no checkpoint yet to go on from."
     return f"Its last checkpoint is {saved[-1].name}: %finetune --resume {folder.name}"
+
+
+def _is_full_disk(error: BaseException) -> bool:
+    if not isinstance(error, OSError):
+        return False
+    # safetensors tells it in words only.
+    return error.errno == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
 
 
 class _Answers:

@@ -198,6 +198,11 @@ def _read_value(option: Option, typed: str, value: str | None) -> Any:  # noqa: 
         number = read_number(value)
         if number is not None:
             return number
+        if value[:1] in ("{", "$"):
+            return _Problem(
+                f"{typed} {quoted(value)}: values are not filled in here. Call it from Python: "
+                f"nt.finetune(model, data, {option.name}={value.strip('{}$')})"
+            )
         kind = "a whole number" if option.kind == "whole" else "a number"
         return _Problem(f"{typed} {quoted(value)}: not {kind}. Write {typed} {_example(option)}")
     if option.kind == "validation":

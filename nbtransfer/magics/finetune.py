@@ -89,7 +89,7 @@ def _keywords(asked: Arguments, names: Names) -> dict[str, Any]:
 def _show(run: Run, *, wait: bool, notes: tuple[str, ...] = ()) -> None:
     from nbtransfer.panels.show import find_place, show_run
 
-    if notes and find_place() == "terminal":
+    if notes and not wait and find_place() == "terminal":
         say("\n".join(notes))  # elsewhere the panel states them
     show_run(run, wait=wait)
 

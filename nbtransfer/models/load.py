@@ -3,6 +3,7 @@
 # Shapes: B texts, T tokens, H hidden size, C classes.
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -16,10 +17,12 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from nbtransfer.errors import ModelError, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from nbtransfer.models.catalog import ModelCard
@@ -192,6 +195,18 @@ def set_training_mode(model: nn.Module, technique: str) -> None:
         backbone_of(model).eval()
 
 
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keep transformers from drawing bars: in a notebook each leaves a widget in the saved file."""
+    is_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if is_on:
+            logging.enable_progress_bar()
+
+
 def load_finetuned(model_dir: Path) -> tuple[nn.Module, PreTrainedTokenizerBase]:
     """Load the model a run left, of whatever technique, in evaluation mode.
 
@@ -199,13 +214,14 @@ def load_finetuned(model_dir: Path) -> tuple[nn.Module, PreTrainedTokenizerBase]
         ModelError: if the folder does not hold one.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model_dir)
-        if (model_dir / _HEAD_FILE).exists():
-            model: nn.Module = MeanPooledClassifier.from_pretrained(model_dir)
-        else:
-            model = AutoModelForSequenceClassification.from_pretrained(
-                model_dir, dtype=torch.float32, use_safetensors=True
-            )
+        with _no_progress_bars():
+            tokenizer = AutoTokenizer.from_pretrained(model_dir)
+            if (model_dir / _HEAD_FILE).exists():
+                model: nn.Module = MeanPooledClassifier.from_pretrained(model_dir)
+            else:
+                model = AutoModelForSequenceClassification.from_pretrained(
+                    model_dir, dtype=torch.float32, use_safetensors=True
+                )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"the model in {quoted(str(model_dir))} cannot be loaded: {str(error).splitlines()[0]}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from IPython.display import display
 
 from nbtransfer.commandline import finetune_line
+from nbtransfer.errors import count_of
 from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.quantities import rate_text
 from nbtransfer.panels.run_view import notes_block
@@ -30,15 +31,16 @@ def decided_rows(job: Job) -> list[tuple[str, str]]:
     plan, data = job.plan, job.prepared.card
     held_out = f" + {plan.num_validation_rows:,} held out" if plan.num_validation_rows else ""
     rate = rate_text(plan.learning_rate)
+    epochs = f"{plan.num_train_epochs:.2f}".rstrip("0").rstrip(".")
     return [
         ("rows", f"{plan.num_train_rows:,} to train{held_out}"),
-        ("columns", f"text {data.text_column}, label {data.label_column}"),
+        ("columns", f"text: {data.text_column}, label: {data.label_column}"),
         ("classes", f"{len(data.label_names)}"),
         ("technique", f"{plan.technique}, {plan.num_trainable_parameters:,} weights learn"),
-        ("epochs", f"{plan.num_train_epochs:g}, {plan.steps_per_epoch:,} steps each"),
+        ("epochs", f"{epochs}, {count_of(plan.steps_per_epoch, 'step')} each"),
         (
             "learning rate",
-            f"{rate}, warm-up {plan.warmup_steps:,} steps, {plan.lr_scheduler_type}",
+            f"{rate}, warm-up {count_of(plan.warmup_steps, 'step')}, {plan.lr_scheduler_type}",
         ),
         ("batch", f"{plan.per_device_train_batch_size} x {plan.gradient_accumulation_steps}"),
         ("max length", f"{plan.max_length:,} tokens, {cut_words(plan)}"),

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import math
 
+from nbtransfer.advice import bytes_text as bytes_text
+from nbtransfer.advice import rate_text as rate_text
+
 
 def duration_text(seconds: float) -> str:
     """Return seconds as a clock reads: `0:07`, `1:58`, `2:05:00`."""
     minutes, rest = divmod(math.ceil(max(seconds, 0)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def bytes_text(num_bytes: float) -> str:
-    """Return bytes in the largest unit that keeps the figure above 1: `87 MB`, `1.1 GB`."""
-    value, units = float(num_bytes), ["B", "kB", "MB", "GB", "TB"]
-    while value >= 999.5 and len(units) > 1:
-        value /= 1000
-        units.pop(0)
-    digits = 1 if value < 9.95 and units[0] != "B" else 0
-    return f"{value:.{digits}f} {units[0]}"
 
 
 def share_text(share: float) -> str:
@@ -32,9 +25,3 @@ def count_text(count: float) -> str:
     if count < 1e6:
         return f"{count:,.0f}"
     return f"{count / 1e6:.1f} M" if count < 999.95e6 else f"{count / 1e9:.1f} B"
-
-
-def rate_text(rate: float) -> str:
-    """Return a learning rate with two significant digits: `1.0e-4`."""
-    mantissa, _, exponent = f"{rate:.1e}".partition("e")
-    return f"{mantissa}e{int(exponent)}"

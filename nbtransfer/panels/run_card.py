@@ -11,6 +11,7 @@ from nbtransfer.panels import run_view as view
 from nbtransfer.panels.figure_bundle import Bundle
 from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.style import card
+from nbtransfer.runs.run import Run
 
 if TYPE_CHECKING:
     from nbtransfer.panels.run_view import About
@@ -57,8 +58,9 @@ def card_text(
     run_dir: Path,
     now: float,
     opened: float | None = None,
+    told: tuple[str, ...] = (),
 ) -> str:
-    """Return the card as plain text."""
+    """Return the card as plain text, without the notes that were told before."""
     figures = " · ".join(f"{strong} {dim}" for strong, dim in view.facts(about, state, status))
     clock = view.clock_text(about, state, status, now, opened)
     ending, commands = ending_lines(about, state, status, run_dir)
@@ -74,7 +76,7 @@ def card_text(
             ),
             *ending,
             *(f"    {command}" for command in commands),
-            *(f"- {note}" for note in view.note_lines(about, state)),
+            *(f"- {note}" for note in view.note_lines(about, state) if note not in told),
         ]
     )
 
@@ -85,7 +87,7 @@ def ending_lines(
     """Return how the run ended, in sentences, and what to type next; empty while it goes on."""
     if status not in view.ENDED:
         return [], []
-    lines = []
+    lines, name = [], Run(run_dir).reference
     if status == "failed":
         kind = f"{state.error_type}: " if state.error_type else ""
         lines.append(
@@ -105,10 +107,10 @@ def ending_lines(
             if state.checkpoints
             else "There is no checkpoint yet. Start it over:"
         )
-        return lines, [f"%finetune --resume {about.name}"]
+        return lines, [f"%finetune --resume {name}"]
     if state.saved_choice is not None:
         lines.append(_kept_sentence(state, run_dir))
-    return lines, [f"%evaluate {about.name}", f'%predict {about.name} "a text of yours"']
+    return lines, [f"%evaluate {name}", f'%predict {name} "a text of yours"']
 
 
 _STOP_WORDS = {

@@ -131,9 +131,10 @@ class Drafter:
 
             raise DataError("no data is chosen. Pick a variable, a demo or a file.")
         data = self.data_object(spec.data)
-        return self._keep(
-            "tables", (spec.data, id(data)), lambda: load_tables(data, name=spec.data)
-        )
+        # A frame may be mended in place while the form is open; its size and types tell.
+        types = tuple(getattr(data, "dtypes", ()))
+        key = (spec.data, id(data), describe_data(data), types)
+        return self._keep("tables", key, lambda: load_tables(data, name=spec.data))
 
     def _columns(self, spec: RunSpec, tables: Tables) -> Columns:
         from nbtransfer.tasks.text_classification import choose_columns

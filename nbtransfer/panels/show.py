@@ -288,6 +288,7 @@ def _wait_in_terminal(run: Run) -> None:
     line = TerminalLine(run, About.of(run), sys.stdout)
     follower = Follower(run, line.render)
     with InterruptCounter() as interrupts:
+        line.open()
         follower.start()
         if _wait(run, follower, interrupts, line.say, _nothing):
             line.close(run.state(), run.status)

@@ -161,6 +161,11 @@ color:var(--nbt-c)}
 STYLE: str = "".join(_CSS.splitlines())
 
 
+# Notebooks lay out $...$ in an output as a formula; a text that names two prices is none. Classes
+# of MathJax 3 (JupyterLab, Notebook) and of MathJax 2 (nbconvert's pages).
+NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
+
+
 def card(*children: object) -> Markup:
     """Return a card: one frame around `children`, with its style sheet so that it stands alone."""
-    return tag("div", style_sheet(STYLE), *children, class_="nbt")
+    return tag("div", style_sheet(STYLE), *children, class_=f"nbt {NO_FORMULAS}")

@@ -50,12 +50,19 @@ class TerminalLine:
         self._width = 0
         self._out.flush()
 
+    def open(self) -> None:
+        """Write what was chosen for the run, which is better read before it than after."""
+        for note in self._about.notes:
+            self._out.write(note + "\n")
+        self._out.flush()
+
     def close(self, state: RunState, status: str) -> None:
         """Take the line away and write the card."""
         if self._rewrites:
             self._write("")
             self._out.write("\r")
-        text = card_text(self._about, state, status, self._run.dir, time.time())
+        told = self._about.notes
+        text = card_text(self._about, state, status, self._run.dir, time.time(), told=told)
         self._out.write(text + "\n")
         self._out.flush()
 

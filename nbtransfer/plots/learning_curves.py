@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nbtransfer.errors import count_of
 from nbtransfer.plots.canvas import (
     BLUE,
     GREEN,
@@ -370,7 +371,9 @@ def _draw(axes: Axes, lines: list[_Line], info: LearningCurvesInfo) -> None:
 
 def learning_curves_text(info: LearningCurvesInfo) -> str:
     """Return the evaluations as lines of text."""
-    lines = [f"Learning curves over {info.num_steps:,} steps"]
+    done = int(info.train_loss.steps[-1]) if info.train_loss.steps else 0
+    share = "" if done == info.num_steps else f"{done:,} of "
+    lines = [f"Learning curves over {share}{count_of(info.num_steps, 'step')}"]
     if info.smooth_loss.values:
         lines.append(f"training loss, smoothed: {info.smooth_loss.values[-1]:.3f} at the end")
     for line in [*_losses(info)[2:], *_scores(info)]:

@@ -38,7 +38,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **_environment()},
+            env=_environment(),
             start_new_session=True,
         )
         assert self._process.stdout is not None
@@ -87,7 +87,13 @@ class Worker:
 
 
 def _environment() -> dict[str, str]:
-    found = {"NBTRANSFER_WORKER_IDLE_S": str(options.worker_idle_s)}
+    found = {
+        # Threads that wait for each other give their core away meanwhile: spinning makes a step
+        # several times slower where another program wants the core.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        **os.environ,
+        "NBTRANSFER_WORKER_IDLE_S": str(options.worker_idle_s),
+    }
     if options.worker_lease_s is not None:
         found["NBTRANSFER_LEASE_S"] = str(options.worker_lease_s)
     return found

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nbtransfer.errors import DataError, RunError
+from nbtransfer.errors import DataError, RunError, count_of
 from nbtransfer.runs.files import read_json, read_table, write_json, write_table
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Report:
     def __str__(self) -> str:
         low, high = self.interval
         head = [
-            f"{self.run_id} on {self.split}: {self.num_rows:,} rows",
+            f"{self.run_id} on {self.split}: {count_of(self.num_rows, 'row')}",
             f"accuracy {_percent(self.metrics['eval_accuracy'])} "
             f"(95 %: {100 * low:.1f} to {100 * high:.1f}) · "
             f"macro F1 {self.metrics['eval_f1_macro']:.3f} · "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import signal
 import time
 from functools import cached_property
@@ -17,6 +18,7 @@ from nbtransfer.runs.files import read_json
 from nbtransfer.runs.paths import RunPaths
 from nbtransfer.runs.process import is_alive, is_here, read_process
 from nbtransfer.runs.state import RunState
+from nbtransfer.settings import resolve_runs_dir
 from nbtransfer.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -52,6 +54,15 @@ class Run:
     def id(self) -> str:
         """The run's name: that of its folder."""
         return self.dir.name
+
+    @property
+    def reference(self) -> str:
+        """What names the run in a magic's line: its name, or its folder where that is elsewhere."""
+        if self.dir.parent == resolve_runs_dir():
+            return self.id
+        here = Path.cwd()
+        inside = self.dir.is_relative_to(here)
+        return shlex.quote(str(self.dir.relative_to(here) if inside else self.dir))
 
     @cached_property
     def spec(self) -> RunSpec:
@@ -193,9 +204,9 @@ class Run:
             raise RunError(f"run {self.id!r} failed: {state.error_message}{advice}", self)
         if status == "lost":
             resume = (
-                f"Go on from step {state.checkpoints[-1].step}: %finetune --resume {self.id}"
+                f"Go on from step {state.checkpoints[-1].step}: %finetune --resume {self.reference}"
                 if state.checkpoints
-                else f"There is no checkpoint yet; start over: %finetune --resume {self.id}"
+                else f"There is no checkpoint yet; start over: %finetune --resume {self.reference}"
             )
             raise RunError(f"run {self.id!r} lost its worker at step {state.step}. {resume}", self)
 
@@ -279,6 +290,6 @@ class Run:
             text += f", step {state.step} of {state.num_steps}"
         metrics = self.metrics()
         if "eval_accuracy" in metrics:
-            text += f", accuracy {metrics['eval_accuracy']:.1%}"
+            text += f", accuracy {100 * metrics['eval_accuracy']:.1f} %"
             text += f", macro F1 {metrics['eval_f1_macro']:.3f}"
         return text

@@ -90,7 +90,10 @@ def require_model(run: Run) -> None:
         "running": f"is still running. Wait for it, or stop it: %runs stop {run.id}",
         "created": f"is still running. Wait for it, or stop it: %runs stop {run.id}",
         "paused": f"is paused. Stop it to keep a model: %runs stop {run.id}",
-    }.get(status, f"is {status} and left no model. Go on with it: %finetune --resume {run.id}")
+    }.get(status)
+    if what is None:
+        end = {"lost": "lost its worker", "failed": "failed"}.get(status, f"is {status}")
+        what = f"{end} and left no model. Go on with it: %finetune --resume {run.reference}"
     raise RunError(f"run {run.id!r} {what}", run)
 
 

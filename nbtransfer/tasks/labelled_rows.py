@@ -97,7 +97,7 @@ def _complete_rows(
         if values.null_count == len(values):
             problems.append(
                 f"every {role} of {where} is missing or empty (column {quoted(column)}). Choose "
-                "another."
+                f"another with --{role}."
             )
             return None
         first = int(np.flatnonzero(values.is_null().to_numpy())[0])

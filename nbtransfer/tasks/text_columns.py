@@ -210,7 +210,9 @@ def _guess_text(
     )
     texts = sorted(texts, key=lambda s: -s.mean_characters)
     if not texts:
-        problems.append(f"no text column in {data}. {listed} Name it with --text.")
+        problems.append(
+            f"no text column in {data}: none of its columns holds text. {listed} Give one of texts."
+        )
         return None
     if len(texts) == 1:
         return texts[0].name, "the only column of text"

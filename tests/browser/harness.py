@@ -248,10 +248,13 @@ class OpenNotebook:
         )
         wait_until(lambda: self.is_running(index) or self.has_run(index), f"cell {index} to start")
 
-    def run_cell(self, index: int, timeout_s: float = 120) -> None:
-        """Run one cell and wait until it is done."""
+    def run_cell(self, index: int, timeout_s: float = 120, *, may_fail: bool = False) -> None:
+        """Run one cell and wait until it is done; its error is the test's unless it `may_fail`."""
         self.start_cell(index)
         self.wait_for_cell(index, timeout_s)
+        if not may_fail:
+            raised = [o for o in self.outputs(index) if o["output_type"] == "error"]
+            assert not raised, f"cell {index}: {raised[0]['ename']}: {raised[0]['evalue']}"
 
     def wait_for_cell(self, index: int, timeout_s: float = 120) -> None:
         """Wait until the cell is done."""
@@ -330,6 +333,7 @@ class OpenNotebook:
         )
         # To Playwright the body is hidden, having no size of its own.
         self.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
 
     def screenshot(self, name: str, of: Locator | None = None) -> Path:
         """Save a picture of the page, or of one part, as `screenshots/NAME.png`."""

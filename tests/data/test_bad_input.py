@@ -128,7 +128,11 @@ COLUMNS = [
         frame(review=GOOD, comment=GOOD, label=SIDES),
         r"could be the text: review, comment. Choose one: --text review",
     ),
-    Row("no text", frame(a=[1, 2] * 3, label=SIDES), r"(?s)no text column.*Name it with --text"),
+    Row(
+        "no text",
+        frame(a=[1, 2] * 3, label=SIDES),
+        r"no text column in df: none of",
+    ),
     Row("no label", frame(text=GOOD), r"no label column in df. .*Name it with --label"),
     Row(
         "columns of numbers",

@@ -36,6 +36,12 @@ ANSWERS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def hub(monkeypatch):
+    """A hub that answers, so that no test looks for one."""
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda *_, **__: None)
+
+
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_hub_answer_becomes_one_line(monkeypatch, answer):
     error, says = answer
@@ -66,3 +72,25 @@ def test_bug_in_datasets_is_not_dressed_up_as_a_users_error(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     with pytest.raises(ZeroDivisionError):
         load_tables("imdb")
+
+
+def test_without_a_network_the_cache_alone_is_asked(monkeypatch):
+    from huggingface_hub import HfApi, constants
+
+    asked = []
+
+    def unreachable(*_, **__):
+        raise OSError("name or service not known")
+
+    def load_dataset(reference):
+        asked.append((datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE))
+        raise ConnectionError("Couldn't reach 'imdb' on the Hub (OfflineModeIsEnabled)")
+
+    monkeypatch.setattr(HfApi, "dataset_info", unreachable)
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(DataError, match="no copy is cached"):
+        load_tables("owner/imdb")
+    assert asked == [(True, True)]
+    assert (datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE) == (False, False)

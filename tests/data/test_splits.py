@@ -38,7 +38,7 @@ def test_each_class_gives_its_share():
     result = choose_validation({"train": examples([0] * 100 + [1] * 40 + [2] * 10)}, 0.2)
     labels = result.splits["validation"].column("label").to_numpy()
     assert np.bincount(labels).tolist() == [20, 8, 2]
-    assert result.notes == ("validation: 20% of train, stratified, seed 42: 30 rows",)
+    assert result.notes == ("validation: 20 % of train, stratified, seed 42: 30 rows",)
 
 
 def test_small_class_gives_one_row_and_keeps_one():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from safetensors import SafetensorError
 
 from nbtransfer import api
+from nbtransfer.errors import RunError
 from tests.engine.jobs import make_run, work
 
 pytestmark = pytest.mark.slow
@@ -26,12 +28,17 @@ def test_a_run_learns_saves_and_reports(tmp_path):
     assert report.predictions().num_rows == report.num_rows == 12
 
 
-def test_the_kept_model_gives_the_reported_probabilities(tmp_path):
+def test_the_kept_model_gives_the_reported_probabilities(tmp_path, capfd):
     import torch
+    from transformers.utils import logging
 
     run = make_run(tmp_path, num_train_epochs=3)
     work(str(run.dir))
+    logging.enable_progress_bar()  # the worker, which is this process here, has put them out
+    capfd.readouterr()
     model, tokenizer = api.load_model(run)
+    assert "Loading weights" not in capfd.readouterr().err
+    assert logging.is_progress_bar_enabled()
     table = run.report().predictions()
     batch = tokenizer(table["text"].to_pylist(), padding=True, return_tensors="pt")
     with torch.inference_mode():
@@ -40,6 +47,17 @@ def test_the_kept_model_gives_the_reported_probabilities(tmp_path):
     reported = torch.tensor([table["p_bad"].to_pylist(), table["p_good"].to_pylist()]).T
     assert torch.allclose(ours, reported.double(), atol=1e-5)
     assert model.config.id2label == {0: "bad", 1: "good"}
+
+
+def test_a_full_disk_is_told_in_words(tmp_path, monkeypatch):
+    def full(*_):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("nbtransfer.engine.checkpoints.save_file", full)
+    run = make_run(tmp_path)
+    assert not work(str(run.dir))
+    with pytest.raises(RunError, match=r"failed: the disk is full\. Free some space"):
+        run.raise_if_failed()
 
 
 def test_the_best_evaluated_model_is_kept_not_the_last(tmp_path):

@@ -20,6 +20,7 @@ MISTAKES = [
     ("--zzz 3", "no option '--zzz'. See %finetune --help."),
     ("-e 3", "no option '-e'. See %finetune --help."),
     ("-epochs 3", "no option '-epochs'. Did you mean --epochs?"),
+    ("--lr {rate}", "Call it from Python: nt.finetune(model, data, learning_rate=rate)"),
     ("--epochs three", "--epochs 'three': not a number. Write --epochs 3"),
     ("--epochs 3x", "--epochs '3x': not a number"),
     ("--epochs 1_000", "--epochs '1_000': not a number"),

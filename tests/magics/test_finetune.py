@@ -44,14 +44,19 @@ def calls(monkeypatch, runs_dir):
 
 def test_a_line_starts_a_run_shows_it_and_returns_it(cells, calls, rows):
     cells.names["films"] = rows
-    ran = cells.ok("run = %finetune demo:minilm films --epochs 2 --text review")
+    cells.ok("run = %finetune demo:minilm films --epochs 2 --text review")
     assert cells.names["run"].id == "calm-heron-0712"
     ((model, data, options),) = calls.prepared
     assert (model, data is rows) == ("demo:minilm", True)
     assert options["keywords"] == {"num_train_epochs": 2, "text": "review"}
     assert (options["model_name"], options["data_name"]) == (None, "films")
     assert calls.shown == [("calm-heron-0712", True)]
-    assert "text column: review" in ran.shown and calls.warm == 1
+    assert calls.warm == 1
+
+
+def test_a_background_run_of_a_terminal_tells_its_choices_at_once(cells, calls):
+    ran = cells.ok("run = %finetune demo:minilm demo:tweets --background")
+    assert "text column: review" in ran.shown
 
 
 def test_without_assignment_the_cell_ends_in_one_line(cells, calls):

@@ -57,6 +57,7 @@ def make_reviews(num_rows: int = 60) -> list[dict[str, object]]:
 @pytest.fixture
 def opened(monkeypatch):
     """Open a model without files; the list fills with the references that were opened."""
+    import nbtransfer.models.in_memory  # noqa: F401 -- it must not keep the name patched below
     from nbtransfer.errors import ModelError
     from nbtransfer.panels import setup_draft
 

@@ -1,5 +1,6 @@
 import dataclasses
 
+import pandas as pd
 import pytest
 
 from nbtransfer.errors import ModelError
@@ -87,6 +88,14 @@ def test_a_name_that_is_no_data_of_the_notebook_is_taken_as_typed(drafter, revie
     assert drafter.data_object("df") is reviews
     assert drafter.data_object("count") == "count"
     assert drafter.data_object("reviews.csv") == "reviews.csv"
+
+
+def test_a_frame_that_was_mended_in_place_is_read_again(opened, tmp_path):
+    frame = pd.DataFrame({"text": [f"film {i}" for i in range(20)], "label": [0.5, 1.5] * 10})
+    drafter = Drafter({"df": frame}, tmp_path / "runs")
+    assert "not whole" in drafter.draft(SPEC).problems[0]
+    frame["label"] = frame["label"].astype(str)
+    assert drafter.draft(SPEC).problems == ()
 
 
 def test_held_out_rows_in_a_variable_are_used(opened, reviews, tmp_path):

@@ -33,5 +33,5 @@ def test_every_variable_used_is_set():
 
 def test_a_card_carries_its_style_first_and_escapes_its_text():
     html = card("<b>")
-    assert html.startswith('<div class="nbt"><style>')
+    assert html.startswith('<div class="nbt mathjax_ignore tex2jax_ignore"><style>')
     assert html.endswith("</style>&lt;b&gt;</div>")

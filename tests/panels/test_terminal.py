@@ -25,6 +25,17 @@ def test_a_terminal_line_is_written_over_and_gives_way_to_the_card(runs_dir):
     assert "Kept: the best model" in screen.getvalue()
 
 
+def test_the_choices_are_told_once_before_the_run(runs_dir):
+    run = LiveRun(runs_dir / "calm-heron").start(5)
+    out = io.StringIO()
+    line = TerminalLine(run, about(notes=("label column: sentiment",)), out)
+    line.open()
+    run.complete(5)
+    line.close(run.state(), "completed")
+    assert out.getvalue().startswith("label column: sentiment\n")
+    assert out.getvalue().count("label column") == 1
+
+
 def test_a_file_gets_a_line_for_each_phase_and_evaluation_only(runs_dir):
     run = LiveRun(runs_dir / "calm-heron").start(5)
     out = io.StringIO()

@@ -171,3 +171,10 @@ def test_the_text_form_lists_the_evaluations():
     text = learning_curves_text(learning_curves_info(state_of(changes=[change])))
     assert "accuracy on validation: 0.806 (step 94), 0.806 (step 188)" in text
     assert "step 172: peak lr 1.0e-4 → 6.0e-5" in text
+
+
+def test_the_text_form_says_how_far_a_run_came():
+    state = RunState(num_steps=30, steps=[step_row(1, 0.7), step_row(2, 0.6)])
+    assert learning_curves_text(learning_curves_info(state)).startswith(
+        "Learning curves over 2 of 30 steps"
+    )

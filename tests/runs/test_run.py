@@ -238,13 +238,20 @@ def test_an_evaluation_that_was_not_made_says_how_to_make_it(run):
         run.report("test")
 
 
+def test_a_run_elsewhere_is_named_by_its_folder(run, tmp_path, monkeypatch):
+    assert run.reference == run.id
+    assert make_run(tmp_path / "my runs", "r").reference == f"'{tmp_path}/my runs/r'"
+    monkeypatch.chdir(tmp_path)
+    assert make_run(tmp_path / "else", "r").reference == "else/r"
+
+
 def test_repr_is_one_line_with_progress_or_result(run):
     assert repr(run) == "Run calm-heron-0712: created"
     begun(run)
     write_events(run, TRAINING, step(1))
     assert repr(run) == "Run calm-heron-0712: running, step 1 of 6"
     write_events(run, evaluation(1), completed(1))
-    assert repr(run) == "Run calm-heron-0712: completed, accuracy 75.0%, macro F1 0.700"
+    assert repr(run) == "Run calm-heron-0712: completed, accuracy 75.0 %, macro F1 0.700"
 
 
 # What is asked of it

@@ -198,11 +198,11 @@ def test_rows_in_hand_reach_the_worker_as_they_are(run, worker):
         ),
         (
             lambda run: write_events(run, failed(3)),
-            "is failed and left no model. Go on with it: %finetune --resume calm",
+            "failed and left no model. Go on with it: %finetune --resume calm",
         ),
         (
             lambda run: write_events(run, ("worker_started", {})),
-            "is lost and left no model. Go on with it: %finetune --resume calm",
+            "lost its worker and left no model. Go on with it: %finetune --resume calm",
         ),
     ],
 )
