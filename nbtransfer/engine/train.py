@@ -323,6 +323,7 @@ class Training:
             TrainingDiverged: if a step before was not finite; nothing is saved then.
         """
         self.log.flush()
+        self.events.sync()  # no checkpoint may lie beyond the durable end of the log
         best = self.progress.best_step
         self.writer.save(
             self.paths.checkpoint(self.progress.step),

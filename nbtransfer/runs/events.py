@@ -38,6 +38,7 @@ end job_completed or job_failed (error_type, message, advice, traceback).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
@@ -84,20 +85,31 @@ class EventWriter:
         self._seq += 1
         self._write()
 
+    def sync(self) -> None:
+        """Make everything written so far durable, before something that builds on it."""
+        self._write()
+        with _full_disk_forgiven():
+            os.fsync(self._file.fileno())
+
     def close(self) -> None:
         """Make everything written durable and close the file."""
-        self._write()
-        os.fsync(self._file.fileno())
+        self.sync()
         self._file.close()
 
     def _write(self) -> None:
-        try:
+        with _full_disk_forgiven():
             reach("event")
             while self._unwritten:
                 self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
+
+
+@contextlib.contextmanager
+def _full_disk_forgiven() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 def _finite(value: object) -> object:
