@@ -190,9 +190,10 @@ class Training:
                     self.ended_by = "early_stopping"
                     break
             elif ran_out or time.monotonic() - last_checkpoint > CHECKPOINT_EVERY_S:
-                # A run that goes on from here must know the size of its micro-batches.
                 self.checkpoint("memory" if ran_out else "time")
                 last_checkpoint = time.monotonic()
+            if ran_out:  # no later life of the run may take the next steps in the old size
+                self.announce(wait=True)
         self.log.flush()
 
     def _note_smaller_micro_batch(self, old: int) -> None:

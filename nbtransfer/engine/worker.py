@@ -89,20 +89,19 @@ def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
         if lock is None:  # another worker has it; both kernels see that one's progress
             return True
         events = EventWriter(paths.events)
-        before = events.last_seq
         failed_type = "run_failed"
     else:
         events = EventWriter(EvaluationPaths(folder).events)
         failed_type = "job_failed"
-    events.append(
-        "worker_started",
-        pid=os.getpid(),
-        process_start=process_start(os.getpid()),
-        warm=warm,
-    )
     try:
         if job["job"] == "train":
-            write_process(paths.process, os.getpid(), after_seq=before)
+            write_process(paths.process, os.getpid(), after_seq=events.last_seq)
+        events.append(
+            "worker_started",
+            pid=os.getpid(),
+            process_start=process_start(os.getpid()),
+            warm=warm,
+        )
         events.append("phase_started", phase="importing")
         if job["job"] == "train":
             from nbtransfer.engine.train import train

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import random
@@ -85,7 +86,8 @@ def make_run(
     return store.create_run(
         job.runs_dir,
         spec=job.spec,
-        plan=job.plan,
+        # As many threads whatever else the machine does: other numbers give other bits.
+        plan=dataclasses.replace(job.plan, num_threads=1),
         data_card=job.prepared.card,
         model_card=job.model_card,
         splits=job.prepared.splits,
