@@ -117,6 +117,7 @@ _STOP_WORDS = {
     "stop": "Stopped on request",
     "interrupt": "Stopped by an interrupt",
     "sigterm": "Stopped by the system",
+    "lease": "Stopped when its kernel had been gone for the time allowed",
 }
 
 
@@ -127,7 +128,7 @@ def _kept_sentence(state: RunState, run_dir: Path) -> str:
         value = f" ({word} {view.figure_text(state.saved_value)})"
     return (
         f"Kept: the {state.saved_choice} model, from step {state.saved_step or 0:,}{value}, "
-        f"in {_near(run_dir / 'model')}"
+        f"in {_near(run_dir / 'model')}{', verified by loading it again' if state.verified else ''}"
     )
 
 
