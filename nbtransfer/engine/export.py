@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 
 from nbtransfer.engine.checkpoints import damage, load_model_state
 from nbtransfer.engine.disk import DiskFull, is_disk_full
+from nbtransfer.engine.memory import release_memory
 from nbtransfer.engine.reporting import write_evaluation
 from nbtransfer.engine.verify import NUM_ROWS, Verification
 from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
@@ -50,6 +51,7 @@ def _export(training: Training) -> None:
         load_model_state(paths.checkpoint(kept_step), training.plain_learner())
     # The moments are not needed any more, and the fresh process needs the memory.
     training.optimizer.optimizer.state.clear()
+    release_memory()
     _write_model(training, kept_step)
     verification = Verification(training)  # loads while the report is made
     state = training.run.state()
