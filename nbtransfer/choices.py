@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.errors import quoted
+from nbtransfer.models.shape import T5_FAMILIES
 
 if TYPE_CHECKING:
     from nbtransfer.data.lengths import Lengths
@@ -97,9 +98,17 @@ class Precision(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-def choose_precision(spec: RunSpec, hardware: Hardware) -> Precision:
-    """Return the precision asked for, or the one that suits the device."""
+def choose_precision(spec: RunSpec, hardware: Hardware, model: ModelCard) -> Precision:
+    """Return the precision asked for, or the one that suits device and model."""
     asked, device = spec.precision, hardware.device
+    no_fp16 = model.model_type in T5_FAMILIES
+    if asked == "fp16" and no_fp16 and device != "cpu":
+        problem = (
+            f"precision='fp16': inside {quoted(model.name)}, as in every model of the family "
+            f"{model.model_type!r}, numbers pass 65,504, the largest of fp16, and the loss becomes "
+            "nan. Take 'bf16', 'fp32' or 'auto'."
+        )
+        return Precision("fp32", "T5 overflows in fp16", (problem,))
     if asked == "fp32":
         return Precision("fp32", "as asked")
     if device == "mps":
@@ -116,7 +125,8 @@ def choose_precision(spec: RunSpec, hardware: Hardware) -> Precision:
     if asked == "auto":
         if hardware.bf16:
             return Precision("bf16", f"{hardware.name} has bf16 units")
-        return Precision("fp32", f"{hardware.name} has no bf16 units; precision='fp16' is faster")
+        faster = "T5 overflows in fp16" if no_fp16 else "precision='fp16' is faster"
+        return Precision("fp32", f"{hardware.name} has no bf16 units; {faster}")
     if asked == "bf16" and not hardware.bf16:
         problem = (
             f"precision='bf16': {hardware.name} has no bf16 units (compute capability 8.0 and "

@@ -27,6 +27,8 @@ _SHORT = {
 _FIRST = (
     "text",
     "label",
+    "source",
+    "target",
     "technique",
     "learning_rate",
     "num_train_epochs",

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from nbtransfer.data.card import DataCard
     from nbtransfer.data.lengths import Lengths
     from nbtransfer.models.card import ModelCard
-    from nbtransfer.tasks.task import Task
+    from nbtransfer.tasks.task import Decisions, Task
 
 __all__ = ["Hardware", "Plan", "detect_hardware", "make_plan", "memory_by_technique"]
 
 # Rows are batched with rows of similar length, so little is padding.
 _PADDING = 1.1
+# Rows generated for at an evaluation while training: enough to compare, quick enough to wait for.
+_GENERATED_ROWS_CPU, _GENERATED_ROWS = 100, 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,7 @@ class Plan:
         disk_free_bytes: what is free there.
         baseline_accuracy: accuracy of always saying the largest class; None without classes.
         metric_for_best_model: decides which evaluated model is kept.
+        eval_generate_rows: validation rows that texts are generated for at each evaluation.
         warnings: what the user should look at, in sentences.
         notes: choices made, in sentences.
     """
@@ -105,6 +108,7 @@ class Plan:
     disk_free_bytes: int
     baseline_accuracy: float | None
     metric_for_best_model: str = "f1_macro"
+    eval_generate_rows: int = 0
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -123,7 +127,13 @@ class Plan:
 
 
 def make_plan(
-    spec: RunSpec, data: DataCard, lengths: Lengths | None, model: ModelCard, hardware: Hardware
+    spec: RunSpec,
+    data: DataCard,
+    lengths: Lengths | None,
+    model: ModelCard,
+    hardware: Hardware,
+    *,
+    decided: Decisions | None = None,
 ) -> Plan:
     """Decide everything that the spec left open.
 
@@ -133,6 +143,7 @@ def make_plan(
         lengths: tokens of each training text; None where the kernel cannot count them.
         model: the model.
         hardware: the machine.
+        decided: what the task has decided of its own options, where it has any.
 
     Raises:
         SpecError: listing every problem of the spec, by itself and together with the rest.
@@ -143,7 +154,7 @@ def make_plan(
     hardware = on_cpu(hardware) if spec.use_cpu else hardware
     steps = count_steps(spec, data.num_rows["train"])
     length = choose_length(spec, lengths, model)
-    precision = choose_precision(spec, hardware)
+    precision = choose_precision(spec, hardware, model)
     num_validation = data.num_rows.get("validation", 0)
     task = task_named(data.task)
     problems += [
@@ -151,6 +162,7 @@ def make_plan(
         *length.problems,
         *precision.problems,
         *_data_problems(spec, data),
+        *(decided.problems if decided is not None else ()),
     ]
     num_trainable = estimates.num_trainable_parameters(model, len(data.label_names), spec.technique)
     tokens_in_memory = min(length.max_length, length.longest)
@@ -161,6 +173,11 @@ def make_plan(
         technique=spec.technique,
         precision=precision.chosen,
     )
+    if decided is not None:
+        memory_bytes += estimates.writing_bytes(
+            model, batch_size=int(spec.per_device_train_batch_size), tokens=decided.target_tokens
+        )
+    generated = _generated_rows(spec, num_validation, hardware) if decided is not None else 0
     plan = Plan(
         num_steps=steps.total,
         steps_per_epoch=steps.per_epoch,
@@ -193,14 +210,19 @@ def make_plan(
         disk_free_bytes=hardware.disk_free_bytes,
         baseline_accuracy=data.majority_share,
         metric_for_best_model=spec.metric_for_best_model or task.metrics[0],
-        notes=_notes(spec, data, lengths, model, hardware, length),
+        eval_generate_rows=generated,
+        notes=(
+            *_notes(spec, data, lengths, model, hardware, length),
+            *(decided.notes if decided is not None else ()),
+            *_generation_notes(generated, num_validation),
+        ),
     )
     problems += _capacity_problems(plan, model, hardware)
     if problems:
         raise SpecError(problems)
     return dataclasses.replace(
         plan,
-        time_s=_estimate_time(plan, model, hardware, mean_tokens=length.mean * _PADDING),
+        time_s=_estimate_time(plan, model, hardware, length.mean * _PADDING, decided),
         warnings=warnings_for(plan, spec, data, model, hardware),
     )
 
@@ -221,9 +243,31 @@ def _task_problems(spec: RunSpec, task: Task) -> list[str]:
             f"{name}={quoted(value)} is not one of {task.title}'s: "
             f"{', '.join(map(repr, choices))}.{hint}"
         )
+    for name in ("max_target_length", "prefix", "num_beams", "eval_generate_rows"):
+        default = RunSpec.__dataclass_fields__[name].default
+        if getattr(spec, name) != default and name not in task.options:
+            found.append(
+                f"{name} is an option of translation and summarization; {task.title} writes no "
+                "text. Leave it out."
+            )
     if spec.class_weights is not None and "class_weights" not in task.options:
         found.append(f"class_weights weigh single classes of texts; {task.title} has none.")
     return found
+
+
+def _generated_rows(spec: RunSpec, num_validation: int, hardware: Hardware) -> int:
+    """Return for how many validation rows an evaluation while training generates."""
+    usual = _GENERATED_ROWS_CPU if hardware.device == "cpu" else _GENERATED_ROWS
+    return min(num_validation, int(spec.eval_generate_rows or usual))
+
+
+def _generation_notes(generated: int, num_validation: int) -> list[str]:
+    if generated == num_validation:
+        return []
+    return [
+        f"While training, texts are generated for {generated:,} of {num_validation:,} validation "
+        "rows, evenly spread; the final report generates for all (eval_generate_rows)."
+    ]
 
 
 def _data_problems(spec: RunSpec, data: DataCard) -> list[str]:
@@ -266,8 +310,26 @@ def _capacity_problems(plan: Plan, model: ModelCard, hardware: Hardware) -> list
 
 
 def _estimate_time(
-    plan: Plan, model: ModelCard, hardware: Hardware, *, mean_tokens: float
+    plan: Plan,
+    model: ModelCard,
+    hardware: Hardware,
+    mean_tokens: float,
+    decided: Decisions | None,
 ) -> float:
+    writing_s = 0.0
+    if decided is not None:
+        # Half of the blocks read the source, half the target.
+        mean_tokens = (mean_tokens + decided.mean_target_tokens) / 2
+        every = plan.eval_every_steps
+        times = math.ceil(plan.num_steps / every) if every else 0
+        writing_s = estimates.writing_seconds(
+            model,
+            hardware,
+            num_rows=times * plan.eval_generate_rows + plan.num_validation_rows,
+            tokens=decided.mean_target_tokens,
+            precision=plan.precision,
+        )
+
     def evaluate(num_rows: int) -> float:
         return estimates.evaluation_seconds(
             model, hardware, num_rows=num_rows, tokens=mean_tokens, precision=plan.precision
@@ -288,7 +350,8 @@ def _estimate_time(
         precision=plan.precision,
         num_trainable=plan.num_trainable_parameters,
     )
-    return plan.num_steps * step_s + num_evaluations * evaluate(plan.num_validation_rows)
+    evaluations_s = num_evaluations * evaluate(plan.num_validation_rows)
+    return plan.num_steps * step_s + evaluations_s + writing_s
 
 
 def _notes(

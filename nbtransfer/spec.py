@@ -11,13 +11,13 @@ from typing import Any, Literal, get_args
 from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
-TaskName = Literal["text-classification"]
+TaskName = Literal["text-classification", "translation", "summarization"]
 Technique = Literal["full", "head", "features"]
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 # Fields that name a column of the data; each task reads some of them.
-ROLES = ("text", "label")
+ROLES = ("text", "label", "source", "target")
 NOT_BUILT_TECHNIQUES = ("top", "gradual", "layerwise", "lora", "setfit")
 
 
@@ -31,6 +31,8 @@ class RunSpec:
         task: the task's name; None recognises it from the data.
         text: the column that holds the text.
         label: the column that holds the class.
+        source: the column that holds what is to be translated or summarised.
+        target: the column that holds the translation or summary.
         technique: `full` trains every layer, `head` only the classification head, `features` a
             linear layer on the mean-pooled, frozen encoder.
         num_train_epochs: passes over the training rows; may be a fraction.
@@ -47,6 +49,12 @@ class RunSpec:
         adam_epsilon: AdamW's term in the denominator.
         max_grad_norm: gradients are scaled down to this norm; 0 turns clipping off.
         max_length: tokens a text is cut to.
+        max_target_length: tokens a target is cut to, and the most that are generated; None keeps
+            99 % of the targets whole.
+        prefix: what stands before each source; None takes T5's own by task, `""` takes none.
+        num_beams: beams of generation; 1 is greedy.
+        eval_generate_rows: validation rows that are generated for at each evaluation while
+            training; the final report generates for all. None takes as many as are quick.
         validation: a split's name, a fraction, a file, or False; None takes a split named
             validation or dev, otherwise 10 %, stratified.
         metric_for_best_model: decides which evaluated model is kept; None takes the task's main
@@ -67,6 +75,8 @@ class RunSpec:
     task: TaskName | None = None
     text: str | None = None
     label: str | None = None
+    source: str | None = None
+    target: str | None = None
     technique: Technique = "full"
     num_train_epochs: float = 3.0
     max_steps: int = -1
@@ -82,6 +92,10 @@ class RunSpec:
     adam_epsilon: float = 1e-8
     max_grad_norm: float = 1.0
     max_length: int | None = None
+    max_target_length: int | None = None
+    prefix: str | None = None
+    num_beams: int = 1
+    eval_generate_rows: int | None = None
     validation: str | float | bool | None = None
     metric_for_best_model: str | None = None
     class_weights: str | dict[str, float] | None = None
@@ -159,6 +173,9 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
     "adam_epsilon": (0, 1, False, False),
     "max_grad_norm": (0, 1e9, True, False),
     "max_length": (4, 1_000_000, True, True),
+    "max_target_length": (2, 100_000, True, True),
+    "num_beams": (1, 64, True, True),
+    "eval_generate_rows": (1, 1e9, True, True),
     "early_stopping_patience": (1, 1000, True, True),
     "eval_steps": (1, 1e9, True, True),
     "seed": (0, 2**32 - 1, True, True),

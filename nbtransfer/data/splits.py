@@ -36,8 +36,8 @@ def choose_validation(
     """Return the examples with a validation split, or without one where False asks for none.
 
     Args:
-        examples: tables by split, `train` among them, with the columns label and text_id (equal
-            texts have equal numbers); other columns are kept.
+        examples: tables by split, `train` among them, with the columns text_id (equal texts have
+            equal numbers) and, where rows have classes, label; other columns are kept.
         validation: None takes the split named validation, otherwise 10 % of train; a fraction takes
             that share of train; a name takes that split; False takes none. Never the test split.
         split_seed: decides which rows are held out. It is apart from the training seed, so that
@@ -93,13 +93,17 @@ def _hold_out(
     import numpy as np
 
     train = examples["train"]
-    labels = train.column("label").to_numpy()
+    has_classes = "label" in train.column_names
+    labels = train["label"].to_numpy() if has_classes else np.zeros(train.num_rows, np.int64)
     sizes = _sizes(np.bincount(labels), fraction)
     if not sizes.sum():
         return Splits(
             examples,
-            ("no validation: no class has two rows",),
-            ("nothing is held out for validation, because no class has two rows. Add rows.",),
+            (f"no validation: {'no class has two rows' if has_classes else 'there is one row'}",),
+            (
+                "nothing is held out for validation, because "
+                f"{'no class has two rows' if has_classes else 'there is one row'}. Add rows.",
+            ),
         )
     # Repeated texts come last, so that they stay in train: a copy on each side flatters the metric.
     ids = train.column("text_id").to_numpy()
@@ -122,7 +126,8 @@ def _hold_out(
         else ()
     )
     splits = {**examples, "train": train.filter(~held), "validation": train.filter(held)}
-    how = f"{100 * fraction:.0f} % of train, stratified, seed {split_seed}"
+    stratified = "stratified, " if has_classes else ""
+    how = f"{100 * fraction:.0f} % of train, {stratified}seed {split_seed}"
     note = f"validation: {how}: {count_of(int(held.sum()), 'row')}{unused}"
     return Splits(
         _ordered(splits),

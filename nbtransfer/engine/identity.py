@@ -29,6 +29,9 @@ FREE_FIELDS = (
     "data",
     "text",
     "label",
+    "source",
+    "target",
+    "eval_generate_rows",
     "validation",
 )
 

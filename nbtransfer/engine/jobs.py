@@ -67,7 +67,7 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
             accelerator,
             model,
             encoded,
-            objective_of(task.objective(card)),
+            objective_of(task.objective(card), options=card.task_options),
             run.spec.per_device_eval_batch_size,
         )
     finally:

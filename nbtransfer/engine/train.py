@@ -86,7 +86,7 @@ class Training:
         weights = class_weights(self.spec, self.train_rows.targets, self.card.label_names)
         task = task_named(self.card.task)
         self.reader = Reader(task, self.card, self.loaded.tokenizer)
-        self.objective = objective_of(task.objective(self.card), weights)
+        self.objective = objective_of(task.objective(self.card), weights, self.card.task_options)
 
     def resume(self) -> None:
         """Take up the newest checkpoint that verifies; without one, start at step 0."""
@@ -264,7 +264,7 @@ class Training:
         assert self.validation is not None
         self._phase("evaluating")
         start = time.monotonic()
-        scores = self.score(self.validation)
+        scores = self.score(self.validation, self.plan.eval_generate_rows or None)
         measured = self.reader.read(self.validation, scores).metrics
         name = self.main_metric
         value = measured[f"eval_{name}"] * (-1 if name in LOWER_IS_BETTER else 1)
@@ -301,11 +301,11 @@ class Training:
         self._train_mode()
         self.log.start()
 
-    def score(self, rows: Rows) -> Scores:
+    def score(self, rows: Rows, generate_rows: int | None = None) -> Scores:
         """Ask the model about `rows`, in smaller batches from now on where memory runs out."""
         batch_size = self.progress.eval_batch_size or self.spec.per_device_eval_batch_size
         scores = score_rows(
-            self.accelerator, self.learner, rows.encoded, self.objective, batch_size
+            self.accelerator, self.learner, rows.encoded, self.objective, batch_size, generate_rows
         )
         if scores.batch_size < batch_size:
             self.progress.eval_batch_size = scores.batch_size

@@ -54,6 +54,8 @@ def _choices(of: object) -> tuple[str, ...]:
 _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "text": ("", "Data", "column that holds the text", "column"),
     "label": ("", "Data", "column that holds the class", "column"),
+    "source": ("", "Data", "column to translate from, or to summarise", "column"),
+    "target": ("", "Data", "column with the translation or summary", "column"),
     "validation": (
         "",
         "Data",
@@ -62,6 +64,8 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
         "validation",
     ),
     "max_length": ("", "Data", "tokens a text is cut to (default: keeps 99 % whole)", ()),
+    "max_target_length": ("", "Data", "tokens a target is cut to (default: keeps 99 % whole)", ()),
+    "prefix": ("", "Data", "what stands before each source (default: T5's own, by task)", "text"),
     "class_weights": ("", "Data", "balanced, or weights by class: a=1,b=3", "weights"),
     "technique": ("", "Training", "which part learns (default: full)", _choices(Technique)),
     "num_train_epochs": ("--epochs", "Training", "passes over the training rows (3)", ()),
@@ -84,6 +88,13 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
         "--early-stopping",
         "Evaluation",
         "stop after so many evaluations without a gain",
+        (),
+    ),
+    "num_beams": ("", "Evaluation", "beams of generation (1: greedy)", ()),
+    "eval_generate_rows": (
+        "",
+        "Evaluation",
+        "rows generated for at each evaluation (default: 100 on a CPU, 1,000 on a GPU)",
         (),
     ),
     "per_device_eval_batch_size": ("--eval-batch-size", "Evaluation", "rows a pass (64)", ()),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtransfer.errors import DataError, RunError, count_of
 from nbtransfer.runs.files import read_json, read_table, write_json, write_table
-from nbtransfer.tasks.findings import ClassRow, Findings, Mistake
+from nbtransfer.tasks.findings import ClassRow, Example, Findings, Mistake
 from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Report:
         metrics: the task's, each with `eval_` before its name, and `eval_loss` (mean, in nats).
         duration_s: seconds the evaluation took.
         task: the task's name.
-        labels: see `Findings`, as the next five.
+        labels: see `Findings`, as all that follow but the baselines.
         interval: of the accuracy, for rows drawn at random.
         per_class: by class, or by type of entity.
         confusion_matrix: empty where the task has no classes.
@@ -56,6 +56,8 @@ class Report:
     confusion_matrix: tuple[tuple[int, ...], ...] = ()
     majority_accuracy: float | None = None
     mistakes: tuple[Mistake, ...] = ()
+    examples: tuple[Example, ...] = ()
+    signatures: dict[str, str] = field(default_factory=dict)
     baselines: dict[str, float] = field(default_factory=dict)
     predictions_file: Path | None = field(default=None, compare=False)
 
@@ -86,6 +88,7 @@ class Report:
         record = dataclasses.asdict(self) | {
             "per_class": [row._asdict() for row in self.per_class],
             "mistakes": [row._asdict() for row in self.mistakes],
+            "examples": [row._asdict() for row in self.examples],
             "metrics": {k: v if math.isfinite(v) else str(v) for k, v in self.metrics.items()},
         }
         del record["predictions_file"]
@@ -108,6 +111,10 @@ class Report:
                 "confusion_matrix": tuple(tuple(row) for row in kept["confusion_matrix"]),
                 "mistakes": tuple(
                     Mistake(*(r[name] for name in Mistake._fields)) for r in kept["mistakes"]
+                ),
+                "examples": tuple(
+                    Example(*(r[name] for name in Example._fields))
+                    for r in kept.get("examples", ())
                 ),
             }
         )
@@ -190,7 +197,7 @@ def make_report(
         metrics=metrics,
         duration_s=duration_s,
         baselines=dict(baselines or {}),
-        **findings._asdict(),
+        **findings._asdict() | {"signatures": dict(findings.signatures)},
     )
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # In the order in which data is recognised; the last one takes what no other does.
 TASKS: dict[TaskName, str] = {
+    "translation": "translation:Translation",
+    "summarization": "summarization:Summarization",
     "text-classification": "text_classification:TextClassification",
 }
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ClassRow(NamedTuple):
@@ -25,6 +28,16 @@ class Mistake(NamedTuple):
     row: int
 
 
+class Example(NamedTuple):
+    """One text that was generated beside the one wanted: `score` is its chrF, from 0 to 100."""
+
+    source: str
+    target: str
+    output: str
+    score: float
+    row: int
+
+
 class Findings(NamedTuple):
     """What there is to see of some rows' answers; a task leaves empty what it has not.
 
@@ -34,7 +47,9 @@ class Findings(NamedTuple):
         confusion_matrix: rows are actual classes, columns predicted ones.
         interval: the 95 % interval (low, high) of the share of right answers, where one is counted.
         majority_accuracy: the accuracy of always saying the training rows' largest class.
-        mistakes: wrong answers, the surest first; or for generated texts the worst.
+        mistakes: wrong answers, the surest first.
+        examples: generated texts beside those wanted, evenly spread over the rows.
+        signatures: how a metric was counted, by its name, where that is not the same everywhere.
     """
 
     labels: tuple[str, ...] = ()
@@ -43,3 +58,5 @@ class Findings(NamedTuple):
     interval: tuple[float, float] | None = None
     majority_accuracy: float | None = None
     mistakes: tuple[Mistake, ...] = ()
+    examples: tuple[Example, ...] = ()
+    signatures: Mapping[str, str] = {}  # noqa: RUF012 -- never changed
