@@ -63,8 +63,8 @@ class DataCard:
         notes: choices made, in words.
         warnings: what the user should look at.
         roles: the column read for each of the task's roles.
-        task_options: what was decided of the task's own options, by field of RunSpec.
         problem_type: what is asked of each row, where a task has several forms; transformers' name.
+        settings: the options of the spec that only this task reads, as they were decided.
     """
 
     name: str
@@ -85,7 +85,7 @@ class DataCard:
     warnings: tuple[str, ...] = ()
     roles: dict[str, str] = field(default_factory=dict)
     problem_type: str = "single_label_classification"
-    task_options: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""

@@ -298,7 +298,7 @@ def objective_of(
     Args:
         kind: its name.
         class_weights: how much each class counts, where there are classes.
-        options: the data card's `task_options`.
+        options: the data card's `settings`.
     """
     if kind == "classes":
         return Classes(class_weights)

@@ -86,7 +86,7 @@ class Training:
         weights = class_weights(self.spec, self.train_rows.targets, self.card.label_names)
         task = task_named(self.card.task)
         self.reader = Reader(task, self.card, self.loaded.tokenizer)
-        self.objective = objective_of(task.objective(self.card), weights, self.card.task_options)
+        self.objective = objective_of(task.objective(self.card), weights, self.card.settings)
 
     def resume(self) -> None:
         """Take up the newest checkpoint that verifies; without one, start at step 0."""
@@ -265,7 +265,8 @@ class Training:
         self._phase("evaluating")
         start = time.monotonic()
         scores = self.score(self.validation, self.plan.eval_generate_rows or None)
-        measured = self.reader.read(self.validation, scores).metrics
+        reading = self.reader.read(self.validation, scores)
+        measured = reading.metrics
         name = self.main_metric
         value = measured[f"eval_{name}"] * (-1 if name in LOWER_IS_BETTER else 1)
         # Weights that are no numbers get the accuracy of the first class, which is no gain.
@@ -294,6 +295,7 @@ class Training:
             elapsed_s=progress.elapsed_s,
             is_best=is_best,
             cause=cause,
+            examples=[list(example) for example in reading.examples],
         )
         if warning := evaluation_warning(progress.evaluation_losses, len(self.card.label_names)):
             self.events.append("warning_raised", **warning._asdict())

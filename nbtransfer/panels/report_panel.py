@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from IPython.display import display
 
+from nbtransfer.panels.examples_view import examples_table, signature_lines
 from nbtransfer.panels.figure_bundle import show_figure
 from nbtransfer.panels.markup import Markup, join, tag
 from nbtransfer.panels.quantities import duration_text, share_text
@@ -71,9 +72,14 @@ def report_card(report: Report, *, title: str | None = None, note: str | None = 
         tag(
             "div",
             tag("div", _figures(report), _classes(report), class_="nbt-mid"),
-            tag("div", _mistakes(report), class_="nbt-wide"),
+            tag(
+                "div",
+                examples_table(report.examples) if report.examples else _mistakes(report),
+                class_="nbt-wide",
+            ),
             class_="nbt-grid",
         ),
+        *(tag("p", line, class_="nbt-note") for line in signature_lines(report.signatures)),
     )
 
 

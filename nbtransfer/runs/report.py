@@ -143,6 +143,8 @@ class Report:
             " · ".join(figures),
             *(f"{_printable(k)} {_percent(v)}" for k, v in self.baselines.items()),
         ]
+        if self.examples:
+            head += [line for example in self.examples[:3] for line in _side_by_side(example)]
         if not self.per_class:
             return "\n".join(head)
         shown = self.per_class[:_MAX_LINES]
@@ -235,6 +237,14 @@ def read_report(paths: EvaluationPaths) -> Report:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+def _side_by_side(example: Example) -> list[str]:
+    return [
+        f"source: {_printable(example.source, 90)}",
+        f"  target: {_printable(example.target, 90)}",
+        f"  output: {_printable(example.output, 90)}",
+    ]
 
 
 def _printable(label: str, limit: int = 30) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
+from nbtransfer.tasks.findings import Example
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -40,6 +42,7 @@ class EvaluationRow(NamedTuple):
     elapsed_s: float
     is_best: bool
     cause: str
+    examples: tuple[Example, ...] = ()
 
 
 class ChangeRow(NamedTuple):
@@ -227,6 +230,7 @@ class RunState:
                 event["elapsed_s"],
                 event["is_best"],
                 event["cause"],
+                tuple(Example(*row) for row in event.get("examples", ())),
             )
         )
 

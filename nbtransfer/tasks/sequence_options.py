@@ -48,7 +48,7 @@ def decide(spec: RunSpec, prepared: Prepared, model: ModelCard) -> Decisions:
         length = min(limit, int(spec.max_target_length or length))
         notes.append(f"Targets are cut at {length} tokens; their lengths are not known yet.")
     options = {
-        **card.task_options,
+        **card.settings,
         "prefix": prefix,
         "max_target_length": length,
         "num_beams": int(spec.num_beams),
@@ -57,7 +57,7 @@ def decide(spec: RunSpec, prepared: Prepared, model: ModelCard) -> Decisions:
     if prefix:
         joined = pc.binary_join_element_wise(pa.scalar(prefix), joined, "")
     return Decisions(
-        card=dataclasses.replace(card, task_options=options),
+        card=dataclasses.replace(card, settings=options),
         texts=(joined,),
         target_tokens=length,
         mean_target_tokens=mean,
@@ -92,7 +92,7 @@ def _prefix(spec: RunSpec, card: DataCard, model: ModelCard, notes: list[str]) -
         return spec.prefix
     if model.model_type != "t5":
         return ""
-    languages = card.task_options.get("languages")
+    languages = card.settings.get("languages")
     if card.task == "summarization":
         prefix = "summarize: "
     elif languages:

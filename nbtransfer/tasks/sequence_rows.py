@@ -107,7 +107,7 @@ def prepare_pairs(
         notes=(*notes, *chosen.notes),
         warnings=tuple(warnings),
         roles={"source": columns.source, "target": columns.target},
-        task_options={"languages": list(columns.languages)} if columns.languages else {},
+        settings={"languages": list(columns.languages)} if columns.languages else {},
     )
     return Prepared(splits, card)
 

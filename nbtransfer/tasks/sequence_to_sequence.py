@@ -33,6 +33,10 @@ class GeneratedText(NamedTuple):
 
     text: str
 
+    def cells(self) -> dict[str, str]:
+        """Return what a table shows of it."""
+        return {"output": self.text}
+
 
 class SequenceToSequence:
     """One text in, one text out, by an encoder-decoder model."""
@@ -66,13 +70,13 @@ class SequenceToSequence:
         """Return the sources, prefix first, as tokens; targets are tokens too, a Ragged."""
         import numpy as np
 
-        prefix = card.task_options["prefix"]
+        prefix = card.settings["prefix"]
         sources = [prefix + text for text in table["source"].to_pylist()]
         tokens, _ = encode_texts(tokenizer, sources, max_length)
         targets = None
         if "target" in table.column_names:
             texts = table["target"].to_pylist()
-            targets = _target_tokens(tokenizer, texts, card.task_options["max_target_length"])
+            targets = _target_tokens(tokenizer, texts, card.settings["max_target_length"])
         return Encoding(tokens=tokens, targets=targets, sources=np.arange(table.num_rows))
 
     def decode(
@@ -121,13 +125,13 @@ class SequenceToSequence:
     def findings(
         self, answers: Answers, table: pa.Table, predictions: pa.Table, card: DataCard
     ) -> Findings:
-        """Return examples, the best, the worst and those between, and the metrics' signatures."""
+        """Return examples and the metrics' signatures."""
         return Findings(
-            examples=examples(predictions, MAX_EXAMPLES),
+            examples=self.examples(predictions, MAX_EXAMPLES),
             signatures=self._scores(predictions).signatures,
         )
 
-    def inputs(self, values: Sequence[object]) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard | None = None) -> pa.Table:
         """Return the texts as sources."""
         return plain_texts(values).rename_columns(["source"])
 
@@ -135,23 +139,28 @@ class SequenceToSequence:
         """Return the text written for each source."""
         return [GeneratedText(output or "") for output in predictions["output"].to_pylist()]
 
+    def examples(self, predictions: pa.Table, count: int) -> tuple[Example, ...]:
+        """Return evenly spread rows of those that were generated for, in their own order."""
+        from nbtransfer.data.lengths import spread_rows
+
+        written = predictions.filter(predictions["output"].is_valid())
+        rows = spread_rows(written.num_rows, count) if written.num_rows else []
+        return tuple(
+            Example(
+                *(_cut(row[side]) for side in ("source", "target", "output")),
+                row["chrf"],
+                row["row"],
+            )
+            for row in written.take(rows).to_pylist()
+        )
+
+    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+        """Return the card as it is."""
+        return card
+
     def _scores(self, predictions: pa.Table) -> TextScores:
         written = predictions.filter(predictions["output"].is_valid())
         return type(self).scores(written["output"].to_pylist(), written["target"].to_pylist())
-
-
-def examples(predictions: pa.Table, count: int) -> tuple[Example, ...]:
-    """Return evenly spread rows of those that were generated for, in their own order."""
-    from nbtransfer.data.lengths import spread_rows
-
-    written = predictions.filter(predictions["output"].is_valid())
-    rows = spread_rows(written.num_rows, count) if written.num_rows else []
-    return tuple(
-        Example(
-            _cut(row["source"]), _cut(row["target"]), _cut(row["output"]), row["chrf"], row["row"]
-        )
-        for row in written.take(rows).to_pylist()
-    )
 
 
 def _target_tokens(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> Ragged:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nbtransfer.data.tables import Tables
     from nbtransfer.models.card import ModelCard
     from nbtransfer.spec import RunSpec
-    from nbtransfer.tasks.findings import Findings
+    from nbtransfer.tasks.findings import Example, Findings
 
 Answers = dict[str, "np.ndarray | Ragged"]
 Tokenizer = Any  # of transformers, which cold modules do not import
@@ -44,7 +44,7 @@ class Decisions(NamedTuple):
     """What a task decides of its own options once data and model are known.
 
     Attributes:
-        card: the data's, with `task_options`.
+        card: the data's, with `settings`.
         texts: what is read together, to measure its length.
         target_tokens: the most tokens of a target.
         mean_target_tokens: the mean of them.
@@ -66,6 +66,14 @@ class Decides(Protocol):
 
     def decide(self, spec: RunSpec, prepared: Prepared, model: ModelCard) -> Decisions:
         """Return what is decided; the values of `spec` are sound, one by one."""
+
+
+@runtime_checkable
+class WritesTexts(Protocol):
+    """A task whose answers are texts, of which some are shown at each evaluation."""
+
+    def examples(self, predictions: pa.Table, count: int) -> tuple[Example, ...]:
+        """Return `count` rows, evenly spread over those that a text was written for."""
 
 
 class Task(Protocol):
