@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.errors import quoted
-from nbtransfer.models.shape import T5_FAMILIES
 
 if TYPE_CHECKING:
     from nbtransfer.data.lengths import Lengths
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     from nbtransfer.models.card import ModelCard
     from nbtransfer.spec import RunSpec
 
+# Activations of these pass the largest number of half precision.
+_T5_FAMILIES = frozenset(("t5", "mt5", "umt5", "longt5"))
 # Where lengths are not known before the run: long enough for most texts, and batches are only
 # as long as their longest text anyway.
 _DEFAULT_MAX_LENGTH = 512
@@ -101,7 +102,7 @@ class Precision(NamedTuple):
 def choose_precision(spec: RunSpec, hardware: Hardware, model: ModelCard) -> Precision:
     """Return the precision asked for, or the one that suits device and model."""
     asked, device = spec.precision, hardware.device
-    no_fp16 = model.model_type in T5_FAMILIES
+    no_fp16 = model.model_type in _T5_FAMILIES
     if asked == "fp16" and no_fp16 and device != "cpu":
         problem = (
             f"precision='fp16': inside {quoted(model.name)}, as in every model of the family "

@@ -163,8 +163,10 @@ def writing_seconds(
 
     One pass of the decoder (half of the blocks) a token; on small models launching it costs most.
     """
-    flops = num_rows * tokens * (
-        forward_flops(model, tokens=1) / 2 + 2 * model.vocab_size * model.hidden_size
+    flops = (
+        num_rows
+        * tokens
+        * (forward_flops(model, tokens=1) / 2 + 2 * model.vocab_size * model.hidden_size)
     )
     passes = math.ceil(num_rows / 64) * tokens
     return flops / _flops_per_second(hardware, precision) + passes * _WRITING_S_PER_PASS

@@ -218,6 +218,8 @@ def _choice_problems(spec: RunSpec) -> list[str]:
             f"class_weights={quoted(spec.class_weights)} must be 'balanced' or weights by class "
             "name, as in {'negative': 1.0, 'positive': 3.0}."
         )
+    if spec.prefix is not None and not isinstance(spec.prefix, str):
+        found.append(f"prefix={quoted(spec.prefix)} must be a text, as in 'summarize: '.")
     for name in ("use_cpu", "from_scratch"):
         if not isinstance(getattr(spec, name), bool):
             found.append(f"{name}={quoted(getattr(spec, name))} must be True or False.")

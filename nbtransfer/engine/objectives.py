@@ -7,7 +7,6 @@ accumulation changes memory and nothing else. `answers` is what an evaluation ke
 # Shapes: B rows of a batch, T tokens, S target tokens, C classes, V tokens of the vocabulary.
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from nbtransfer.data.encoding import IGNORED
+from nbtransfer.models.load import generation_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -226,22 +226,15 @@ class Sequence(_OneAnswerAToken):
 
     def generate(self, model: Any, batch: Batch) -> list[np.ndarray]:  # noqa: ANN401 -- by architecture
         """Return what the model writes for each row, int32 arrays, without start and padding."""
-        settings = copy.deepcopy(model.generation_config)
-        settings.update(
-            do_sample=False,
-            num_beams=self.num_beams,
-            max_new_tokens=self.max_target_length,
-            max_length=None,
-            # A model's own wish for long texts must not pass the most that is asked for.
-            min_length=min(settings.min_length or 0, self.max_target_length),
-        )
+        settings = generation_settings(model, self.num_beams, self.max_target_length)
         found = model.generate(**batch, generation_config=settings).cpu().numpy()
         return [_written(row[1:], settings) for row in found]
 
 
 def _written(tokens: np.ndarray, settings: Any) -> np.ndarray:  # noqa: ANN401 -- of transformers
     """Return the tokens up to the first that ends a text, without it; then padding follows."""
-    ends = np.flatnonzero(np.isin(tokens, np.atleast_1d(settings.eos_token_id)))
+    end = settings.eos_token_id
+    ends = np.flatnonzero(np.isin(tokens, [] if end is None else end))
     tokens = tokens[: ends[0]] if len(ends) else tokens
     return tokens[tokens != settings.pad_token_id].astype(np.int32)
 

@@ -56,8 +56,6 @@ SEQUENCE_TO_SEQUENCE = frozenset(
 )
 # Those that need the languages' codes among their tokens.
 WITH_LANGUAGE_CODES = frozenset(("mbart", "m2m_100", "nllb-moe"))
-# Activations of these pass the largest number of half precision.
-T5_FAMILIES = frozenset(("t5", "mt5", "umt5", "longt5"))
 
 # Position ids of these start after the padding id, so some rows of the table hold no position.
 _OFFSET_POSITIONS = frozenset(

@@ -109,13 +109,17 @@ class Drafter:
             prepared = _unless_refused(lambda: self._prepared(spec, tables), problems)
         decided = None
         if prepared is not None and model is not None and not spec.problems():
-            decided = _unless_refused(lambda: self._decided(spec, prepared, model), problems)
-        if decided is not None:
-            prepared = prepared._replace(card=decided.card) if prepared is not None else None
+            decided = self._decided(spec, prepared, model)
+        if prepared is not None and decided is not None:
+            prepared = prepared._replace(card=decided.card)
         if prepared is not None and model is not None:
-            lengths = _unless_refused(lambda: self._lengths(spec, prepared, model, decided), problems)
+            lengths = _unless_refused(
+                lambda: self._lengths(spec, prepared, model, decided), problems
+            )
         if prepared is not None and model is not None and not problems:
-            plan = _unless_refused(lambda: self._plan(spec, prepared, lengths, model, decided), problems)
+            plan = _unless_refused(
+                lambda: self._plan(spec, prepared, lengths, model, decided), problems
+            )
         else:
             problems += spec.problems()
         line = self.line(spec)

@@ -59,4 +59,4 @@ class Findings(NamedTuple):
     majority_accuracy: float | None = None
     mistakes: tuple[Mistake, ...] = ()
     examples: tuple[Example, ...] = ()
-    signatures: Mapping[str, str] = {}  # noqa: RUF012 -- never changed
+    signatures: Mapping[str, str] = {}

@@ -33,12 +33,9 @@ def language_of(column: str) -> str | None:
 
     None where it is named after none.
     """
-    parts = [part for part in re.split(r"[^a-z]+", column.strip().casefold()) if part]
+    column = re.sub(r"^([a-z]{2,3})[-_][A-Z]{2}$", r"\1", column.strip())  # the region of pt-BR
+    parts = [part for part in re.split(r"[^a-z]+", column.casefold()) if part]
     own = [part for part in parts if part not in _AROUND]
-    if not own:
-        return None
-    if len(own) == 2 and len(own[1]) == 2 and own[0] in _NAMES:  # with a region, as pt-BR
-        own = own[:1]
     if len(own) != 1:
         return None
     return _NAMES.get(own[0]) or _BY_NAME.get(own[0])

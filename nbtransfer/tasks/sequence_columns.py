@@ -97,9 +97,7 @@ def looks_summarised(table: pa.Table) -> bool:
     return bool(_by_name(texts, DOCUMENTS) and _by_name(texts, SUMMARIES))
 
 
-def choose_translation(
-    tables: Tables, source: str | None, target: str | None
-) -> PairColumns:
+def choose_translation(tables: Tables, source: str | None, target: str | None) -> PairColumns:
     """Return the columns to translate from and to: those named, otherwise those recognised.
 
     Raises:
@@ -185,7 +183,9 @@ def _check_named(table: pa.Table, data: str, source: str | None, target: str | N
         if given is None or given in table.column_names:
             continue
         close = nearest(given, table.column_names)
-        hint = f" Did you mean --{role} {_typed(close)}?" if close else f" Choose one with --{role}."
+        hint = (
+            f" Did you mean --{role} {_typed(close)}?" if close else f" Choose one with --{role}."
+        )
         problems.append(
             f"no column {quoted(given)} in {data}. Columns: {spoken(table.column_names)}.{hint}"
         )

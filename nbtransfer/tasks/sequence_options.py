@@ -1,4 +1,4 @@
-"""What a task from text to text decides before it is planned: prefix, targets' length, generation."""
+"""What a task from text to text decides before the plan: prefix, targets' length, generation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def decide(spec: RunSpec, prepared: Prepared, model: ModelCard) -> Decisions:
     from nbtransfer.data.lengths import measure_lengths
 
     card, train = prepared.card, prepared.splits["train"]
-    problems, notes = _model_problems(model, card), []
+    problems = [*_model_problems(model, card), *_missing_packages(card)]
+    notes: list[str] = []
     prefix = _prefix(spec, card, model, notes)
     limit = model.max_positions
     length, mean = _USUAL_TARGET_LENGTH, _USUAL_TARGET_MEAN
@@ -75,13 +76,29 @@ def _model_problems(model: ModelCard, card: DataCard) -> list[str]:
             "languages (Helsinki-NLP/opus-mt-en-fr), t5-small or google/mt5-small."
         ]
     if model.model_type not in SEQUENCE_TO_SEQUENCE:
-        example = "Helsinki-NLP/opus-mt-en-fr" if card.task == "translation" else "facebook/bart-base"
+        example = (
+            "Helsinki-NLP/opus-mt-en-fr" if card.task == "translation" else "facebook/bart-base"
+        )
         return [
             f"model {quoted(model.name)} is of the family {model.model_type!r}, which has no "
             f"encoder and decoder together; {card.task} needs both. Take t5-small, {example} or "
             "another of the families t5, mt5, bart, marian and pegasus."
         ]
     return []
+
+
+def _missing_packages(card: DataCard) -> list[str]:
+    """Return what must be installed before texts can be measured: better now than after a run."""
+    from importlib.util import find_spec
+
+    wanted = {"sacrebleu": "sacrebleu"}
+    if card.task == "summarization":
+        wanted["rouge_score"] = "rouge-score"
+    missing = [package for module, package in wanted.items() if find_spec(module) is None]
+    if not missing:
+        return []
+    names = " ".join(missing)
+    return [f"{card.task} is measured with {names}, which is not installed: pip install {names}"]
 
 
 def _prefix(spec: RunSpec, card: DataCard, model: ModelCard, notes: list[str]) -> str:
@@ -103,5 +120,7 @@ def _prefix(spec: RunSpec, card: DataCard, model: ModelCard, notes: list[str]) -
             "trained with one: --prefix 'translate English to French: '"
         )
         return ""
-    notes.append(f"Each source begins with {quoted(prefix)}, as T5 was trained; --prefix changes it.")
+    notes.append(
+        f"Each source begins with {quoted(prefix)}, as T5 was trained; --prefix changes it."
+    )
     return prefix

@@ -82,7 +82,9 @@ def prepare_pairs(
             which = f"{num_rows:,} {split} sources are" if num_rows > 1 else f"1 {split} source is"
             warnings.append(f"{which} also in train.")
     if repetition.num_conflicts:
-        warnings.append(f"{count_of(repetition.num_conflicts, 'source')} with more than one target.")
+        warnings.append(
+            f"{count_of(repetition.num_conflicts, 'source')} with more than one target."
+        )
     share = _share_copied(splits["train"])
     if share >= _COPIED_SHARE:
         warnings.append(
@@ -113,7 +115,7 @@ def prepare_pairs(
 
 
 def _unusable(table: pa.Table, columns: PairColumns) -> str | None:
-    """Return why a test split cannot be scored, as with those that are published without answers."""
+    """Return why a test split cannot be scored, as those that are published without answers."""
     for column in (columns.source, columns.target):
         if column not in table.column_names:
             return f"it has no column {quoted(column)}"

@@ -14,7 +14,6 @@ from nbtransfer.tasks.sequence_scores import closeness
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
     import pyarrow as pa
 
     from nbtransfer.data.card import DataCard
@@ -147,7 +146,9 @@ class SequenceToSequence:
         rows = spread_rows(written.num_rows, count) if written.num_rows else []
         return tuple(
             Example(
-                *(_cut(row[side]) for side in ("source", "target", "output")),
+                _cut(row["source"]),
+                _cut(row["target"]),
+                _cut(row["output"]),
                 row["chrf"],
                 row["row"],
             )
