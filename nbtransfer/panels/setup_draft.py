@@ -189,7 +189,11 @@ class Drafter:
     def _decided(self, spec: RunSpec, prepared: Prepared, model: ModelCard) -> Decisions | None:
         """Return what the task decides of its own options, where it has any."""
         task = task_named(prepared.card.task)
-        return task.decide(spec, prepared, model) if isinstance(task, Decides) else None
+        if not isinstance(task, Decides):
+            return None
+        asked = tuple(getattr(spec, name) for name in task.options)
+        key = (prepared.card.fingerprint, task.name, asked, model.location)
+        return self._keep("decided", key, lambda: task.decide(spec, prepared, model))
 
     def _lengths(
         self, spec: RunSpec, prepared: Prepared, model: ModelCard, decided: Decisions | None
