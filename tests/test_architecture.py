@@ -26,7 +26,7 @@ LAYERS = (
     ("runs",),
     ("plots",),
     ("engine",),
-    ("jobs",),
+    ("jobs", "answers"),
     ("api",),
     ("panels", "demo"),
     ("magics",),

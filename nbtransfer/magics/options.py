@@ -170,6 +170,13 @@ SYNTAX: dict[str, Syntax] = {
                 "split", ("--split",), "text", "which rows", "Data", ("validation", "test", "train")
             ),
             *_COLUMNS,
+            Option(
+                "embeddings",
+                ("--embeddings",),
+                "switch",
+                "map the texts before and after training instead",
+                "Show",
+            ),
             _RUNS_DIR,
             _HELP,
         ),
