@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _DEFAULT_MAX_LENGTH = 512
 _GUESSED_MEAN_TOKENS = 128
 
+# Families whose batches can be packed without padding: transformers hands their attention over.
+PACKED_DECODERS = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3"})
+PACKED_OFFSET = frozenset({"camembert", "roberta", "xlm-roberta"})  # positions count from padding's
+PACKED_FAMILIES = PACKED_DECODERS | PACKED_OFFSET | {"bert", "distilbert", "electra", "modernbert"}
+
 
 def default_learning_rate(model: ModelCard, technique: str) -> float:
     """Return the peak learning rate where none is asked for: smaller for larger models."""
