@@ -6,7 +6,8 @@ import dataclasses
 from typing import Literal, NamedTuple
 
 from nbtransfer.keywords import DROPPED, RENAMED
-from nbtransfer.spec import Metric, Precision, RunSpec, Scheduler, StepKind, Technique
+from nbtransfer.spec import Precision, RunSpec, Scheduler, StepKind, TaskName, Technique
+from nbtransfer.tasks.metric_words import METRICS
 
 Kind = Literal[
     "text", "number", "whole", "switch", "column", "validation", "weights", "run", "live_run",
@@ -77,7 +78,7 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "max_grad_norm": ("", "Training", "gradients are scaled down to this; 0: off (1)", ()),
     "seed": ("", "Training", "decides head weights, order of rows, dropout (42)", ()),
     "from_scratch": ("", "Training", "random weights instead of the pre-trained ones", ()),
-    "metric_for_best_model": ("--metric", "Evaluation", "keeps the best by", _choices(Metric)),
+    "metric_for_best_model": ("--metric", "Evaluation", "keeps the best by", METRICS),
     "eval_steps": ("", "Evaluation", "steps between evaluations (default: each epoch)", ()),
     "early_stopping_patience": (
         "--early-stopping",
@@ -89,7 +90,7 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "precision": ("", "Machine", "arithmetic of the passes (auto)", _choices(Precision)),
     "step": ("", "Machine", "how a step is taken (auto: eager)", _choices(StepKind)),
     "use_cpu": ("", "Machine", "train on the CPU even where an accelerator is there", ()),
-    "task": ("", "Run", "the task", ("text-classification",)),
+    "task": ("", "Run", "the task", _choices(TaskName)),
     "name": ("", "Run", "the run's name (default: one is drawn)", ()),
 }
 

@@ -17,6 +17,7 @@ from nbtransfer.panels.data_view import (
     data_text,
 )
 from nbtransfer.settings import resolve_runs_dir
+from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from nbtransfer.data.lengths import Lengths
     from nbtransfer.data.sources import Tables
     from nbtransfer.models.card import ModelCard
-    from nbtransfer.tasks.text_classification import Prepared
+    from nbtransfer.tasks.task import Prepared
 
 NUM_HEAD_ROWS = 8
 NUM_TOKENIZED = 2
@@ -99,9 +100,10 @@ def _show(view: DataView, shown: DisplayHandle | None = None) -> DisplayHandle |
 
 
 def _prepare(tables: Tables, text: str | None, label: str | None) -> Prepared:
-    from nbtransfer.tasks.text_classification import prepare
+    from nbtransfer.tasks.catalog import choose_task
 
-    return prepare(tables, text=text, label=label)
+    columns = {"text": text, "label": label}
+    return choose_task(None, tables, columns).prepare(tables, columns)
 
 
 def _open_tokenizer(model: str | None) -> tuple[ModelCard | None, tuple[str, ...]]:
@@ -125,13 +127,13 @@ def measure(prepared: Prepared, model: ModelCard | None, max_length: int | None)
     """Return the lengths of the training texts; of at most 10,000 evenly spread ones."""
     import numpy as np
 
-    texts = prepared.splits["train"]["text"]
+    texts = task_named(prepared.card.task).texts(prepared.splits["train"])[0]
     if not len(texts):
         return None
     if model is None or model.tokenizer_file is None:
         values = word_counts(texts)
         return Measured(None, _length_facts("words", values))
-    lengths = measure_lengths(texts, model.tokenizer_file)
+    lengths = measure_lengths([texts], model.tokenizer_file)
     values = np.asarray(lengths.tokens)
     kept = max_length or lengths.suggested(model.max_positions)
     texts_cut, tokens_cut = lengths.cut(kept)

@@ -72,7 +72,7 @@ def data_overview_info(
     Returns:
         At most 20 classes, the most frequent in train, and at most 40 bins.
     """
-    train = card.class_counts["train"]
+    train = card.class_counts.get("train", ())
     shown = sorted(range(len(train)), key=lambda c: -train[c])[:_MAX_CLASSES]
     cut = (0.0, 0.0)
     if lengths is not None and max_length is not None:
