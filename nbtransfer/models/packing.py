@@ -209,7 +209,7 @@ class PackedModel:
         for config in self._configs:
             config._attn_implementation = ATTENTION
         for layer, forward in self._compiled:
-            layer.forward = forward  # type: ignore[method-assign]
+            layer.forward = forward
         try:
             yield
         finally:

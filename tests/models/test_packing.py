@@ -25,6 +25,15 @@ LENGTHS = [7, 1, LONGEST, 12, 3, 5]
 BUCKET = Bucket(128, 3)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny products on two threads wait for each other more than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def gradients(model) -> dict[str, torch.Tensor]:
     found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
