@@ -21,10 +21,11 @@ HEADS = {"classes": ROWS, "score": ROWS, "several classes": ROWS, "tokens": TOKE
 HEADS |= {"next tokens": NEXT, "hidden tokens": "MaskedLM"}
 
 
-def cpu() -> Accelerator:
-    """A fresh accelerator of the CPU, whatever a test before asked for."""
+def accelerator_of(device: str, precision: str | None = None) -> Accelerator:
+    """A fresh accelerator, whatever a test before asked for; bf16 on CUDA, as graphs want it."""
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(cpu=True, mixed_precision="no")
+    usual = "no" if device == "cpu" else "bf16"
+    return Accelerator(cpu=device == "cpu", mixed_precision=precision or usual)
 
 
 def encoded_rows(kind: str = "classes", num_rows: int = 50) -> EncodedTexts:
@@ -59,7 +60,11 @@ class Side:
         weights: of the classes.
         dropout: of every dropout layer.
         step: the class to be used instead of GraphedStep.
-        captures: whether graphs are recorded.
+        captures: whether graphs are recorded; None records them on CUDA.
+        encoded: the rows; by default random ones.
+        device: `cpu` or `cuda`.
+        precision: as accelerate names it; by default the device's usual one.
+        prepares: whether steps can be taken at once; otherwise `prepare` comes first.
     """
 
     def __init__(
@@ -74,8 +79,11 @@ class Side:
         weights: list[float] | None = None,
         dropout: float = 0.0,
         step: type[GraphedStep] = GraphedStep,
-        captures: bool = False,
+        captures: bool | None = None,
         encoded: EncodedTexts | None = None,
+        device: str = "cpu",
+        precision: str | None = None,
+        prepares: bool = True,
     ) -> None:
         labels = {"num_labels": 1} if objective == "score" else {}
         self.model = tiny_model(family, HEADS[objective], initializer_range=0.05, **labels)
@@ -84,13 +92,15 @@ class Side:
                 module.p = dropout
         if frozen:
             self.model.base_model.requires_grad_(False)
+        self.model.to(device)
+        self.accelerator = accelerator_of(device, precision)
         self.encoded = encoded or encoded_rows(objective)
         spec = RunSpec(model="m", data="d", per_device_train_batch_size=batch)
         self.optimizer = make_optimizer(self.model, spec)
         self.step_rows = StepRows(np.zeros_like(self.encoded.lengths), batch, seed=3)
         class_weights = None if weights is None else torch.tensor(weights)
         common = {
-            "accelerator": cpu(),
+            "accelerator": self.accelerator,
             "model": self.model,
             "optimizer": self.optimizer,
             "encoded": self.encoded,
@@ -99,17 +109,25 @@ class Side:
             "max_grad_norm": 1.0,
             "seed": 5,
         }
-        self.take = (
-            EagerStep(**common)
-            if kind == "eager"
-            else step(**common, step_rows=self.step_rows, rows_per_step=batch, captures=captures)
-        )
+        if kind == "graphed":
+            common |= {"step_rows": self.step_rows, "rows_per_step": batch, "captures": captures}
+        self._make = lambda: (step if kind == "graphed" else EagerStep)(**common)
+        if prepares:
+            self.prepare()
+
+    def prepare(self) -> None:
+        """Make what takes the steps; moments of a checkpoint are there by then."""
+        self.take = self._make()
+
+    def set_rate(self, rate: float) -> None:
+        """Use a learning rate from the next step on."""
+        set_learning_rate(self.optimizer, rate)
 
     def run(self, num_steps: int, start: int = 0) -> list[tuple[float, float]]:
         """Take steps with a rate that changes at each; return losses and gradient norms."""
         found = []
         for step in range(start, start + num_steps):
-            set_learning_rate(self.optimizer, 1e-3 / (1 + step))
+            self.set_rate(1e-3 / (1 + step))
             result = self.take(self.step_rows(step), step)
             found.append((float(result.loss), float(result.grad_norm)))
         return found
@@ -117,3 +135,7 @@ class Side:
     def weights(self) -> torch.Tensor:
         """All weights, end to end."""
         return torch.cat([p.detach().flatten() for p in self.model.parameters()])
+
+    def moments(self) -> list[torch.Tensor]:
+        """A copy of the optimizer's state."""
+        return [v.clone() for state in self.optimizer.state.values() for v in state.values()]
