@@ -33,7 +33,8 @@ LAYERS = (
     ("headless",),
     ("cli",),
 )
-HOT = ("engine", "data.encode", "models.load", "models.freezing")
+HOT = ("engine", "data.encode", "models.load", "models.freezing", "models.packing")
+HOT += ("models.packed_attention",)
 VIEW = ("panels", "magics")
 COLD_AMONG_VIEW = ("panels.markup",)
 
