@@ -11,13 +11,20 @@ from typing import Any, Literal, get_args
 from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
-TaskName = Literal["text-classification", "translation", "summarization"]
+TaskName = Literal[
+    "translation",
+    "summarization",
+    "multi-label-classification",
+    "text-regression",
+    "text-classification",
+]
 Technique = Literal["full", "head", "features"]
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+StepKind = Literal["auto", "eager", "graphed"]
 
 # Fields that name a column of the data; each task reads some of them.
-ROLES = ("text", "label", "source", "target")
+ROLES = ("text", "text_pair", "label", "source", "target")
 NOT_BUILT_TECHNIQUES = ("top", "gradual", "layerwise", "lora", "setfit")
 
 
@@ -30,6 +37,7 @@ class RunSpec:
         data: the data as typed: `demo:NAME`, a file or glob, a hub id, or a variable's name.
         task: the task's name; None recognises it from the data.
         text: the column that holds the text.
+        text_pair: the column that holds a second text, to be read with the first.
         label: the column that holds the class.
         source: the column that holds what is to be translated or summarised.
         target: the column that holds the translation or summary.
@@ -63,6 +71,8 @@ class RunSpec:
         early_stopping_patience: evaluations without a better metric after which training stops.
         eval_steps: optimizer steps between evaluations; None evaluates after each epoch.
         precision: arithmetic of the forward and backward pass; weights stay float32.
+        step: how a step is taken: `eager` (padded batches, any device) or `graphed` (packed batches
+            and CUDA graphs, not measured on this release); `auto` takes eager.
         use_cpu: train on the CPU even where an accelerator is there.
         from_scratch: start from random weights of the same architecture (to show what pre-training
             buys).
@@ -74,6 +84,7 @@ class RunSpec:
     data: str
     task: TaskName | None = None
     text: str | None = None
+    text_pair: str | None = None
     label: str | None = None
     source: str | None = None
     target: str | None = None
@@ -102,6 +113,7 @@ class RunSpec:
     early_stopping_patience: int | None = None
     eval_steps: int | None = None
     precision: Precision = "auto"
+    step: StepKind = "auto"
     use_cpu: bool = False
     from_scratch: bool = False
     seed: int = 42
@@ -156,6 +168,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "technique": get_args(Technique),
     "lr_scheduler_type": get_args(Scheduler),
     "precision": get_args(Precision),
+    "step": get_args(StepKind),
     "metric_for_best_model": METRICS,
 }
 

@@ -86,8 +86,8 @@ def score_rows(
         if between is not None:
             between()
 
-    batch_size = _in_batches(encoded.lengths, batch_size, forward)
-    if isinstance(objective, Sequence):
+    batch_size = in_batches(encoded.lengths, batch_size, forward)
+    if isinstance(objective, Sequence) and num_rows:
         wanted = spread_rows(num_rows, num_rows if generate_rows is None else generate_rows)
         rows = np.asarray(wanted, np.int64)
         arrays["is_generated"] = np.isin(np.arange(num_rows), rows)
@@ -104,7 +104,7 @@ def score_rows(
             if between is not None:
                 between()
 
-        batch_size = _in_batches(encoded.lengths[rows], batch_size, write)
+        batch_size = in_batches(encoded.lengths[rows], batch_size, write)
     loss = float("nan")
     if "loss" in arrays:
         loss = float(arrays["loss"].sum() / max(1, encoded.num_targets.sum()))
@@ -132,13 +132,13 @@ def extract_features(
             batch.pop("labels", None)
             features[torch.from_numpy(rows)] = model.features(**batch).float().cpu()
 
-    batch_size = _in_batches(encoded.lengths, batch_size, forward)
+    batch_size = in_batches(encoded.lengths, batch_size, forward)
     assert not isinstance(encoded.targets, Ragged)
     found = EncodedFeatures(features=features, lengths=encoded.lengths, targets=encoded.targets)
     return found, batch_size
 
 
-def _in_batches(lengths: np.ndarray, batch_size: int, forward: Callable[[np.ndarray], None]) -> int:
+def in_batches(lengths: np.ndarray, batch_size: int, forward: Callable[[np.ndarray], None]) -> int:
     """Call `forward` with all rows, longest first; a batch that memory does not hold is halved.
 
     Returns:

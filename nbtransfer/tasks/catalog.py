@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TASKS: dict[TaskName, str] = {
     "translation": "translation:Translation",
     "summarization": "summarization:Summarization",
+    "multi-label-classification": "multi_label:MultiLabelClassification",
+    "text-regression": "regression:TextRegression",
     "text-classification": "text_classification:TextClassification",
 }
 

@@ -3,11 +3,12 @@
 # Shapes: N rows, S target tokens.
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.data.encoding import Encoding, Ragged, encode_texts
 from nbtransfer.tasks.findings import Example, Findings
-from nbtransfer.tasks.inputs import plain_texts
+from nbtransfer.tasks.inputs import text_rows
 from nbtransfer.tasks.sequence_options import decide
 from nbtransfer.tasks.sequence_scores import closeness
 
@@ -130,9 +131,10 @@ class SequenceToSequence:
             signatures=self._scores(predictions).signatures,
         )
 
-    def inputs(self, values: Sequence[object], card: DataCard | None = None) -> pa.Table:
-        """Return the texts as sources."""
-        return plain_texts(values).rename_columns(["source"])
+    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+        """Return the texts as sources; a dict gives the one of the source column's name."""
+        named = dataclasses.replace(card, roles={"text": card.roles["source"]})
+        return text_rows(values, named).rename_columns(["source"])
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[GeneratedText]:
         """Return the text written for each source."""

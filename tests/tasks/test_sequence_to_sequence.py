@@ -238,6 +238,9 @@ def test_what_is_predicted_has_a_text():
     task, card = Translation(), _card()
     rows = task.inputs(["open it"], card)
     assert rows.column_names == ["source"]
+    assert task.inputs([{"en": "open it", "fr": "x"}], card) == rows
+    with pytest.raises(DataError, match=r"input 1 is 3, a int\. Give texts"):
+        task.inputs(["open it", 3], card)
     found = task.decode(
         _answers(["ouvrez"]),
         Encoding(tokens=Ragged.of([], "int32"), sources=np.arange(1)),
