@@ -1,0 +1,26 @@
+"""One contestant in a process of its own: how soon it takes its first step, and its memory.
+
+Called as `python -m nbtransfer.bench.alone NAME` with the match as JSON on its standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import psutil
+
+
+def main() -> None:
+    """Train as asked and print the figures as the last line."""
+    from nbtransfer.bench.contestants import Match
+    from nbtransfer.bench.measure import alone
+
+    record = json.load(sys.stdin)
+    match = Match(**{**record, "folder": Path(record["folder"])})
+    print(json.dumps(alone(match, sys.argv[1], psutil.Process().create_time())))
+
+
+if __name__ == "__main__":
+    main()
