@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,12 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     DataCollatorWithPadding,
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainingArguments,
 )
+from transformers.utils import logging
 
 from nbtransfer import jobs
 from nbtransfer.engine.train import Training
@@ -96,7 +97,8 @@ class _TakesTurns(TrainerCallback):
 
 def make_trainer(match: Match, setting: str) -> Trainer:
     """Return Trainer on the match, in one of its three settings, its other options untouched."""
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(_location(match))
     padding = {"padding": "max_length"} if setting == PAD_TO_MAX else {}
 
@@ -128,7 +130,7 @@ def make_trainer(match: Match, setting: str) -> Trainer:
         report_to=[],
         disable_tqdm=True,
     )
-    return Trainer(
+    trainer = Trainer(
         model=model,
         args=arguments,
         train_dataset=rows_of(match.train),
@@ -136,12 +138,13 @@ def make_trainer(match: Match, setting: str) -> Trainer:
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
     )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def train_with_trainer(match: Match, setting: str, turn: Turn) -> PreTrainedModel:
     """Let Trainer train, a step a turn; return its model."""
     trainer = make_trainer(match, setting)
-    trainer.remove_callback(trainer.callback_handler.callbacks[-1])  # it prints every log row
     trainer.add_callback(_TakesTurns(turn))
     trainer.train()
     return trainer.model

@@ -12,7 +12,7 @@ from accelerate.state import AcceleratorState
 
 from nbtransfer.data.encode import encode_texts
 from nbtransfer.engine.evaluate import extract_features
-from nbtransfer.engine.memory import smaller_evaluation_warning
+from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warning
 from nbtransfer.models.load import MeanPooledClassifier, load_for_training
 from nbtransfer.runs.files import read_table
 
@@ -58,6 +58,7 @@ class Loaded:
 def load_run(run: Run, events: EventWriter) -> Loaded:
     """Load what `run` trains with, saying in its log what is being done."""
     torch.set_num_threads(run.plan.num_threads)
+    keep_freed_memory()
     events.append("phase_started", phase="loading")
     AcceleratorState._reset_state(reset_partial_state=True)  # a warm worker had another job before
     accelerator = Accelerator(
