@@ -162,6 +162,8 @@ def make_training(match: Match) -> Training:
         splits=job.prepared.splits,
     )
     training = Training(run.paths, EventWriter(run.paths.events), StopSignal())
+    assert list(training.card.label_names) == match.labels
+    training.validation = None  # evaluation is measured by itself
     training.resume()
     return training
 
@@ -200,7 +202,7 @@ def prepare(match: Match) -> Job:
         match.model,
         match.train,
         keywords={
-            "validation": False,  # evaluation is measured by itself
+            "validation": match.test,
             "num_train_epochs": match.epochs,
             "per_device_train_batch_size": match.batch_size,
             "learning_rate": match.learning_rate,

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from nbtransfer.bench.contestants import (
@@ -27,7 +26,6 @@ from nbtransfer.bench.contestants import (
 )
 from nbtransfer.bench.turns import take_turns
 from nbtransfer.engine.evaluate import score_rows
-from nbtransfer.data.encode import encode_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 
 Figures = dict[str, float]
 _ROUNDS = 3
-_LONGEST = 128
 
 
 def training(match: Match) -> dict[str, Figures]:
@@ -67,12 +64,14 @@ def evaluation(match: Match) -> dict[str, Figures]:
     default, best = make_trainer(match, DYNAMIC), make_trainer(match, BEST)
     best.args.per_device_eval_batch_size = 64
     ours = make_training(match)
-    rows = encode_texts(ours.loaded.tokenizer, [row["text"] for row in match.test], _LONGEST)
-    labels = np.array([match.labels.index(row["label"]) for row in match.test])
+    validation = ours.loaded.validation
+    assert validation is not None
 
     def evaluate_ours() -> object:
         size = ours.spec.per_device_eval_batch_size
-        return score_rows(ours.accelerator, ours.learner, rows, labels, size)
+        return score_rows(
+            ours.accelerator, ours.learner, validation.encoded, ours.objective, size
+        )
 
     calls = {
         "Trainer, batch 8 (its default)": default.evaluate,
@@ -113,11 +112,10 @@ def accuracy(match: Match, num_seeds: int) -> dict[str, Figures]:
 
         take_turns({name: keep(name) for name in found})
         ours = ended[OURS]
-        rows = encode_texts(ours.loaded.tokenizer, [row["text"] for row in match.test], _LONGEST)
-        labels = np.array([match.labels.index(row["label"]) for row in match.test])
+        rows = ours.loaded.validation.encoded
         for name, model in ((OURS, ours.learner), (BEST, ended[BEST])):
-            scores = score_rows(ours.accelerator, model, rows, labels, 64)
-            found[name].append(float((scores.probabilities.argmax(1) == labels).mean()))
+            scores = score_rows(ours.accelerator, model, rows, ours.objective, 64)
+            found[name].append(float((scores.answers["logits"].argmax(1) == rows.targets).mean()))
     return {
         name: {"accuracy": statistics.mean(values), "spread": max(values) - min(values)}
         for name, values in found.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.data.columns import column_facts
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     import pyarrow as pa
+
+    from nbtransfer.spec import TaskName
 
 _EXAMPLE_CHARACTERS = 80
 
@@ -46,8 +48,8 @@ class DataCard:
         name: the data as the user called it.
         origin: where it came from.
         task: the task it was prepared for.
-        text_column: the column read as text.
-        label_column: the column read as class.
+        text_column: the column read as text, the first of several.
+        label_column: the column read as answer; empty where the text is its own.
         columns: all columns of the train split as they were read.
         num_rows: rows by split, after preparation.
         label_names: names of the classes 0, 1, ...
@@ -56,15 +58,17 @@ class DataCard:
         num_overlap: rows by split (train apart) whose text is also in train.
         num_conflicts: different texts that carry two labels.
         majority_share: accuracy of always answering train's largest class, on validation (on train
-            where there is none).
+            where there is none); None for a task without classes.
         fingerprint: sha256 of the prepared rows and class names.
         notes: choices made, in words.
         warnings: what the user should look at.
+        roles: the column read for each of the task's roles.
+        problem_type: what is asked of each row, where a task has several forms; transformers' name.
     """
 
     name: str
     origin: str
-    task: str
+    task: TaskName
     text_column: str
     label_column: str
     columns: tuple[ColumnInfo, ...]
@@ -74,10 +78,12 @@ class DataCard:
     num_duplicates: int
     num_overlap: dict[str, int]
     num_conflicts: int
-    majority_share: float
+    majority_share: float | None
     fingerprint: str
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    roles: dict[str, str] = field(default_factory=dict)
+    problem_type: str = "single_label_classification"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
@@ -92,6 +98,8 @@ class DataCard:
         values["class_counts"] = {s: tuple(c) for s, c in values["class_counts"].items()}
         for name in ("label_names", "notes", "warnings"):
             values[name] = tuple(values.get(name, ()))
+        # Cards of version 0.1 name two columns and no roles.
+        values.setdefault("roles", {"text": values["text_column"], "label": values["label_column"]})
         return cls(**values)
 
 

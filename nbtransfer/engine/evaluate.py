@@ -1,6 +1,6 @@
-"""Running a classifier over rows: sorted by length, one batch in memory at a time."""
+"""Running a model over rows: sorted by length, one batch in memory at a time."""
 
-# Shapes: N rows, B rows of a batch, C classes, H features.
+# Shapes: N rows, B rows of a batch, H features.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from nbtransfer.data.encode import Encoded, EncodedFeatures, EncodedTexts
+from nbtransfer.data.encoding import Ragged
 from nbtransfer.engine.batching import by_length
 from nbtransfer.engine.fused import fused_linears
 from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
-from nbtransfer.engine.step import logits_of
 from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from accelerate import Accelerator
 
+    from nbtransfer.engine.objectives import Objective
     from nbtransfer.models.load import MeanPooledClassifier
 
 
@@ -30,12 +30,15 @@ _CPU_TOKENS = 768.0
 
 
 class Scores(NamedTuple):
-    """Probabilities of rows, float64 array (N, C), and their mean loss in nats.
+    """What a model said of rows, in the rows' own order.
 
-    `batch_size` is how many rows a pass the memory held in the end.
+    Attributes:
+        answers: by name, arrays (N, ...), or ragged; see the task's objective.
+        loss: the mean over all targets, in nats; NaN where there are none.
+        batch_size: how many rows a pass the memory held in the end.
     """
 
-    probabilities: np.ndarray
+    answers: dict[str, np.ndarray | Ragged]
     loss: float
     batch_size: int
 
@@ -45,17 +48,17 @@ def score_rows(
     accelerator: Accelerator,
     model: nn.Module,
     encoded: Encoded,
-    labels: np.ndarray | None,
+    objective: Objective,
     batch_size: int,
     between: Callable[[], None] | None = None,
 ) -> Scores:
-    """Classify every row. The model is left in evaluation mode.
+    """Ask the model about every row. It is left in evaluation mode.
 
     Args:
         accelerator: places tensors and chooses the arithmetic.
-        model: maps a batch to logits.
-        encoded: the rows.
-        labels: int array (N,), or None where there are none; the loss is then NaN.
+        model: maps a batch to what the objective reads.
+        encoded: the rows; their targets, where there are any, give the loss.
+        objective: says what is kept of a batch.
         batch_size: rows a forward pass.
         between: called after each batch.
 
@@ -63,30 +66,34 @@ def score_rows(
         Scores in the rows' own order, whatever the batches.
     """
     model.eval()
-    logits: np.ndarray | None = None
+    num_rows = len(encoded.lengths)
+    arrays: dict[str, np.ndarray] = {}
+    lists: dict[str, list[np.ndarray]] = {}
 
     def forward(rows: np.ndarray) -> None:
-        nonlocal logits
         batch = {k: v.to(accelerator.device) for k, v in encoded.batch(rows).items()}
+        labels = batch.pop("labels", None)
         reach("evaluate.batch")
         with accelerator.autocast():
-            out = logits_of(model, batch).float().cpu().numpy()
-        if logits is None:
-            logits = np.empty((len(encoded.lengths), out.shape[1]), dtype=np.float64)
-        logits[rows] = out
+            found = objective.answers(model, batch, labels)
+        for name, values in found.items():
+            if isinstance(values, list):
+                kept = lists.setdefault(name, [np.zeros(0)] * num_rows)
+                for row, value in zip(rows, values, strict=True):
+                    kept[row] = value
+            else:
+                whole = (num_rows, *values.shape[1:])
+                arrays.setdefault(name, np.empty(whole, values.dtype))[rows] = values
         if between is not None:
             between()
 
     with fused_linears(model, accelerator.device):
         batch_size = _in_batches(encoded.lengths, batch_size, forward, _most_tokens(accelerator))
-    if logits is None:
-        return Scores(np.zeros((0, 0)), float("nan"), batch_size)
-    shifted = torch.from_numpy(logits)
-    probabilities = torch.softmax(shifted, dim=1).numpy()
     loss = float("nan")
-    if labels is not None:
-        loss = float(cross_entropy(shifted, torch.from_numpy(labels.astype(np.int64))))
-    return Scores(probabilities, loss, batch_size)
+    if "loss" in arrays:
+        loss = float(arrays["loss"].sum() / max(1, encoded.num_targets.sum()))
+    ragged = {name: Ragged.of(rows, rows[0].dtype.str) for name, rows in lists.items()}
+    return Scores({**arrays, **ragged}, loss, batch_size)
 
 
 @torch.inference_mode()
@@ -106,11 +113,14 @@ def extract_features(
         batch = {k: v.to(accelerator.device) for k, v in encoded.batch(rows).items()}
         reach("evaluate.batch")
         with accelerator.autocast():
+            batch.pop("labels", None)
             features[torch.from_numpy(rows)] = model.features(**batch).float().cpu()
 
     with fused_linears(model, accelerator.device):
         batch_size = _in_batches(encoded.lengths, batch_size, forward, _most_tokens(accelerator))
-    return EncodedFeatures(features=features, lengths=encoded.lengths), batch_size
+    assert not isinstance(encoded.targets, Ragged)
+    found = EncodedFeatures(features=features, lengths=encoded.lengths, targets=encoded.targets)
+    return found, batch_size
 
 
 def _most_tokens(accelerator: Accelerator) -> float:

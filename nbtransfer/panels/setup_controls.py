@@ -74,7 +74,7 @@ class Controls:
         self.rate_hint = _hint()
         self.length_hint = _hint()
 
-        metrics = [Choice(name, words) for name, words in offers.METRICS.items()]
+        metrics = offers.metric_choices(spec.task)
         self.metric = Select("Best model by", metrics, spec.metric_for_best_model)
         self.warmup = widgets.BoundedFloatText(
             value=spec.warmup_steps, min=0, max=1e9, step=0.01, description="Warm-up"
