@@ -88,7 +88,7 @@ def score_rows(
             between()
 
     with fused_linears(model, accelerator.device):
-        batch_size = _in_batches(encoded.lengths, batch_size, forward, _most_tokens(accelerator))
+        batch_size = in_batches(encoded.lengths, batch_size, forward, most_tokens(accelerator))
     loss = float("nan")
     if "loss" in arrays:
         loss = float(arrays["loss"].sum() / max(1, encoded.num_targets.sum()))
@@ -117,18 +117,18 @@ def extract_features(
             features[torch.from_numpy(rows)] = model.features(**batch).float().cpu()
 
     with fused_linears(model, accelerator.device):
-        batch_size = _in_batches(encoded.lengths, batch_size, forward, _most_tokens(accelerator))
+        batch_size = in_batches(encoded.lengths, batch_size, forward, most_tokens(accelerator))
     assert not isinstance(encoded.targets, Ragged)
     found = EncodedFeatures(features=features, lengths=encoded.lengths, targets=encoded.targets)
     return found, batch_size
 
 
-def _most_tokens(accelerator: Accelerator) -> float:
+def most_tokens(accelerator: Accelerator) -> float:
     """Return how many tokens a pass may take: on a CPU, what its caches hold."""
     return _CPU_TOKENS if accelerator.device.type == "cpu" else float("inf")
 
 
-def _in_batches(
+def in_batches(
     lengths: np.ndarray,
     batch_size: int,
     forward: Callable[[np.ndarray], None],

@@ -11,10 +11,13 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from nbtransfer.data.encode import batches_of
+from nbtransfer.data.encode import EncodedTexts, batches_of
 from nbtransfer.engine.evaluate import extract_features
+from nbtransfer.engine.frozen import compute_once
 from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warning
-from nbtransfer.models.load import MeanPooledClassifier, load_for_training
+from nbtransfer.models.freezing import cut_of
+from nbtransfer.models.load import MeanPooledClassifier, backbone_of, load_for_training
+from nbtransfer.runs.cache import Cache
 from nbtransfer.runs.files import read_table
 from nbtransfer.tasks.catalog import task_named
 
@@ -122,6 +125,28 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
 
         train = features_of(train)
         validation = None if validation is None else features_of(validation)
+    elif run.spec.technique != "full" and (cut := cut_of(model, backbone_of(model))) is not None:
+        events.append("phase_started", phase="computing frozen layers")
+        cache = Cache(run.dir.parent)
+
+        def above_frozen(rows: Rows) -> Rows:
+            encoded = rows.encoded
+            if not isinstance(encoded, EncodedTexts) or encoded.masking is not None:
+                return rows
+            wanted = run.spec.per_device_eval_batch_size
+            found = compute_once(accelerator, model, cut, encoded, wanted, cache)
+            events.append(
+                "frozen_layers_computed",
+                num_rows=len(encoded.lengths),
+                num_layers=cut.below,
+                cache=("hit" if found.hit else "miss") if found.place else "no room",
+                place=found.place,
+                num_bytes=found.num_bytes,
+            )
+            return dataclasses.replace(rows, encoded=found.rows)
+
+        train = above_frozen(train)
+        validation = None if validation is None else above_frozen(validation)
     return Loaded(
         accelerator=accelerator,
         model=model,
