@@ -267,10 +267,10 @@ def predict(run: object, inputs: object, *, runs_dir: RunsDir = None) -> list[An
     from nbtransfer.tasks.catalog import task_named
 
     opened = open_run(run, runs_dir=runs_dir)
-    values = [inputs] if isinstance(inputs, (str, Mapping)) else list(inputs)  # type: ignore[call-overload]
+    values = [inputs] if isinstance(inputs, (str, Mapping, tuple)) else list(inputs)  # type: ignore[call-overload]
     card = opened.data_card
     task = task_named(card.task)
-    rows = task.inputs(values)
+    rows = task.inputs(values, card)
     return task.results(predict_rows(opened, rows), card) if values else []
 
 

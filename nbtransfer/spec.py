@@ -12,13 +12,13 @@ from typing import Any, Literal, get_args
 from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
-TaskName = Literal["text-classification"]
+TaskName = Literal["multi-label-classification", "text-regression", "text-classification"]
 Technique = Literal["full", "top:2", "head", "features"]  # top:N for any N
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 # Fields that name a column of the data; each task reads some of them.
-ROLES = ("text", "label")
+ROLES = ("text", "text_pair", "label")
 NOT_BUILT_TECHNIQUES = ("gradual", "layerwise", "lora", "setfit")
 
 
@@ -31,6 +31,7 @@ class RunSpec:
         data: the data as typed: `demo:NAME`, a file or glob, a hub id, or a variable's name.
         task: the task's name; None recognises it from the data.
         text: the column that holds the text.
+        text_pair: the column that holds a second text, to be read with the first.
         label: the column that holds the class.
         technique: `full` trains every layer, `top:N` the last N and the head, `head` only the head,
             `features` a linear layer on the mean-pooled, frozen encoder.
@@ -67,6 +68,7 @@ class RunSpec:
     data: str
     task: TaskName | None = None
     text: str | None = None
+    text_pair: str | None = None
     label: str | None = None
     technique: str = "full"
     num_train_epochs: float = 3.0

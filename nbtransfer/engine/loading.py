@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from nbtransfer.data.encode import EncodedTexts, batches_of
+from nbtransfer.data.token_cache import tokens_kept
 from nbtransfer.engine.evaluate import extract_features
 from nbtransfer.engine.frozen import compute_once
 from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warning
@@ -99,8 +100,10 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         encoded = batches_of(encoding, tokenizer, pad_multiple=pad_multiple)
         return Rows(encoded=encoded, encoding=encoding, table=table)
 
-    train = rows_of("train")
-    validation = rows_of("validation") if run.paths.split("validation").is_file() else None
+    cache = Cache(run.dir.parent)
+    with tokens_kept(cache) as kept:
+        train = rows_of("train")
+        validation = rows_of("validation") if run.paths.split("validation").is_file() else None
     lengths = train.encoded.lengths
     events.append(
         "data_encoded",
@@ -109,6 +112,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         num_tokens=int(lengths.sum()),
         share_texts_cut=run.plan.share_texts_cut,
         share_tokens_cut=run.plan.share_tokens_cut,
+        cache=kept.said,
     )
     learner: nn.Module = model
     if isinstance(model, MeanPooledClassifier):
@@ -127,7 +131,6 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         validation = None if validation is None else features_of(validation)
     elif run.spec.technique != "full" and (cut := cut_of(model, backbone_of(model))) is not None:
         events.append("phase_started", phase="computing frozen layers")
-        cache = Cache(run.dir.parent)
 
         def above_frozen(rows: Rows) -> Rows:
             encoded = rows.encoded
