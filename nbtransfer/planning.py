@@ -151,7 +151,8 @@ def make_plan(
         *_task_problems(spec, task),
         *length.problems,
         *precision.problems,
-        *_data_problems(spec, data), *_layer_problems(spec, model),
+        *_data_problems(spec, data),
+        *_layer_problems(spec, model),
     ]
     num_trainable = estimates.num_trainable_parameters(model, len(data.label_names), spec.technique)
     tokens_in_memory = min(length.max_length, length.longest)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import numbers
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -139,6 +139,7 @@ class RunSpec:
 
 
 _MAX_LISTED = 8
+
 
 def top_layers(technique: object) -> int | None:
     """Return how many layers `top:N` trains; None for another technique, or a wrong one."""

@@ -9,13 +9,11 @@ import argparse
 import dataclasses
 import json
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from nbtransfer.bench.arguments import PARTS, add_arguments
-from nbtransfer.bench.table import results_text
 
 
 def main() -> None:
@@ -25,10 +23,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nbtransfer-bench-") as folder:
         results = measure(options, Path(folder))
-    print(results_text(results))
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
-        print(f"\nWritten: {options.json}")
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -87,7 +83,6 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
     wanted = options.only or [part for part in PARTS if part != "accuracy" or options.seeds]
     for part in wanted:
-        print(f"measuring {part} …", file=sys.stderr, flush=True)
         results[part] = calls[part]()
     return results
 

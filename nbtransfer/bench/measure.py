@@ -69,9 +69,7 @@ def evaluation(match: Match) -> dict[str, Figures]:
 
     def evaluate_ours() -> object:
         size = ours.spec.per_device_eval_batch_size
-        return score_rows(
-            ours.accelerator, ours.learner, validation.encoded, ours.objective, size
-        )
+        return score_rows(ours.accelerator, ours.learner, validation.encoded, ours.objective, size)
 
     calls = {
         "Trainer, batch 8 (its default)": default.evaluate,

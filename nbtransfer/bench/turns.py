@@ -74,8 +74,8 @@ def take_turns(contestants: Mapping[str, Contestant]) -> dict[str, list[float]]:
         try:
             contestants[name](turn)
         except BaseException as error:
+            # Raised again by take_turns, in the thread that waits for all of them.
             errors.append(error)
-            raise
         finally:
             pass_on(turn, finished=True)
 

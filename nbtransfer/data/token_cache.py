@@ -9,7 +9,7 @@ import hashlib
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    Texts = Sequence[str] | pa.ChunkedArray
+    Texts: TypeAlias = Sequence[str] | pa.ChunkedArray
 
 CHUNK = 10_000  # rows a tokenizer call: bounds the memory of its Python lists
 _VERSION = 1  # of what is kept; another version's entries are never found
-
-
 
 
 def strings_of(texts: Any, start: int = 0) -> Iterator[list[str]]:  # noqa: ANN401 -- Texts

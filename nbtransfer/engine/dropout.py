@@ -87,7 +87,7 @@ def cheapen_dropout(model: nn.Module) -> DropoutNoise | None:
     for module in model.modules():
         if type(module) is nn.Dropout and 0 < module.p < 1 and not module.inplace:
             module.__class__ = CheapDropout
-            module.noise = noise  # type: ignore[assignment]
+            module.noise = noise
             found = True
     for part in model.modules():
         if (
@@ -97,7 +97,7 @@ def cheapen_dropout(model: nn.Module) -> DropoutNoise | None:
         ):
             part.config._attn_implementation = _ATTENTION
             for module in part.modules():
-                module._nbtransfer_noise = noise  # type: ignore[assignment]
+                module._nbtransfer_noise = noise
             found = True
     return noise if found else None
 
@@ -126,9 +126,10 @@ def _attention(
         and query.device.type == "cpu"
         and query.shape[1] == key.shape[1]
         and (attention_mask is not None or not causal)
-        and not {"position_bias", "s_aux", "softcap"} & {k for k, v in rest.items() if v is not None}
+        and not {"position_bias", "s_aux", "softcap"}
+        & {k for k, v in rest.items() if v is not None}
     )
-    if not plain:
+    if noise is None or not plain:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
         )

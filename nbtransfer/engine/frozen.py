@@ -17,17 +17,17 @@ import numpy as np
 import psutil
 import torch
 
-from nbtransfer.data.encode import EncodedTexts
 from nbtransfer.engine.evaluate import in_batches, most_tokens
 from nbtransfer.engine.fused import fused_linears
-from nbtransfer.runs.cache import Cache
 from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from torch import nn
 
+    from nbtransfer.data.encode import EncodedTexts
     from nbtransfer.models.freezing import Cut
+    from nbtransfer.runs.cache import Cache
 
 # Budgets: a share of what is free now, and never more than so many bytes.
 _MEMORY_SHARE, _MEMORY_BYTES = 0.25, 4e9

@@ -36,7 +36,7 @@ def fused_linears(model: nn.Module, device: torch.device) -> Iterator[None]:
         and "forward" not in vars(module)
     ]
     for module in linears:
-        module.forward = partial(_linear, module)  # type: ignore[method-assign]
+        module.forward = partial(_linear, module)
     try:
         yield
     finally:

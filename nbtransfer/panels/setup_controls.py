@@ -44,7 +44,9 @@ class Controls:
         self.label = Select("Label", [with_choice([_CHOOSE], spec.label)[0]], spec.label)
         validation = with_choice(offers.validation_choices(None), spec.validation)
         self.validation = Select("Validation", validation, spec.validation)
-        techniques = [Choice(n, f"{n} · {words}") for n, words in offers.techniques(spec.technique).items()]
+        techniques = [
+            Choice(n, f"{n} · {words}") for n, words in offers.techniques(spec.technique).items()
+        ]
         self.technique = Select("Technique", techniques, spec.technique)
 
         # A slider would silently pull in what was given beyond its ends: they make room for it.

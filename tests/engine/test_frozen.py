@@ -41,9 +41,7 @@ FAMILIES = {
     "bert": lambda: BertForSequenceClassification(BertConfig(**SMALL)),
     "bert tokens": lambda: BertForTokenClassification(BertConfig(**SMALL)),
     "roberta": lambda: RobertaForSequenceClassification(RobertaConfig(**SMALL)),
-    "electra": lambda: ElectraForSequenceClassification(
-        ElectraConfig(**SMALL, embedding_size=16)
-    ),
+    "electra": lambda: ElectraForSequenceClassification(ElectraConfig(**SMALL, embedding_size=16)),
     "distilbert": lambda: DistilBertForSequenceClassification(
         DistilBertConfig(**DISTIL, max_position_embeddings=40)
     ),

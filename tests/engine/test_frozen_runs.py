@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-import torch
 
 from nbtransfer.engine import frozen, loading
 from nbtransfer.engine.train import Training
 from nbtransfer.engine.worker import StopSignal
 from nbtransfer.runs.events import EventWriter
 from tests.engine.jobs import make_run, work
+
+if TYPE_CHECKING:
+    import torch
 
 pytestmark = pytest.mark.slow
 
@@ -24,9 +28,7 @@ def test_losses_and_weights_agree_with_the_run_without(runs_dir, monkeypatch, te
         training.loop()
         events = list(run.events())
         losses = [e["loss"] for e in events if e["type"] == "step_completed"]
-        losses += [
-            e["metrics"]["eval_loss"] for e in events if e["type"] == "evaluation_completed"
-        ]
+        losses += [e["metrics"]["eval_loss"] for e in events if e["type"] == "evaluation_completed"]
         said = [e for e in events if e["type"] == "frozen_layers_computed"]
         return losses, training.plain_learner().state_dict(), said
 
