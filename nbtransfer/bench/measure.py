@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nbtransfer.bench.turns import Turn
 
 Figures = dict[str, float]
-_ROUNDS = 3
+_ROUNDS = 7
 
 
 def training(match: Match) -> dict[str, Figures]:

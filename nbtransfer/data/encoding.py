@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.data import token_cache
-from nbtransfer.data.token_cache import CHUNK, strings_of
+from nbtransfer.data.token_cache import strings_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +119,7 @@ def encode_texts(
     parts: list[np.ndarray] = []
     types: list[np.ndarray] = []
     lengths: list[np.ndarray] = []
-    for start in range(0, len(texts), CHUNK):
+    for start in range(0, len(texts), token_cache.CHUNK):
         found = tokenizer(
             *(next(strings_of(column, start)) for column in columns),
             truncation=True,
