@@ -68,12 +68,12 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         },
     }
     by.warm_up(match)
-    frozen = {"learning_rate": 1e-3, "epochs": 3}
+    longer = dataclasses.replace(match, learning_rate=1e-3, epochs=3)
     calls = {
         "training": lambda: by.training(match),
         "evaluation": lambda: by.evaluation(match),
-        "head": lambda: by.frozen(dataclasses.replace(match, technique="head", **frozen)),
-        "top:2": lambda: by.frozen(dataclasses.replace(match, technique="top:2", **frozen)),
+        "head": lambda: by.frozen(dataclasses.replace(longer, technique="head")),
+        "top:2": lambda: by.frozen(dataclasses.replace(longer, technique="top:2")),
         "start": lambda: by.start_and_memory(
             dataclasses.replace(match, train=match.train[: 8 * match.batch_size])
         ),

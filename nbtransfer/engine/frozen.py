@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from torch import nn
 
-    from nbtransfer.data.encode import EncodedTexts
+    from nbtransfer.data.encode import EncodedFrozen, EncodedTexts
     from nbtransfer.models.freezing import Cut
     from nbtransfer.runs.cache import Cache
 
@@ -34,60 +32,6 @@ _MEMORY_SHARE, _MEMORY_BYTES = 0.25, 4e9
 _DISK_SHARE, _DISK_BYTES = 0.25, 20e9
 
 _kept: dict[str, np.ndarray] = {}  # of the last run of this process, by key
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodedFrozen:
-    """Rows with what the frozen layers say of them.
-
-    Attributes:
-        texts: the rows.
-        vectors: float32 array (K, H): one for each token, or one for each row.
-        first_only: the head reads the first token's vector alone, and so that alone is kept.
-    """
-
-    texts: EncodedTexts
-    vectors: np.ndarray
-    first_only: bool
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens of each row, int64 array (N,)."""
-        return self.texts.lengths
-
-    @property
-    def num_targets(self) -> np.ndarray:
-        """What the mean loss of each row divides by, int64 array (N,)."""
-        return self.texts.num_targets
-
-    @property
-    def targets(self) -> object:
-        """See `EncodedTexts`."""
-        return self.texts.targets
-
-    @cached_property
-    def _narrow(self) -> EncodedTexts:
-        first = self.texts.offsets[:-1]
-        segments = self.texts.segments
-        return dataclasses.replace(
-            self.texts,
-            tokens=self.texts.tokens[first],
-            segments=None if segments is None else segments[first],
-            offsets=np.arange(len(first) + 1),
-        )
-
-    def batch(self, rows: np.ndarray, draw: tuple[int, int] = (0, 0)) -> dict[str, torch.Tensor]:
-        """Return what `EncodedTexts` does, and `frozen`, float32 tensor (B, T, H)."""
-        if self.first_only:
-            found = self._narrow.batch(rows, draw)
-            return {**found, "frozen": torch.from_numpy(self.vectors[rows]).unsqueeze(1)}
-        found = self.texts.batch(rows, draw)
-        wide = found["attention_mask"].shape
-        frozen = np.zeros((*wide, self.vectors.shape[1]), np.float32)
-        for i, row in enumerate(rows):
-            start, end = self.texts.offsets[row], self.texts.offsets[row + 1]
-            frozen[i, : end - start] = self.vectors[start:end]
-        return {**found, "frozen": torch.from_numpy(frozen)}
 
 
 class Found(NamedTuple):

@@ -20,9 +20,9 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from nbtransfer.data.encode import EncodedTexts
+from nbtransfer.data.encode import EncodedFrozen, EncodedTexts
 from nbtransfer.engine import frozen
-from nbtransfer.engine.frozen import EncodedFrozen, compute_once
+from nbtransfer.engine.frozen import compute_once
 from nbtransfer.models.freezing import cut_of, top_of
 from nbtransfer.models.load import freeze, set_training_mode
 from nbtransfer.runs.cache import Cache

@@ -44,7 +44,10 @@ MISTAKES = [
     ("--weight-decay 3", "--weight-decay 3 must be"),
     ("--early-stopping 0", "--early-stopping 0 must be"),
     ("--eval-steps half", "--eval-steps 'half': not a whole number"),
-    ("--technique ful", "--technique 'ful' is not one of 'full', 'top:2', 'head', 'features'. Did you"),
+    (
+        "--technique ful",
+        "--technique 'ful' is not one of 'full', 'top:2', 'head', 'features'. Did you",
+    ),
     ("--technique lora", "--technique 'lora' is not built yet; choices: 'full', 'top:2', 'head'"),
     ("--metric blue", "Did you mean 'bleu'?"),
     ("--metric accurcy", "Did you mean 'accuracy'?"),
