@@ -26,7 +26,7 @@ LAYERS = (
     ("runs",),
     ("plots",),
     ("engine",),
-    ("jobs",),
+    ("jobs", "answers"),
     ("api",),
     ("panels", "demo"),
     ("magics",),
@@ -43,6 +43,8 @@ HOT = (
     "data.encode",
     "models.load",
     "models.freezing",
+    "models.packing",
+    "models.packed_attention",
 )
 VIEW = ("panels", "magics")
 COLD_AMONG_VIEW = ("panels.markup",)

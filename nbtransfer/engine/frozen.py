@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import torch
 
+from nbtransfer.data.encode import EncodedFrozen
 from nbtransfer.engine.evaluate import in_batches, most_tokens
 from nbtransfer.engine.fused import fused_linears
 from nbtransfer.runs.faults import reach
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from torch import nn
 
-    from nbtransfer.data.encode import EncodedFrozen, EncodedTexts
+    from nbtransfer.data.encode import EncodedTexts
     from nbtransfer.models.freezing import Cut
     from nbtransfer.runs.cache import Cache
 

@@ -129,7 +129,11 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
 
         train = features_of(train)
         validation = None if validation is None else features_of(validation)
-    elif run.spec.technique != "full" and (cut := cut_of(model, backbone_of(model))) is not None:
+    elif (
+        run.spec.technique != "full"
+        and run.plan.step_kind == "eager"  # packed steps go through all layers
+        and (cut := cut_of(model, backbone_of(model))) is not None
+    ):
         events.append("phase_started", phase="computing frozen layers")
 
         def above_frozen(rows: Rows) -> Rows:
