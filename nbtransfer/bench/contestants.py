@@ -79,7 +79,7 @@ class Match:
         return sorted({row["label"] for row in self.train})
 
 
-class _TakesTurns(TrainerCallback):  # type: ignore[misc] -- transformers has no types here
+class _TakesTurns(TrainerCallback):  # type: ignore[misc]  # it has no types
     """Ends Trainer's turn after each of its steps."""
 
     def __init__(self, turn: Turn) -> None:
