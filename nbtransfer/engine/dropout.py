@@ -93,7 +93,7 @@ def cheapen_dropout(model: nn.Module) -> DropoutNoise | None:
         if (
             isinstance(part, PreTrainedModel)
             and getattr(part.config, "_attn_implementation", None) == "sdpa"
-            and part._supports_attention_backend
+            and getattr(part, "_supports_attention_backend", False)
         ):
             part.config._attn_implementation = _ATTENTION
             for module in part.modules():
