@@ -12,7 +12,6 @@ from torch import nn
 from nbtransfer.data.encode import Encoded, EncodedFeatures, EncodedTexts
 from nbtransfer.data.encoding import Ragged
 from nbtransfer.engine.batching import by_length
-from nbtransfer.engine.fused import fused_linears
 from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
 from nbtransfer.runs.faults import reach
 
@@ -87,8 +86,7 @@ def score_rows(
         if between is not None:
             between()
 
-    with fused_linears(model, accelerator.device):
-        batch_size = in_batches(encoded.lengths, batch_size, forward, most_tokens(accelerator))
+    batch_size = in_batches(encoded.lengths, batch_size, forward, most_tokens(accelerator))
     loss = float("nan")
     if "loss" in arrays:
         loss = float(arrays["loss"].sum() / max(1, encoded.num_targets.sum()))
@@ -116,8 +114,7 @@ def extract_features(
             batch.pop("labels", None)
             features[torch.from_numpy(rows)] = model.features(**batch).float().cpu()
 
-    with fused_linears(model, accelerator.device):
-        batch_size = in_batches(encoded.lengths, batch_size, forward, most_tokens(accelerator))
+    batch_size = in_batches(encoded.lengths, batch_size, forward, most_tokens(accelerator))
     assert not isinstance(encoded.targets, Ragged)
     found = EncodedFeatures(features=features, lengths=encoded.lengths, targets=encoded.targets)
     return found, batch_size

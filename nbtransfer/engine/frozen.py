@@ -17,7 +17,6 @@ import torch
 
 from nbtransfer.data.encode import EncodedFrozen
 from nbtransfer.engine.evaluate import in_batches, most_tokens
-from nbtransfer.engine.fused import fused_linears
 from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
@@ -122,8 +121,7 @@ def _fill(
             start, end = rows.offsets[row], rows.offsets[row + 1]
             vectors[start:end] = own[: end - start]
 
-    with fused_linears(model, accelerator.device):
-        return in_batches(rows.lengths, batch_size, forward, most_tokens(accelerator))
+    return in_batches(rows.lengths, batch_size, forward, most_tokens(accelerator))
 
 
 def _forget_beyond(num_bytes: int) -> None:
