@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nbtransfer.engine.advice import evaluation_warning
 from nbtransfer.engine.batching import StepRows
-from nbtransfer.engine.checkpoints import (
-    damage,
-    load_checkpoint,
-    newest_checkpoint,
-)
+from nbtransfer.engine.checkpoints import damage, load_checkpoint
 from nbtransfer.engine.evaluate import Scores, score_rows
 from nbtransfer.engine.export import export_run
 from nbtransfer.engine.identity import check_identity, job_identity
@@ -27,6 +23,7 @@ from nbtransfer.engine.loading import Rows, class_weights, load_run
 from nbtransfer.engine.memory import smaller_batch_warning, smaller_evaluation_warning
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.progress import Progress
+from nbtransfer.engine.resuming import find_checkpoint, is_resumed, say_resumed
 from nbtransfer.engine.saving import CheckpointWriter, announce
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.engine.steplog import StepLog, TrainingDiverged
@@ -47,9 +44,14 @@ CHECKPOINT_EVERY_S = 300.0
 Cause = Literal["schedule", "asked", "stop"]
 
 
-def train(paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None:
-    """Train the run in `paths` from its newest checkpoint, or from the start, to its end."""
-    training = Training(paths, events, stop_signal)
+def train(
+    paths: RunPaths, events: EventWriter, stop_signal: StopSignal, *, restart: bool = False
+) -> None:
+    """Train the run in `paths` from its newest checkpoint, or from the start, to its end.
+
+    With `restart` it begins at step 0 where no checkpoint is good any more.
+    """
+    training = Training(paths, events, stop_signal, restart=restart)
     training.resume()
     try:
         training.loop()
@@ -65,11 +67,14 @@ def train(paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None
 class Training:
     """One run being trained."""
 
-    def __init__(self, paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None:
+    def __init__(
+        self, paths: RunPaths, events: EventWriter, stop_signal: StopSignal, *, restart: bool
+    ) -> None:
         self.paths = paths
         self.events = events
         self.stop_signal = stop_signal
         self.run = Run(paths.dir)
+        self.found = find_checkpoint(self.run, events, restart=restart)
         self.spec, self.plan = self.run.spec, self.run.plan
         self.label_names = self.run.data_card.label_names
         self.ended_by: str | None = None
@@ -99,23 +104,17 @@ class Training:
             planned_epochs=plan.num_train_epochs,
         )
         before = fold(self.run.events())
-        found = newest_checkpoint(self.paths.checkpoints_dir)
+        found = self.found
         if found.folder is not None:
             state = load_checkpoint(found.folder, self.plain_learner(), self.optimizer.optimizer)
             check_identity(state["identity"], self.identity)
             self.progress = Progress.from_json(state["progress"])
             self._take_new_length()
         self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
-        if before.steps or found.folder is not None:
+        if is_resumed(before, found):
             # Live changes made after the checkpoint are part of the run: they are made again.
             self.live.replay([*before.changes, *before.undone_changes], before.wanted)
-            self.events.append(
-                "run_resumed",
-                from_step=self.progress.step,
-                revision=self.progress.revision,
-                checkpoint=found.folder.name if found.folder else None,
-                skipped=[list(pair) for pair in found.skipped],
-            )
+            say_resumed(self.events, self.progress, found)
         self.take_step = EagerStep(
             accelerator=self.accelerator,
             model=self.learner,

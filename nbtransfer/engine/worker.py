@@ -2,7 +2,8 @@
 
 Started as `python -m nbtransfer.engine.worker` in a session of its own, so that interrupting or
 killing the kernel does not reach it. A job is
-`{"job": "train" | "score", "dir": folder, "log": file}`.
+`{"job": "train" | "score", "dir": folder, "log": file}`, with `"restart": true` for a run that may
+begin at step 0 though it had checkpoints.
 The answers on the original standard output are `{"ready": true}` and `{"done": dir, "ok": bool}`;
 if nobody listens any more, the job in hand is finished and the process ends.
 """
@@ -106,7 +107,7 @@ def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
         if job["job"] == "train":
             from nbtransfer.engine.train import train
 
-            train(paths, events, stop_signal)
+            train(paths, events, stop_signal, restart=job.get("restart") is True)
         else:
             from nbtransfer.engine.jobs import score
 

@@ -101,9 +101,12 @@ def ending_lines(
         lines.append(f"{_STOP_WORDS.get(state.ending_reason, 'Stopped')} at step {state.step:,}.")
     elif state.ending_reason == "early_stopping":
         lines.append(f"Stopped early at step {state.step:,}: the metric no longer got better.")
+    if status in ("failed", "lost") and state.lost_checkpoints:
+        # Why is part of the message above.
+        return lines, [f"%finetune --resume {name} --allow"]
     if status in ("failed", "lost"):
         lines.append(
-            f"The checkpoint at step {state.checkpoints[-1].step:,} is kept. Go on from there:"
+            f"The last checkpoint is of step {state.checkpoints[-1].step:,}. Go on from it:"
             if state.checkpoints
             else "There is no checkpoint yet. Start it over:"
         )

@@ -366,11 +366,10 @@ def warnings_block(pairs: Sequence[tuple[str, str]]) -> Markup | None:
 
 def note_lines(about: About, state: RunState) -> list[str]:
     """Return the choices that were made, each once, in the order they were made."""
-    resumed = (
-        [f"resumed from the checkpoint at step {state.resumed_from:,}"]
-        if state.resumed_from is not None
-        else []
-    )
+    resumed = []
+    if state.resumed_from is not None:
+        from_where = f"resumed from the checkpoint at step {state.resumed_from:,}"
+        resumed = [from_where if state.resumed_from else "begun again at step 0"]
     skipped = [
         f"checkpoint {name} was skipped: {reason}" for name, reason in state.skipped_checkpoints
     ]

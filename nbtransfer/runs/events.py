@@ -11,6 +11,7 @@ The types, and the fields each carries besides the four above:
     plan_changed          field, old, new, reason
     model_loaded          num_parameters, num_trainable_parameters, notes[]
     data_encoded          num_train, num_validation, num_tokens, share_texts_cut, share_tokens_cut
+    checkpoints_lost      checkpoints[[name, reason]]: there were some, and none is good any more
     run_resumed           from_step, revision, checkpoint (folder name), skipped[[name, reason]]
     training_started      num_steps, steps_per_epoch, num_train_epochs, learning_rate, device,
                           precision, step_kind

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _WORKER_MODULE = "nbtransfer.engine.worker"
 
+Job = dict[str, str | bool]
+
 
 class Worker:
     """A worker process of this kernel."""
@@ -62,7 +64,7 @@ class Worker:
         self._read_answers()
         return self.is_alive and self._jobs_left == 0
 
-    def submit(self, job: dict[str, str]) -> None:
+    def submit(self, job: Job) -> None:
         """Hand over a job; returns at once.
 
         Raises:
@@ -107,20 +109,27 @@ def warm_up() -> None:
     _idle_worker()
 
 
-def submit_run(run: Run) -> None:
-    """Hand a run's folder to a worker, to be trained from its newest checkpoint or the start."""
+def submit_run(run: Run, *, restart: bool = False) -> None:
+    """Hand a run's folder to a worker, to be trained from its newest checkpoint or the start.
+
+    Args:
+        run: the run.
+        restart: begin at step 0 where the run had checkpoints and none is good any more.
+    """
     after_seq = run.state().last_seq
-    worker = _submit({"job": "train", "dir": str(run.dir), "log": str(run.paths.log)})
+    job: Job = {"job": "train", "dir": str(run.dir), "log": str(run.paths.log)}
+    worker = _submit({**job, "restart": True} if restart else job)
     # Until the worker says so itself, this is how others see that the run is in hand.
     write_process(run.paths.process, worker.pid, after_seq=after_seq)
 
 
-def resume_run(run: Run, *, finished_too: bool = False) -> None:
+def resume_run(run: Run, *, finished_too: bool = False, restart: bool = False) -> None:
     """Start a stopped, failed or lost run again from its newest checkpoint; returns at once.
 
     Args:
         run: the run.
         finished_too: also one that has finished, because it is to be longer now.
+        restart: begin at step 0 where none of its checkpoints is good any more.
 
     Raises:
         RunError: if it is running or finished, or its folder cannot be written.
@@ -143,7 +152,7 @@ def resume_run(run: Run, *, finished_too: bool = False) -> None:
             f"written ({error.strerror}). Copy the folder to where you may write, and resume that.",
             run,
         ) from None
-    submit_run(run)
+    submit_run(run, restart=restart)
 
 
 def submit_scoring(folder: Path, log: Path) -> Worker:
@@ -151,7 +160,7 @@ def submit_scoring(folder: Path, log: Path) -> Worker:
     return _submit({"job": "score", "dir": str(folder), "log": str(log)})
 
 
-def _submit(job: dict[str, str]) -> Worker:
+def _submit(job: Job) -> Worker:
     worker = _idle_worker()
     try:
         worker.submit(job)

@@ -97,6 +97,7 @@ class RunState:
     wanted: dict[str, float | None] = field(default_factory=dict)
     resumed_from: int | None = None
     skipped_checkpoints: list[tuple[str, str]] = field(default_factory=list)
+    lost_checkpoints: list[tuple[str, str]] = field(default_factory=list)
     saved_choice: str | None = None
     saved_step: int | None = None
     saved_metric: str | None = None
@@ -164,11 +165,16 @@ class RunState:
             setattr(self, name, event[name])
         self.step_kind = event["step_kind"]
 
+    def _on_checkpoints_lost(self, event: Event) -> None:
+        self.lost_checkpoints = [tuple(pair) for pair in event["checkpoints"]]
+        self.checkpoints = []
+
     def _on_run_resumed(self, event: Event) -> None:
         """Drop what lies beyond the checkpoint: the resumed run does it again."""
         at = event["from_step"]
         self.resumed_from = at
         self.skipped_checkpoints = [tuple(pair) for pair in event["skipped"]]
+        self.lost_checkpoints = []
         self.steps = [row for row in self.steps if row.step <= at]
         # The evaluation made on stopping is no part of the run that goes on.
         self.evaluations = [

@@ -355,7 +355,7 @@ def test_a_failed_run_raises_its_message_and_advice(run):
 
 def test_a_lost_run_names_the_step_to_go_on_from(run):
     write_events(run, STARTED, step(1), step(2), checkpoint(2), step(3))
-    with pytest.raises(RunError, match=r"lost its worker at step 3\. Go on from step 2: %finetune"):
+    with pytest.raises(RunError, match=r"at step 3\. Its last checkpoint is of step 2\. Go on"):
         run.wait()
 
 
