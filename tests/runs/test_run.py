@@ -12,7 +12,7 @@ from nbtransfer.errors import RunError
 from nbtransfer.runs import run as module
 from nbtransfer.runs.control import read_control
 from nbtransfer.runs.files import write_json
-from nbtransfer.runs.process import process_start, write_process
+from nbtransfer.runs.process import _boot, process_start, write_process
 from nbtransfer.runs.run import Run
 from tests.runs.folders import (
     begun,
@@ -50,7 +50,8 @@ def record(run, *, pid=None, start_offset=0.0, host=None):
     pid = pid or os.getpid()
     start = (process_start(os.getpid()) or 0.0) + start_offset
     host = host or socket.gethostname()
-    write_json(run.paths.process, {"pid": pid, "process_start": start, "host": host})
+    record = {"pid": pid, "process_start": start, "boot": _boot(), "host": host}
+    write_json(run.paths.process, record)
 
 
 def gone(run):
