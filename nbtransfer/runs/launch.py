@@ -47,6 +47,7 @@ class Worker:
         os.set_blocking(self._process.stdout.fileno(), False)
         self._jobs_left = 0
         self._answers = b""
+        self._is_leaving = False
 
     @property
     def pid(self) -> int:
@@ -60,9 +61,9 @@ class Worker:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is alive and every job given to it is done."""
+        """Whether it is alive, stays so, and every job given to it is done."""
         self._read_answers()
-        return self.is_alive and self._jobs_left == 0
+        return self.is_alive and not self._is_leaving and self._jobs_left == 0
 
     def submit(self, job: Job) -> None:
         """Hand over a job; returns at once.
@@ -85,7 +86,9 @@ class Worker:
         while chunk := self._process.stdout.read(65536):
             self._answers += chunk
         *lines, self._answers = self._answers.split(b"\n")
-        self._jobs_left -= sum("done" in json.loads(line) for line in lines)
+        for answer in map(json.loads, lines):
+            self._jobs_left -= "done" in answer
+            self._is_leaving |= "leaving" in answer
 
 
 def _environment() -> dict[str, str]:
