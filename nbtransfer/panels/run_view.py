@@ -121,12 +121,14 @@ def phase_of(state: RunState, status: str) -> str:
 def elapsed_s(state: RunState, status: str, now: float) -> float:
     """Return the seconds since the worker began, up to the last event of a run that has ended.
 
-    A resumed run's clock goes on from its checkpoint, as the times of its evaluations do.
+    A resumed run's clock goes on from its checkpoint, as the times of its evaluations do. A date
+    that jumps (a clock that is set) counts until the next event at most.
     """
-    if state.started_time is None:
+    if state.started_time is None or state.last_time is None:
         return 0.0
-    end = state.last_time if status in ENDED and state.last_time is not None else now
-    return state.earlier_s + max(end - state.started_time, 0.0)
+    told = state.last_time - state.started_time if state.clock_s is None else state.clock_s
+    since = 0.0 if status in ENDED else max(now - state.last_time, 0.0)
+    return state.earlier_s + max(told, 0.0) + since
 
 
 def head(

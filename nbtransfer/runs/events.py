@@ -1,9 +1,11 @@
 """The event log: one JSON record a line, appended by one writer, folded by any reader.
 
-A record is `{"v": 1, "seq": n, "time": unix seconds, "type": name, ...}`. Names are past tense.
-Readers skip types they do not know and never yield a line that is not whole yet.
+A record is `{"v": 1, "seq": n, "time": unix seconds, "clock": seconds, "type": name, ...}`. `clock`
+counts from the opening of the log by a clock that nobody sets, for dates jump; the first version had
+none. Names are past tense. Readers skip types they do not know and never yield a line that is not
+whole yet.
 
-The types, and the fields each carries besides the four above:
+The types, and the fields each carries besides these five:
 
     worker_started        pid, process_start, warm (bool)
     phase_started         phase: importing | loading | tokenizing | extracting features | training
@@ -70,6 +72,7 @@ class EventWriter:
         self._seq = events[-1]["seq"] + 1 if events else 0
         self._file = path.open("ab", buffering=0)
         self._unwritten = b""
+        self._opened = time.monotonic()
         if path.exists():
             self._file.truncate(_whole_size(path))
 
@@ -80,8 +83,15 @@ class EventWriter:
 
     def append(self, type: str, **fields: object) -> None:
         """Write one event and hand it to the system (no fsync: 1 ms each is too dear)."""
-        record = {"v": VERSION, "seq": self._seq, "time": round(time.time(), 3), "type": type}
-        line = json.dumps({**record, **{k: _finite(v) for k, v in fields.items()}}, allow_nan=False)
+        record = {
+            "v": VERSION,
+            "seq": self._seq,
+            "time": round(time.time(), 3),
+            "clock": round(time.monotonic() - self._opened, 3),
+            "type": type,
+            **{name: _finite(value) for name, value in fields.items()},
+        }
+        line = json.dumps(record, allow_nan=False)
         self._unwritten += line.encode() + b"\n"
         self._seq += 1
         self._write()

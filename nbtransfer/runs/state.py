@@ -115,6 +115,7 @@ class RunState:
     started_time: float | None = None
     earlier_s: float = 0.0
     last_time: float | None = None
+    clock_s: float | None = None  # of the worker's life at the last event, whatever dates did
     last_seq: int = -1
 
     @property
@@ -133,6 +134,7 @@ class RunState:
             return
         self.last_seq = event["seq"]
         self.last_time = event["time"]
+        self.clock_s = event.get("clock")
         handler = getattr(self, f"_on_{event['type']}", None)
         if handler is not None:
             handler(event)
