@@ -5,7 +5,8 @@ killing the kernel does not reach it. A job is
 `{"job": "train" | "score", "dir": folder, "log": file}`, with `"restart": true` for a run that may
 begin at step 0 though it had checkpoints.
 The answers on the original standard output are `{"ready": true}`, `{"done": dir, "ok": bool}` and
-`{"leaving": true}`, after which no job should come; if nobody listens any more, the job in hand is finished and the process ends.
+`{"leaving": true}`, after which no job should come; if nobody listens any more, the job in hand is
+finished and the process ends.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The event log: one JSON record a line, appended by one writer, folded by any reader.
 
 A record is `{"v": 1, "seq": n, "time": unix seconds, "clock": seconds, "type": name, ...}`. `clock`
-counts from the opening of the log by a clock that nobody sets, for dates jump; the first version had
-none. Names are past tense. Readers skip types they do not know and never yield a line that is not
-whole yet.
+counts from the opening of the log by a clock that nobody sets, for dates jump; the first version
+had none. Names are past tense. Readers skip types they do not know and never yield a line that is
+not whole yet.
 
 The types, and the fields each carries besides these five:
 
@@ -165,9 +165,11 @@ def _parse(line: bytes) -> Event | None:
         record = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(record, dict) or not {"seq", "time", "type"} <= record.keys():
+    if not isinstance(record, dict):
         return None
-    return record if type(record["seq"]) is int else None
+    seq, when, name = (record.get(field) for field in ("seq", "time", "type"))
+    is_dated = type(when) in (int, float) and math.isfinite(when)
+    return record if type(seq) is int and is_dated and isinstance(name, str) else None
 
 
 def read_events(path: Path) -> Iterator[Event]:

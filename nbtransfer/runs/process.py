@@ -13,7 +13,6 @@ from typing import Any
 
 from nbtransfer.runs.files import read_json, write_json
 
-
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
+from nbtransfer.runs.event_fields import FIELDS, is_whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -129,15 +131,15 @@ class RunState:
         return next((row for row in reversed(self.evaluations) if row.is_best), None)
 
     def apply(self, event: Event) -> None:
-        """Fold one more event in; unknown types and repeated records change nothing."""
+        """Fold one more event in; unknown, damaged and repeated ones change nothing."""
         if event["seq"] <= self.last_seq:
             return
         self.last_seq = event["seq"]
         self.last_time = event["time"]
-        self.clock_s = event.get("clock")
-        handler = getattr(self, f"_on_{event['type']}", None)
-        if handler is not None:
-            handler(event)
+        clock = event.get("clock")
+        self.clock_s = float(clock) if type(clock) in (int, float) else None
+        if event["type"] in FIELDS and is_whole(event):
+            getattr(self, f"_on_{event['type']}")(event)
 
     def _on_worker_started(self, event: Event) -> None:
         self.started_time = event["time"]
@@ -148,7 +150,9 @@ class RunState:
         self.phase = event["phase"]
 
     def _on_plan_changed(self, event: Event) -> None:
-        self.plan_changes.append((event["field"], event["old"], event["new"], event["reason"]))
+        self.plan_changes.append(
+            (event["field"], event.get("old"), event.get("new"), event["reason"])
+        )
 
     def _on_model_loaded(self, event: Event) -> None:
         self.num_parameters = event["num_parameters"]
@@ -231,7 +235,7 @@ class RunState:
                 event["step"],
                 event["epoch"],
                 metrics,
-                _number(event["train_loss"]),
+                _number(event.get("train_loss")),
                 event["elapsed_s"],
                 event["is_best"],
                 event["cause"],
@@ -247,7 +251,7 @@ class RunState:
 
     def _on_model_saved(self, event: Event) -> None:
         self.saved_choice, self.saved_step = event["choice"], event["step"]
-        self.saved_metric, self.saved_value = event["metric"], _number(event["value"])
+        self.saved_metric, self.saved_value = event.get("metric"), _number(event.get("value"))
 
     def _on_model_verified(self, event: Event) -> None:
         self.verified = True
@@ -256,9 +260,9 @@ class RunState:
         self.reports.append(event["name"])
 
     def _end(self, ending: Ending, event: Event) -> None:
-        self.ending, self.ending_reason = ending, event.get("reason", "")
+        self.ending, self.ending_reason = ending, event.get("reason") or ""
         self.ended_step = event["step"]
-        self.train_runtime_s = event.get("train_runtime_s", 0.0)
+        self.train_runtime_s = event.get("train_runtime_s") or 0.0
         self.paused = False
 
     def _on_run_completed(self, event: Event) -> None:
