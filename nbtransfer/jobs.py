@@ -170,10 +170,11 @@ def resume_job(run: Run, changes: dict[str, Any], *, allow: bool) -> Run:
         )
     if differing and not allow:
         raise RunError(f"this would change run {run.id!r}: {listed}. If meant, add --allow.", run)
+    longer = "num_train_epochs" in differing and new.num_train_epochs > old.num_train_epochs
+    launch.check_resumable(run, finished_too=longer)
     if differing:
         _write_changes(run, new)
         run = Run(run.dir)
-    longer = "num_train_epochs" in differing and new.num_train_epochs > old.num_train_epochs
     launch.resume_run(run, finished_too=longer, restart=allow and not differing)
     return run
 

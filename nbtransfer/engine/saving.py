@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.engine.checkpoints import Snapshot, prune, save_checkpoint
-from nbtransfer.engine.disk import needed_and_free
+from nbtransfer.engine.disk import is_disk_full, needed_and_free
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,11 +123,15 @@ def announce(saved: Saved, checkpoints_dir: Path, events: EventWriter) -> None:
             duration_s=saved.duration_s,
         )
         return
+    goes_on = "Training goes on, and earlier checkpoints are whole"
+    advice = f"{goes_on}. If that stays so, take a --runs-dir on another disk."
+    if is_disk_full(saved.error):
+        space = needed_and_free(checkpoints_dir.parent, saved.num_bytes)
+        advice = f"{space} {goes_on}; remove old runs with %runs rm NAME."
     events.append(
         "warning_raised",
         code="checkpoint_failed",
         headline=f"The checkpoint of step {saved.step} could not be written: "
         f"{saved.error.strerror or saved.error}.",
-        advice=f"{needed_and_free(checkpoints_dir.parent, saved.num_bytes)} Training goes on, and "
-        "earlier checkpoints are whole; remove old runs with %runs rm NAME.",
+        advice=advice,
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from nbtransfer.engine.advice import evaluation_warning
 from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.checkpoints import damage, load_checkpoint
+from nbtransfer.engine.disk import sync_warning
 from nbtransfer.engine.evaluate import Scores, score_rows
 from nbtransfer.engine.export import export_run
 from nbtransfer.engine.identity import check_identity, job_identity
@@ -53,6 +54,8 @@ def train(
     """
     training = Training(paths, events, stop_signal, restart=restart)
     training.resume()
+    if warning := sync_warning(paths.dir):
+        events.append("warning_raised", **warning._asdict())
     try:
         training.loop()
         training.finish()

@@ -45,17 +45,18 @@ import contextlib
 import errno
 import json
 import math
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer.runs.faults import reach
+from nbtransfer.runs.files import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 VERSION = 1
+_LAST_TIME = 1e12  # unix seconds; neither NaN nor an infinity lies below it
 
 Event = dict[str, Any]
 
@@ -100,7 +101,7 @@ class EventWriter:
         """Make everything written so far durable, before something that builds on it."""
         self._write()
         with _full_disk_forgiven():
-            os.fsync(self._file.fileno())
+            sync(self._file.fileno())
 
     def close(self) -> None:
         """Make everything written durable and close the file."""
@@ -168,7 +169,7 @@ def _parse(line: bytes) -> Event | None:
     if not isinstance(record, dict):
         return None
     seq, when, name = (record.get(field) for field in ("seq", "time", "type"))
-    is_dated = type(when) in (int, float) and math.isfinite(when)
+    is_dated = isinstance(when, (int, float)) and abs(when) < _LAST_TIME
     return record if type(seq) is int and is_dated and isinstance(name, str) else None
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from nbtransfer.errors import RunError, quoted
 from nbtransfer.runs.control import change_control
-from nbtransfer.runs.process import write_process
+from nbtransfer.runs.files import check_folder
+from nbtransfer.runs.process import read_process, write_process
 from nbtransfer.settings import options
 
 if TYPE_CHECKING:
@@ -137,25 +138,41 @@ def resume_run(run: Run, *, finished_too: bool = False, restart: bool = False) -
     Raises:
         RunError: if it is running or finished, or its folder cannot be written.
     """
+    check_resumable(run, finished_too=finished_too)
+    # What was asked of the run's former life, to stop above all, is over.
+    try:
+        change_control(run.paths.control, stop=None, paused=False)
+    except OSError as error:
+        raise _not_writable(run, error) from None
+    submit_run(run, restart=restart)
+
+
+def check_resumable(run: Run, *, finished_too: bool = False) -> None:
+    """Raise RunError where `resume_run` would; nothing is changed."""
     status = run.status
     if status in ("running", "paused"):
+        record = read_process(run.paths.process) or {}
         raise RunError(
-            f"run {run.id!r} is {status} already. See it: %finetune --attach {run.id}", run
+            f"run {run.id!r} is {status} already, in process {record.get('pid')} on "
+            f"{quoted(record.get('host'))}. See it: %finetune --attach {run.id}",
+            run,
         )
     if status == "completed" and not finished_too:
         raise RunError(
             f"run {run.id!r} is finished. To train its model further: %finetune {run.id} DATA", run
         )
-    # What was asked of the run's former life, to stop above all, is over.
     try:
-        change_control(run.paths.control, stop=None, paused=False)
+        check_folder(run.dir)
     except OSError as error:
-        raise RunError(
-            f"run {run.id!r} cannot be resumed: its folder {quoted(str(run.dir))} cannot be "
-            f"written ({error.strerror}). Copy the folder to where you may write, and resume that.",
-            run,
-        ) from None
-    submit_run(run, restart=restart)
+        raise _not_writable(run, error) from None
+
+
+def _not_writable(run: Run, error: OSError) -> RunError:
+    return RunError(
+        f"run {run.id!r} cannot be resumed: its folder {quoted(str(run.dir))} cannot be "
+        f"written ({error.strerror}). Copy the folder to where you may write, and resume that.",
+        run,
+    )
 
 
 def submit_scoring(folder: Path, log: Path) -> Worker:

@@ -8,7 +8,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-from nbtransfer.errors import RunError
+from nbtransfer.errors import RunError, quoted
 from nbtransfer.runs.events import EventReader
 from nbtransfer.runs.files import read_table, write_json, write_table
 from nbtransfer.runs.launch import submit_scoring
@@ -60,8 +60,15 @@ def predict_rows(run: Run, rows: pa.Table) -> np.ndarray:
 def _score(run: Run, paths: EvaluationPaths, rows: pa.Table, request: dict[str, object]) -> None:
     require_model(run)
     shutil.rmtree(paths.dir, ignore_errors=True)
-    write_table(paths.inputs, rows)
-    write_json(paths.request, {"v": 1, "run_dir": str(run.dir), **request})
+    try:
+        write_table(paths.inputs, rows)
+        write_json(paths.request, {"v": 1, "run_dir": str(run.dir), **request})
+    except OSError as error:
+        raise RunError(
+            f"run {run.id!r} cannot be asked: its folder {quoted(str(run.dir))} cannot be written "
+            f"({error.strerror}). Copy the folder to where you may write, and use that.",
+            run,
+        ) from None
     worker = submit_scoring(paths.dir, paths.log)
     reader = EventReader(paths.events)
     while True:

@@ -137,7 +137,8 @@ class RunState:
         self.last_seq = event["seq"]
         self.last_time = event["time"]
         clock = event.get("clock")
-        self.clock_s = float(clock) if type(clock) in (int, float) else None
+        is_clock = isinstance(clock, (int, float)) and abs(clock) < 1e12
+        self.clock_s = clock if is_clock else None
         if event["type"] in FIELDS and is_whole(event):
             getattr(self, f"_on_{event['type']}")(event)
 

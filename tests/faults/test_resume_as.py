@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import socket
 
 import pyarrow as pa
 import pytest
@@ -184,8 +186,13 @@ def test_a_second_kernel_is_refused_while_the_worker_lives(killed, submitted):
     from nbtransfer.runs.process import write_process
 
     write_process(killed.paths.process, os.getpid())
-    with pytest.raises(RunError, match="running already"):
+    here = f"running already, in process {os.getpid()} on {socket.gethostname()!r}"
+    with pytest.raises(RunError, match=re.escape(here)):
         launch.resume_run(killed)
+    spec = killed.paths.spec.read_bytes()
+    with pytest.raises(RunError, match=re.escape(here)):
+        jobs.resume_job(killed, {"epochs": 5}, allow=True)
+    assert killed.paths.spec.read_bytes() == spec, "a running job was changed"
     write_json(killed.paths.process, record)
     assert not _is_running(record["pid"])
     launch.resume_run(killed)
