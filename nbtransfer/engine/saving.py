@@ -63,6 +63,7 @@ class CheckpointWriter:
         optimizer: torch.optim.Optimizer,
         state: dict[str, Any],
         best: str | None,
+        start: float,
     ) -> None:
         """Copy everything to the host and begin to write it.
 
@@ -74,8 +75,8 @@ class CheckpointWriter:
             optimizer: its moments too.
             state: everything else, as JSON.
             best: name of the best evaluation's checkpoint, which is kept.
+            start: when training began to stand still for it, on the monotonic clock.
         """
-        start = time.monotonic()
         if self._saves:
             self._saves[-1].exception()  # waits: two host copies at once would be one too many
         snapshot = Snapshot.take(learner, optimizer, state)

@@ -326,6 +326,7 @@ class Training:
             TrainingDiverged: if a step before was not finite; nothing is saved then.
         """
         self.log.flush()
+        start = time.monotonic()
         self.events.sync()  # no checkpoint may lie beyond the durable end of the log
         best = self.progress.best_step
         self.writer.save(
@@ -336,6 +337,7 @@ class Training:
             optimizer=self.optimizer.optimizer,
             state={"progress": self.progress.to_json(), "identity": self.identity},
             best=None if best is None else self.paths.checkpoint(best).name,
+            start=start,
         )
         self.announce()
 

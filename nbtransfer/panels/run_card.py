@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nbtransfer.panels import run_view as view
 from nbtransfer.panels.figure_bundle import Bundle
 from nbtransfer.panels.markup import Markup, tag
+from nbtransfer.panels.run_notes import note_lines, notes_block
 from nbtransfer.panels.style import card
 from nbtransfer.runs.run import Run
 
@@ -45,7 +46,7 @@ def card_bundle(
         else None,
         view.warnings_block(view.warning_pairs(about, state)),
         _ending_block(about, state, status, run_dir),
-        view.notes_block(view.note_lines(about, state)),
+        notes_block(note_lines(about, state)),
     )
     text = card_text(about, state, status, run_dir, now, opened)
     return Bundle({"text/html": str(html), "text/plain": text}, {})
@@ -76,7 +77,7 @@ def card_text(
             ),
             *ending,
             *(f"    {command}" for command in commands),
-            *(f"- {note}" for note in view.note_lines(about, state) if note not in told),
+            *(f"- {note}" for note in note_lines(about, state) if note not in told),
         ]
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nbtransfer.panels.markup import Markup, join, tag
 from nbtransfer.panels.quantities import duration_text, rate_text
 from nbtransfer.panels.remaining import remaining_s
+from nbtransfer.panels.run_notes import capital
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -339,7 +340,7 @@ def evaluations_text(state: RunState) -> list[str]:
 def warning_pairs(about: About, state: RunState) -> list[tuple[str, str]]:
     """Return what the user should know as headline and advice: the plan's, then the run's own."""
     return [
-        *((_capital(warning), "") for warning in about.warnings),
+        *((capital(warning), "") for warning in about.warnings),
         *(
             (f"{field} is {_value_text(field, new)} instead of {_value_text(field, old)}.", reason)
             for field, old, new, reason in state.plan_changes
@@ -364,29 +365,3 @@ def warnings_block(pairs: Sequence[tuple[str, str]]) -> Markup | None:
         if pairs
         else None
     )
-
-
-def note_lines(about: About, state: RunState) -> list[str]:
-    """Return the choices that were made, each once, in the order they were made."""
-    resumed = []
-    if state.resumed_from is not None:
-        from_where = f"resumed from the checkpoint at step {state.resumed_from:,}"
-        resumed = [from_where if state.resumed_from else "begun again at step 0"]
-    skipped = [
-        f"checkpoint {name} was skipped: {reason}" for name, reason in state.skipped_checkpoints
-    ]
-    return list(dict.fromkeys([*about.notes, *state.notes, *resumed, *skipped]))
-
-
-def notes_block(notes: Sequence[str]) -> Markup | None:
-    """Return the notes as small print, or None where there are none."""
-    if not notes:
-        return None
-    text = ". ".join(_capital(note.rstrip(".")) for note in notes)
-    return tag("div", tag("p", f"{text}.", class_="nbt-note"), class_="nbt-section")
-
-
-def _capital(text: str) -> str:
-    # A word with its own spelling (a column, a file, a parameter) keeps it.
-    first = text.split(" ", 1)[0]
-    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text

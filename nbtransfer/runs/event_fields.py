@@ -115,7 +115,12 @@ FIELDS: dict[str, dict[str, _Check]] = {
         "is_best": _flag,
         "cause": _text,
     },
-    "checkpoint_saved": {"step": _count, "name": _text},
+    "checkpoint_saved": {
+        "step": _count,
+        "name": _text,
+        "num_bytes": _or_none(_count),
+        "stall_s": _or_none(_number),
+    },
     "warning_raised": {"code": _text, "headline": _text, "advice": _text},
     "model_saved": {
         "step": _count,

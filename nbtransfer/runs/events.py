@@ -26,7 +26,7 @@ The types, and the fields each carries besides these five:
     run_unpaused          step
     evaluation_completed  step, epoch, metrics{eval_*}, train_loss, duration_s, elapsed_s, is_best,
                           cause: schedule | asked | stop
-    checkpoint_saved      step, name, reason, num_bytes, duration_s
+    checkpoint_saved      step, name, reason, num_bytes, stall_s (training stood still), duration_s
     warning_raised        code, headline, advice
     model_saved           step, choice: best | last, metric, value
     model_verified        num_rows, difference (largest, between logits)

@@ -53,11 +53,16 @@ class ChangeRow(NamedTuple):
 
 
 class CheckpointRow(NamedTuple):
-    """A checkpoint that was announced; `time` is unix seconds."""
+    """A checkpoint that was announced; `time` is unix seconds.
+
+    Training stood still for `stall_s` of the seconds until it was durable.
+    """
 
     step: int
     name: str
     time: float
+    num_bytes: int = 0
+    stall_s: float = 0.0
 
 
 class WarningRow(NamedTuple):
@@ -244,7 +249,10 @@ class RunState:
         )
 
     def _on_checkpoint_saved(self, event: Event) -> None:
-        self.checkpoints.append(CheckpointRow(event["step"], event["name"], event["time"]))
+        figures = (event.get("num_bytes") or 0, event.get("stall_s") or 0.0)
+        self.checkpoints.append(
+            CheckpointRow(event["step"], event["name"], event["time"], *figures)
+        )
 
     def _on_warning_raised(self, event: Event) -> None:
         row = WarningRow(event["code"], event["headline"], event["advice"])

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from nbtransfer.panels import run_view as view
+from nbtransfer.panels.run_notes import note_lines, notes_block
 from nbtransfer.runs.state import EvaluationRow, RunState, WarningRow, fold
 from tests.panels.live_runs import LiveRun, about
 
@@ -117,7 +118,7 @@ def test_a_fraction_of_epochs_is_short_and_warnings_begin_like_sentences():
 
 def test_notes_are_told_once():
     state = RunState(notes=["new head", "new head"], resumed_from=20)
-    assert view.note_lines(about(notes=("new head",)), state) == [
+    assert note_lines(about(notes=("new head",)), state) == [
         "new head",
         "resumed from the checkpoint at step 20",
     ]
@@ -125,5 +126,5 @@ def test_notes_are_told_once():
 
 def test_hostile_names_do_not_become_elements():
     hostile = about(name=HOSTILE, model=HOSTILE, data=HOSTILE, notes=(HOSTILE,))
-    html = view.head(hostile, RunState(), "created", 0.0) + view.notes_block(hostile.notes)
+    html = view.head(hostile, RunState(), "created", 0.0) + notes_block(hostile.notes)
     assert "<img" not in html
