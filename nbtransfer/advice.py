@@ -56,6 +56,8 @@ def _about_data(plan: Plan, spec: RunSpec, data: DataCard) -> Iterator[str]:
 
 
 def _about_classes(spec: RunSpec, data: DataCard) -> Iterator[str]:
+    if data.task != "text-classification":
+        return
     rows = zip(data.label_names, data.class_counts["train"], strict=True)
     counts = {label: count for label, count in rows if count}  # the data card names absent ones
     if not counts:

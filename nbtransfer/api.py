@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from nbtransfer.errors import DataError, RunError, SpecError, quoted
+from nbtransfer.errors import DataError, RunError, SpecError, nearest, quoted
 from nbtransfer.jobs import Job, prepare_job, resume_job, start_job
 from nbtransfer.runs import store
 from nbtransfer.runs.interrupts import InterruptCounter
 from nbtransfer.settings import resolve_runs_dir
-from nbtransfer.spec import RunSpec
+from nbtransfer.spec import ROLES, RunSpec
+from nbtransfer.tasks.text_classification import Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from nbtransfer.planning import Plan
     from nbtransfer.runs.report import Report
     from nbtransfer.runs.run import Run
@@ -40,18 +40,11 @@ __all__ = [
 RunsDir = str | os.PathLike[str] | None
 
 
-class Prediction(NamedTuple):
-    """What a model says of one text: the likeliest class, its probability, and all of them."""
-
-    label: str
-    score: float
-    probabilities: dict[str, float]
-
-
 def finetune(
     model: object = None,
     data: object = None,
     *,
+    task: str | None = None,
     text: str | None = None,
     label: str | None = None,
     technique: str = "full",
@@ -79,8 +72,9 @@ def finetune(
         model: `demo:NAME`, a folder, a run's name, a hub id, a model, or a (model, tokenizer) pair.
         data: `demo:NAME`, a file or glob, a hub id, a DataFrame, a Dataset(Dict), or a list of
             dicts.
-        text: the column of texts; recognised if not given.
-        label: the column of classes; recognised if not given.
+        task: recognised from the data if not given.
+        text: the column of texts; recognised if not given, as all columns are.
+        label: the column of classes.
         technique: `full`, `head` or `features`.
         num_train_epochs: passes over the training rows.
         per_device_train_batch_size: rows a forward pass.
@@ -109,6 +103,7 @@ def finetune(
         RunError: the run failed; `.run` is the run.
     """
     keywords = {
+        "task": task,
         "text": text,
         "label": label,
         "technique": technique,
@@ -176,10 +171,9 @@ def evaluate(
     data: object = None,
     *,
     split: str | None = None,
-    text: str | None = None,
-    label: str | None = None,
     data_name: str | None = None,
     runs_dir: RunsDir = None,
+    **columns: str | None,
 ) -> Report:
     """Measure a run's model on held-out rows.
 
@@ -188,25 +182,29 @@ def evaluate(
         data: labelled rows, as for `finetune`; None takes the run's own `split`.
         split: `validation` (the default), `test` or `train` of the run's own rows; of `data`, by
             default the first there is of test, validation and train.
-        text: the column of texts in `data`; by default the run's.
-        label: the column of classes in `data`; by default the run's.
         data_name: what to call data that is no string.
         runs_dir: where runs are kept.
+        columns: the columns of `data` by role (`text=`, `label=` and so on); by default the run's.
 
     Returns:
         The report; it is kept in the run's folder.
 
     Raises:
         RunError: no such run, split or model.
-        DataError: the rows do not fit the run's classes.
+        DataError: the rows do not fit the run's task or classes.
+        TypeError: there is no such argument.
     """
+    if strange := [name for name in columns if name not in ROLES]:
+        close = nearest(strange[0], ("split", "data_name", "runs_dir", *ROLES))
+        hint = f" Did you mean {close!r}?" if close else ""
+        raise TypeError(f"evaluate() has no argument {strange[0]!r}.{hint}")
     from nbtransfer.runs.files import read_table
     from nbtransfer.runs.scoring import evaluate_rows, require_model
 
     opened = open_run(run, runs_dir=runs_dir)
     require_model(opened)
     if data is not None:
-        return _evaluate_on(opened, data, split, text, label, data_name)
+        return _evaluate_on(opened, data, split, columns, data_name)
     name = split or "validation"
     if name == "validation" and opened.paths.evaluation(name).report.is_file():
         return opened.report(name)
@@ -221,12 +219,12 @@ def evaluate(
 
 
 def _evaluate_on(
-    run: Run, data: object, split: str | None, text: str | None, label: str | None, name: str | None
+    run: Run, data: object, split: str | None, columns: dict[str, str | None], name: str | None
 ) -> Report:
     """Evaluate on rows that are not the run's own, by its columns where the data has them."""
     from nbtransfer.data.sources import load_tables
     from nbtransfer.runs.scoring import evaluate_rows
-    from nbtransfer.tasks.text_classification import prepare
+    from nbtransfer.tasks.catalog import task_named
 
     tables = load_tables(data, name=name)
     if split is None:
@@ -236,12 +234,12 @@ def _evaluate_on(
         raise DataError(f"{tables.name} has no split {quoted(split)}. Splits: {there}.")
     rows = tables.splits[split]
     card = run.data_card
-    prepared = prepare(
+    known = {role: c for role, c in card.roles.items() if c in rows.column_names}
+    prepared = task_named(card.task).prepare(
         tables._replace(splits={"train": rows}),
-        text=text or (card.text_column if card.text_column in rows.column_names else None),
-        label=label or (card.label_column if card.label_column in rows.column_names else None),
+        {**known, **{role: column for role, column in columns.items() if column}},
         validation=False,
-        label_names=card.label_names,
+        trained_on=card,
     )
     letters = (c if c.isascii() and c.isalnum() else "-" for c in tables.name)
     slug = "".join(letters).strip("-")[:40] or "data"
@@ -251,45 +249,31 @@ def _evaluate_on(
     return evaluate_rows(run, prepared.splits["train"], name=slug, split=shown)
 
 
-def predict(
-    run: object, inputs: str | Iterable[str], *, runs_dir: RunsDir = None
-) -> list[Prediction]:
+def predict(run: object, inputs: object, *, runs_dir: RunsDir = None) -> list[Any]:
     """Return what a run's model says of texts.
 
     Args:
         run: a Run, its name or folder; None takes the newest.
-        inputs: a text, or texts (a list, a Series, a column of a Dataset).
+        inputs: one text, or several (a list, a Series, a column of a Dataset).
         runs_dir: where runs are kept.
+
+    Returns:
+        One result for each input: of text classification, with `.label`, `.score` and
+        `.probabilities`.
 
     Raises:
         RunError: no such run or model.
-        DataError: an input is not a text.
+        DataError: an input is not what the task reads.
     """
-    import pyarrow as pa
-
     from nbtransfer.runs.scoring import predict_rows
+    from nbtransfer.tasks.catalog import task_named
 
     opened = open_run(run, runs_dir=runs_dir)
-    texts = [inputs] if isinstance(inputs, str) else list(inputs)
-    for i, value in enumerate(texts):
-        if not isinstance(value, str):
-            raise DataError(
-                f"input {i} is {quoted(value)}, a {type(value).__name__}. Give texts: "
-                'nt.predict(run, ["first text", "second text"]).'
-            )
-    if not texts:
-        return []
-    clean = [t.encode("utf-8", "replace").decode() for t in texts]
-    names = opened.data_card.label_names
-    probabilities = predict_rows(opened, pa.table({"text": pa.array(clean, pa.string())}))
-    return [
-        Prediction(
-            names[int(row.argmax())],
-            float(row.max()),
-            dict(zip(names, map(float, row), strict=True)),
-        )
-        for row in probabilities
-    ]
+    values = [inputs] if isinstance(inputs, (str, Mapping, tuple)) else list(inputs)  # type: ignore[call-overload]
+    card = opened.data_card
+    task = task_named(card.task)
+    rows = task.inputs(values, card)
+    return task.results(predict_rows(opened, rows), card) if values else []
 
 
 def list_runs(*, runs_dir: RunsDir = None) -> list[Run]:
@@ -314,10 +298,11 @@ def load_model(run: object = None, *, runs_dir: RunsDir = None) -> tuple[Any, An
     """
     from nbtransfer.models.load import load_finetuned
     from nbtransfer.runs.scoring import require_model
+    from nbtransfer.tasks.catalog import task_named
 
     opened = open_run(run, runs_dir=runs_dir)
     require_model(opened)
-    return load_finetuned(opened.paths.model_dir)
+    return load_finetuned(opened.paths.model_dir, task_named(opened.data_card.task).auto_class)
 
 
 def show_run(run: Run, *, wait: bool = False) -> None:

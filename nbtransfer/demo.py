@@ -117,7 +117,7 @@ def _train_and(
     split: str, data: object, text: str | None, label: str | None
 ) -> tuple[pa.Table, pa.Table]:
     from nbtransfer.data.sources import load_tables
-    from nbtransfer.tasks.text_classification import prepare
+    from nbtransfer.tasks.labelled_data import prepare
 
     prepared = prepare(load_tables(data), text=text, label=label)
     if split not in prepared.splits:

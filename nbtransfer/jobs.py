@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nbtransfer.data.lengths import Lengths
     from nbtransfer.models.catalog import ModelCard
     from nbtransfer.planning import Plan
-    from nbtransfer.tasks.text_classification import Prepared
+    from nbtransfer.tasks.task import Prepared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def prepare_job(
     from nbtransfer.models.catalog import open_model
     from nbtransfer.models.in_memory import write_model
     from nbtransfer.planning import make_plan
-    from nbtransfer.tasks.text_classification import prepare
+    from nbtransfer.tasks.catalog import choose_task
 
     folder = resolve_runs_dir(runs_dir)
     model, data = (os.fspath(x) if isinstance(x, os.PathLike) else x for x in (model, data))
@@ -95,14 +95,16 @@ def prepare_job(
     )
     spec.check()
     tables = load_tables(data, name=data_name)
-    prepared = prepare(tables, text=spec.text, label=spec.label, validation=held_out)
+    task = choose_task(spec.task, tables, spec.columns)
+    prepared = task.prepare(tables, spec.columns, validation=held_out)
     if isinstance(model, str):
         card = open_model(model, runs_dir=folder)
     else:
         card = write_model(model, spec.model)
     lengths = None
     if card.tokenizer_file is not None:
-        lengths = measure_lengths(prepared.splits["train"]["text"], card.tokenizer_file)
+        texts = task.texts(prepared.splits["train"])
+        lengths = measure_lengths(texts, card.tokenizer_file)
     plan = make_plan(spec, prepared.card, lengths, card, detect_hardware(folder))
     notes = (*sorted_keywords.notes, *prepared.card.notes, *card.notes, *plan.notes)
     return Job(

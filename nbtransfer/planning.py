@@ -20,11 +20,13 @@ from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.estimates import memory_by_technique
 from nbtransfer.hardware import Hardware, detect_hardware, on_cpu
 from nbtransfer.spec import RunSpec
+from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
     from nbtransfer.data.card import DataCard
     from nbtransfer.data.lengths import Lengths
     from nbtransfer.models.card import ModelCard
+    from nbtransfer.tasks.task import Task
 
 __all__ = ["Hardware", "Plan", "detect_hardware", "make_plan", "memory_by_technique"]
 
@@ -66,7 +68,8 @@ class Plan:
         memory_total_bytes: what the device has.
         disk_bytes: what the run folder will hold.
         disk_free_bytes: what is free there.
-        baseline_accuracy: accuracy of always saying the largest class.
+        baseline_accuracy: accuracy of always saying the largest class; None without classes.
+        metric_for_best_model: decides which evaluated model is kept.
         warnings: what the user should look at, in sentences.
         notes: choices made, in sentences.
     """
@@ -100,7 +103,8 @@ class Plan:
     memory_total_bytes: int
     disk_bytes: int
     disk_free_bytes: int
-    baseline_accuracy: float
+    baseline_accuracy: float | None
+    metric_for_best_model: str = "f1_macro"
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -141,7 +145,13 @@ def make_plan(
     length = choose_length(spec, lengths, model)
     precision = choose_precision(spec, hardware)
     num_validation = data.num_rows.get("validation", 0)
-    problems += [*length.problems, *precision.problems, *_data_problems(spec, data)]
+    task = task_named(data.task)
+    problems += [
+        *_task_problems(spec, task),
+        *length.problems,
+        *precision.problems,
+        *_data_problems(spec, data),
+    ]
     num_trainable = estimates.num_trainable_parameters(model, len(data.label_names), spec.technique)
     tokens_in_memory = min(length.max_length, length.longest)
     memory_bytes = estimates.runtime_bytes(hardware.device) + memory_by_technique(
@@ -182,6 +192,7 @@ def make_plan(
         disk_bytes=estimates.disk_bytes(model, num_trainable),
         disk_free_bytes=hardware.disk_free_bytes,
         baseline_accuracy=data.majority_share,
+        metric_for_best_model=spec.metric_for_best_model or task.metrics[0],
         notes=_notes(spec, data, lengths, model, hardware, length),
     )
     problems += _capacity_problems(plan, model, hardware)
@@ -192,6 +203,27 @@ def make_plan(
         time_s=_estimate_time(plan, model, hardware, mean_tokens=length.mean * _PADDING),
         warnings=warnings_for(plan, spec, data, model, hardware),
     )
+
+
+def _task_problems(spec: RunSpec, task: Task) -> list[str]:
+    """What the task does not do."""
+    found = []
+    asked = {
+        "metric_for_best_model": (spec.metric_for_best_model, task.metrics),
+        "technique": (spec.technique, task.techniques),
+    }
+    for name, (value, choices) in asked.items():
+        if value is None or value in choices:
+            continue
+        close = nearest(str(value), choices)
+        hint = f" Did you mean {close!r}?" if close else ""
+        found.append(
+            f"{name}={quoted(value)} is not one of {task.title}'s: "
+            f"{', '.join(map(repr, choices))}.{hint}"
+        )
+    if spec.class_weights is not None and "class_weights" not in task.options:
+        found.append(f"class_weights weigh single classes of texts; {task.title} has none.")
+    return found
 
 
 def _data_problems(spec: RunSpec, data: DataCard) -> list[str]:

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from nbtransfer.errors import SpecError, nearest, quoted
+from nbtransfer.tasks.metric_words import METRICS
 
+TaskName = Literal["multi-label-classification", "text-regression", "text-classification"]
 Technique = Literal["full", "head", "features"]
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Metric = Literal["f1_macro", "accuracy", "loss"]
 
+# Fields that name a column of the data; each task reads some of them.
+ROLES = ("text", "text_pair", "label")
 NOT_BUILT_TECHNIQUES = ("top", "gradual", "layerwise", "lora", "setfit")
 
 
@@ -25,8 +28,9 @@ class RunSpec:
     Attributes:
         model: the model as typed: `demo:NAME`, a folder, a run id, a hub id, or a variable's name.
         data: the data as typed: `demo:NAME`, a file or glob, a hub id, or a variable's name.
-        task: the task's name.
+        task: the task's name; None recognises it from the data.
         text: the column that holds the text.
+        text_pair: the column that holds a second text, to be read with the first.
         label: the column that holds the class.
         technique: `full` trains every layer, `head` only the classification head, `features` a
             linear layer on the mean-pooled, frozen encoder.
@@ -46,7 +50,8 @@ class RunSpec:
         max_length: tokens a text is cut to.
         validation: a split's name, a fraction, a file, or False; None takes a split named
             validation or dev, otherwise 10 %, stratified.
-        metric_for_best_model: decides which evaluated model is kept.
+        metric_for_best_model: decides which evaluated model is kept; None takes the task's main
+            one.
         class_weights: `balanced`, or a weight for each class by name.
         early_stopping_patience: evaluations without a better metric after which training stops.
         eval_steps: optimizer steps between evaluations; None evaluates after each epoch.
@@ -60,8 +65,9 @@ class RunSpec:
 
     model: str
     data: str
-    task: str = "text-classification"
+    task: TaskName | None = None
     text: str | None = None
+    text_pair: str | None = None
     label: str | None = None
     technique: Technique = "full"
     num_train_epochs: float = 3.0
@@ -79,7 +85,7 @@ class RunSpec:
     max_grad_norm: float = 1.0
     max_length: int | None = None
     validation: str | float | bool | None = None
-    metric_for_best_model: Metric = "f1_macro"
+    metric_for_best_model: str | None = None
     class_weights: str | dict[str, float] | None = None
     early_stopping_patience: int | None = None
     eval_steps: int | None = None
@@ -97,10 +103,6 @@ class RunSpec:
     def problems(self) -> list[str]:
         """Return everything wrong with the values, one line each; empty if all is well."""
         found = [*_choice_problems(self), *_range_problems(self)]
-        if self.task != "text-classification":
-            found.append(
-                f"task={quoted(self.task)} is not built yet; choices: 'text-classification'."
-            )
         if self.name is not None:
             from nbtransfer.runs.paths import check_run_name
 
@@ -109,6 +111,11 @@ class RunSpec:
             except SpecError as error:
                 found.append(f"name: {error}")
         return found
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """The columns as named by the user, by role; None where the role is to be recognised."""
+        return {role: getattr(self, role) for role in ROLES}
 
     def check(self) -> None:
         """Raise one SpecError that lists every problem.
@@ -130,11 +137,14 @@ class RunSpec:
         return cls(**{k: v for k, v in record.items() if k in names})
 
 
+_MAX_LISTED = 8
+
 _CHOICES: dict[str, tuple[str, ...]] = {
+    "task": get_args(TaskName),
     "technique": get_args(Technique),
     "lr_scheduler_type": get_args(Scheduler),
     "precision": get_args(Precision),
-    "metric_for_best_model": get_args(Metric),
+    "metric_for_best_model": METRICS,
 }
 
 # name: (lowest, highest, lowest allowed itself, whole numbers only)
@@ -161,7 +171,8 @@ def _choice_problems(spec: RunSpec) -> list[str]:
     found = []
     for name, choices in _CHOICES.items():
         value = getattr(spec, name)
-        if value in choices:
+        is_free = value is None and RunSpec.__dataclass_fields__[name].default is None
+        if is_free or value in choices:
             continue
         if name == "technique" and str(value).split(":")[0] in {
             t.split(":")[0] for t in NOT_BUILT_TECHNIQUES
@@ -173,7 +184,9 @@ def _choice_problems(spec: RunSpec) -> list[str]:
             continue
         close = nearest(str(value), choices)
         hint = f" Did you mean {close!r}?" if close else ""
-        found.append(f"{name}={quoted(value)} is not one of {', '.join(map(repr, choices))}.{hint}")
+        listed = ", ".join(map(repr, choices[:_MAX_LISTED]))
+        more = ", …" if len(choices) > _MAX_LISTED else ""
+        found.append(f"{name}={quoted(value)} is not one of {listed}{more}.{hint}")
     if isinstance(spec.class_weights, str) and spec.class_weights != "balanced":
         found.append(
             f"class_weights={quoted(spec.class_weights)} is neither 'balanced' nor weights by "

@@ -111,12 +111,12 @@ def test_a_choice_lists_its_values(name):
     for value in _CHOICES[name]:
         assert spec(**{name: value}).problems() == []
     problem = only_problem(**{name: "nonsense"})
-    assert all(repr(choice) in problem for choice in _CHOICES[name])
+    assert all(repr(choice) in problem for choice in _CHOICES[name][:8])
     assert "Did you mean" not in problem
 
 
 @pytest.mark.parametrize("name", _CHOICES)
-@pytest.mark.parametrize("value", [None, True, 3, math.nan, ["full"], "x" * 10_000])
+@pytest.mark.parametrize("value", ["", True, 3, math.nan, ["full"], "x" * 10_000])
 def test_a_choice_that_is_no_choice_is_refused_in_a_short_line(name, value):
     assert len(only_problem(**{name: value})) < 250
 
@@ -142,8 +142,8 @@ def test_techniques_of_later_versions_are_named_as_such(technique):
     assert "'features'" in problem
 
 
-def test_other_tasks_are_not_built_yet():
-    assert "'text-classification'" in only_problem(task="summarization")
+def test_a_task_that_there_is_not_is_named_with_those_there_are():
+    assert "'text-classification'" in only_problem(task="parsing")
 
 
 @pytest.mark.parametrize("value", [0.1, 0.5, 0.999, "dev", "held_out.csv", False, None])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.data.columns import column_facts
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     import pyarrow as pa
+
+    from nbtransfer.spec import TaskName
 
 _EXAMPLE_CHARACTERS = 80
 
@@ -46,8 +48,8 @@ class DataCard:
         name: the data as the user called it.
         origin: where it came from.
         task: the task it was prepared for.
-        text_column: the column read as text.
-        label_column: the column read as class.
+        text_column: the column read as text, the first of several.
+        label_column: the column read as answer; empty where the text is its own.
         columns: all columns of the train split as they were read.
         num_rows: rows by split, after preparation.
         label_names: names of the classes 0, 1, ...
@@ -56,15 +58,20 @@ class DataCard:
         num_overlap: rows by split (train apart) whose text is also in train.
         num_conflicts: different texts that carry two labels.
         majority_share: accuracy of always answering train's largest class, on validation (on train
-            where there is none).
+            where there is none); None for a task without classes.
         fingerprint: sha256 of the prepared rows and class names.
         notes: choices made, in words.
         warnings: what the user should look at.
+        roles: the column read for each of the task's roles.
+        thresholds: of several classes a row, the probability from which each is said; 0.5 where
+            none were tuned.
+        scale: of scores, the mean and standard deviation in train; the model learns them with mean
+            0 and deviation 1.
     """
 
     name: str
     origin: str
-    task: str
+    task: TaskName
     text_column: str
     label_column: str
     columns: tuple[ColumnInfo, ...]
@@ -74,10 +81,13 @@ class DataCard:
     num_duplicates: int
     num_overlap: dict[str, int]
     num_conflicts: int
-    majority_share: float
+    majority_share: float | None
     fingerprint: str
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    roles: dict[str, str] = field(default_factory=dict)
+    thresholds: tuple[float, ...] = ()
+    scale: tuple[float, float] = (0.0, 1.0)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
@@ -92,6 +102,10 @@ class DataCard:
         values["class_counts"] = {s: tuple(c) for s, c in values["class_counts"].items()}
         for name in ("label_names", "notes", "warnings"):
             values[name] = tuple(values.get(name, ()))
+        for name, default in (("thresholds", ()), ("scale", (0.0, 1.0))):
+            values[name] = tuple(values.get(name, default))
+        # Cards of version 0.1 name two columns and no roles.
+        values.setdefault("roles", {"text": values["text_column"], "label": values["label_column"]})
         return cls(**values)
 
 
@@ -177,7 +191,10 @@ def text_ids(columns: Sequence[pa.ChunkedArray]) -> list[np.ndarray]:
 
 
 def fingerprint(splits: Mapping[str, pa.Table], label_names: Sequence[str]) -> str:
-    """Return the sha256 of class names, texts and labels, however Arrow cut its chunks."""
+    """Return the sha256 of class names, texts and labels, however Arrow cut its chunks.
+
+    Of a pair, both texts count.
+    """
     import numpy as np
     import pyarrow.compute as pc
 
@@ -187,17 +204,35 @@ def fingerprint(splits: Mapping[str, pa.Table], label_names: Sequence[str]) -> s
     for split, table in splits.items():
         _update(total, split.encode())
         _update(total, table.column("label").to_numpy().astype("<i4").tobytes())
-        texts, lengths = hashlib.sha256(), hashlib.sha256()
-        for chunk in table.column("text").chunks:
-            sizes = pc.binary_length(chunk).to_numpy().astype("<i8")
-            lengths.update(sizes.tobytes())
-            _, offsets, data = chunk.buffers()
-            if not len(chunk) or data is None:
+        for name in ("text", "text_pair"):
+            if name not in table.column_names:
                 continue
-            places = np.frombuffer(offsets, dtype=np.int32)
-            start, end = places[chunk.offset], places[chunk.offset + len(chunk)]
-            texts.update(memoryview(data)[start:end])
-        total.update(lengths.digest() + texts.digest())
+            texts, lengths = hashlib.sha256(), hashlib.sha256()
+            for chunk in table.column(name).chunks:
+                sizes = pc.binary_length(chunk).to_numpy().astype("<i8")
+                lengths.update(sizes.tobytes())
+                _, offsets, data = chunk.buffers()
+                if not len(chunk) or data is None:
+                    continue
+                places = np.frombuffer(offsets, dtype=np.int32)
+                start, end = places[chunk.offset], places[chunk.offset + len(chunk)]
+                texts.update(memoryview(data)[start:end])
+            total.update(lengths.digest() + texts.digest())
+    return total.hexdigest()
+
+
+def fingerprint_of_rows(splits: Mapping[str, pa.Table]) -> str:
+    """Return the sha256 of tables of any columns, however Arrow cut their chunks."""
+    import pyarrow as pa
+
+    total = hashlib.sha256()
+    for split, table in splits.items():
+        _update(total, split.encode())
+        sink = pa.BufferOutputStream()
+        whole = table.combine_chunks().replace_schema_metadata(None)
+        with pa.ipc.new_stream(sink, whole.schema) as writer:
+            writer.write_table(whole)
+        _update(total, sink.getvalue().to_pybytes())
     return total.hexdigest()
 
 

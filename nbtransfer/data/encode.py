@@ -1,20 +1,23 @@
-"""Texts as tokens: one Rust batch call, kept ragged, padded only when a batch is made."""
+"""Batches of encoded rows: kept ragged, padded only when a batch is made."""
 
-# Shapes: N rows, B rows of a batch, T tokens of its longest row, H features.
+# Shapes: N rows, B rows of a batch, T tokens of its longest row, S targets of its longest row,
+# C classes, H features.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from nbtransfer.data.encoding import IGNORED, Encoding, Ragged
+from nbtransfer.data.masking import Masking, hide_tokens
 
+if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_CHUNK = 10_000  # rows a tokenizer call: bounds the memory of its Python lists
+_FIXED_DRAW = (0, 0)  # the same tokens are hidden at every evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,30 +29,68 @@ class EncodedTexts:
         offsets: int64 array (N + 1,); row i is `tokens[offsets[i]:offsets[i + 1]]`.
         pad_token_id: fills batches up.
         pad_multiple: the length of a batch is rounded up to a multiple of this.
+        segments: token types, uint8 array as long as `tokens`; None where all are 0.
+        targets: see `Encoding`.
+        masking: see `Encoding`.
     """
 
     tokens: np.ndarray
     offsets: np.ndarray
     pad_token_id: int
     pad_multiple: int = 1
+    segments: np.ndarray | None = None
+    targets: np.ndarray | Ragged | None = None
+    masking: Masking | None = None
 
     @property
     def lengths(self) -> np.ndarray:
         """Tokens of each row, int64 array (N,)."""
         return np.diff(self.offsets)
 
-    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """Return `input_ids` and `attention_mask`, int64 tensors (B, T), of the rows named."""
-        starts, ends = self.offsets[rows], self.offsets[rows + 1]
-        lengths = ends - starts
-        width = int(-(-int(lengths.max()) // self.pad_multiple) * self.pad_multiple)
-        ids = np.full((len(rows), width), self.pad_token_id, dtype=np.int64)
-        mask = np.arange(width)[None, :] < lengths[:, None]
-        ids[mask] = np.concatenate([self.tokens[a:b] for a, b in zip(starts, ends, strict=True)])
-        return {
-            "input_ids": torch.from_numpy(ids),
-            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
-        }
+    @cached_property
+    def num_targets(self) -> np.ndarray:
+        """What the mean loss of each row divides by, int64 array (N,)."""
+        if self.masking is not None:
+            return self.masking.num_hidden(self.tokens, self.offsets)
+        if not isinstance(self.targets, Ragged):
+            return np.ones(len(self.offsets) - 1, dtype=np.int64)
+        counted = np.concatenate([[0], np.cumsum(self.targets.values != IGNORED)])
+        return counted[self.targets.offsets[1:]] - counted[self.targets.offsets[:-1]]
+
+    def batch(
+        self, rows: np.ndarray, draw: tuple[int, int] = _FIXED_DRAW
+    ) -> dict[str, torch.Tensor]:
+        """Return what the model takes of the rows named.
+
+        Args:
+            rows: row numbers, int array (B,).
+            draw: (seed, step) that decides which tokens are hidden, where any are.
+
+        Returns:
+            `input_ids` and `attention_mask`, int64 tensors (B, T); `token_type_ids` where there
+            are any; `labels` where there are targets: int64 (B,), (B, 2), (B, T) or (B, S), or
+            float32 (B, C).
+        """
+        offsets = (self.offsets[rows], self.offsets[rows + 1])
+        width = self._width(offsets)
+        mask = np.arange(width)[None, :] < (offsets[1] - offsets[0])[:, None]
+        ids = _padded(self.tokens, offsets, mask, self.pad_token_id)
+        found = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+        if self.segments is not None:
+            found["token_type_ids"] = _padded(self.segments, offsets, mask, 0)
+        if self.masking is not None:
+            found["labels"] = hide_tokens(ids, mask, rows, self.masking, draw)
+        elif isinstance(self.targets, Ragged):
+            places = (self.targets.offsets[rows], self.targets.offsets[rows + 1])
+            wide = np.arange(self._width(places))[None, :] < (places[1] - places[0])[:, None]
+            found["labels"] = _padded(self.targets.values, places, wide, IGNORED)
+        elif self.targets is not None:
+            found["labels"] = self.targets[rows]
+        return {name: torch.from_numpy(values) for name, values in found.items()}
+
+    def _width(self, offsets: tuple[np.ndarray, np.ndarray]) -> int:
+        longest = int((offsets[1] - offsets[0]).max())
+        return -(-longest // self.pad_multiple) * self.pad_multiple
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,44 +100,50 @@ class EncodedFeatures:
     Attributes:
         features: float32 tensor (N, H) on the CPU.
         lengths: tokens of each row, int64 array (N,), for the throughput.
+        targets: as in `EncodedTexts`, none of them ragged.
     """
 
     features: torch.Tensor
     lengths: np.ndarray
+    targets: np.ndarray | None = None
 
-    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """Return `input`, float tensor (B, H), of the rows named."""
-        return {"input": self.features[torch.from_numpy(rows)]}
+    @property
+    def num_targets(self) -> np.ndarray:
+        """What the mean loss of each row divides by, int64 array (N,)."""
+        return np.ones(len(self.lengths), dtype=np.int64)
+
+    def batch(
+        self, rows: np.ndarray, draw: tuple[int, int] = _FIXED_DRAW
+    ) -> dict[str, torch.Tensor]:
+        """Return `input`, float tensor (B, H), and `labels` of the rows named; nothing is drawn."""
+        found = {"input": self.features[torch.from_numpy(rows)]}
+        if self.targets is not None:
+            found["labels"] = torch.from_numpy(self.targets[rows])
+        return found
 
 
 Encoded = EncodedTexts | EncodedFeatures
 
 
-def encode_texts(
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    max_length: int,
-    *,
-    pad_multiple: int = 1,
+def batches_of(
+    encoding: Encoding, tokenizer: PreTrainedTokenizerBase, *, pad_multiple: int = 1
 ) -> EncodedTexts:
-    """Tokenize `texts`, cutting each at `max_length` tokens (special tokens included)."""
-    parts: list[np.ndarray] = []
-    lengths: list[int] = []
-    for start in range(0, len(texts), _CHUNK):
-        ids = tokenizer(
-            list(texts[start : start + _CHUNK]),
-            truncation=True,
-            max_length=max_length,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )["input_ids"]
-        lengths.extend(map(len, ids))
-        parts.append(np.fromiter((t for row in ids for t in row), dtype=np.int32))
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
+    """Return the rows of an encoding, ready to be batched for the tokenizer's model."""
     return EncodedTexts(
-        tokens=np.concatenate(parts) if parts else np.zeros(0, np.int32),
-        offsets=offsets,
+        tokens=encoding.tokens.values,
+        offsets=encoding.tokens.offsets,
         pad_token_id=tokenizer.pad_token_id,
         pad_multiple=pad_multiple,
+        segments=encoding.segments,
+        targets=encoding.targets,
+        masking=encoding.masking,
     )
+
+
+def _padded(
+    values: np.ndarray, offsets: tuple[np.ndarray, np.ndarray], mask: np.ndarray, filler: int
+) -> np.ndarray:
+    """Return the rows named by `offsets` as an int64 array of `mask`'s shape."""
+    found = np.full(mask.shape, filler, dtype=np.int64)
+    found[mask] = np.concatenate([values[a:b] for a, b in zip(*offsets, strict=True)])
+    return found

@@ -105,11 +105,19 @@ def _check_tokenizer_file(path: Path) -> None:
     raise ModelError(f"the tokenizer {path} cannot be read: {problem}. Save the tokenizer anew.")
 
 
-def measure_lengths(texts: pa.ChunkedArray, tokenizer_file: str) -> Lengths:
-    """Return the lengths of `texts` in tokens, of evenly spread ones where there are very many."""
-    if len(texts) > MAX_MEASURED_TEXTS:
-        texts = texts.take(spread_rows(len(texts), MAX_MEASURED_TEXTS))
-    return token_lengths(texts, tokenizer_file)
+def measure_lengths(columns: Sequence[pa.ChunkedArray], tokenizer_file: str) -> Lengths:
+    """Return the lengths of rows in tokens, of evenly spread ones where there are very many.
+
+    Args:
+        columns: texts that are read together, each as long as the others.
+        tokenizer_file: the model's tokenizer.json.
+    """
+    num_rows = len(columns[0])
+    if num_rows > MAX_MEASURED_TEXTS:
+        rows = spread_rows(num_rows, MAX_MEASURED_TEXTS)
+        columns = [column.take(rows) for column in columns]
+    counted = [token_lengths(column, tokenizer_file).tokens for column in columns]
+    return Lengths(sum(counted[1:], start=counted[0]))
 
 
 def spread_rows(num_rows: int, wanted: int) -> list[int]:

@@ -22,7 +22,8 @@ def evaluation_warning(losses: Sequence[tuple[float, float]], num_labels: int) -
 
     Args:
         losses: (training loss, validation loss) in nats of each evaluation so far.
-        num_labels: number of classes; always guessing the shares right costs at most ln of it.
+        num_labels: number of classes, 0 where there are none; always guessing the shares right
+            costs at most ln of it.
     """
     if not losses:
         return None
@@ -35,7 +36,7 @@ def evaluation_warning(losses: Sequence[tuple[float, float]], num_labels: int) -
             f"Training loss still falls, but validation loss has risen since evaluation {at}.",
             "More epochs are unlikely to help; Stop and keep uses the best model so far.",
         )
-    if len(losses) >= 2 and abs(train - math.log(num_labels)) < 0.02:
+    if len(losses) >= 2 and num_labels and abs(train - math.log(num_labels)) < 0.02:
         return WarningRow(
             "not_learning",
             f"The training loss stays at {train:.2f}, as for guessing among {num_labels} classes.",

@@ -10,10 +10,11 @@ from safetensors import SafetensorError
 
 from nbtransfer.errors import NbTransferError
 from nbtransfer.runs.files import sync_folder
-from nbtransfer.runs.state import WarningRow
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nbtransfer.runs.events import EventWriter
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # What a disk says that cannot be written though it has space: read-only, not ours, of a network
@@ -47,15 +48,16 @@ class NotWritten(NbTransferError):
         )
 
 
-def sync_warning(folder: Path) -> WarningRow | None:
-    """Return what to say where the disk of `folder` cannot make anything durable."""
+def warn_of_disk(folder: Path, events: EventWriter) -> None:
+    """Say in the log where the disk of `folder` cannot make anything durable."""
     if sync_folder(folder):
-        return None
-    return WarningRow(
-        "no_sync",
-        "The disk of the runs folder cannot make files durable (it has no fsync).",
-        "After a power cut the newest checkpoint may be damaged: it would be found, and an earlier "
-        "one taken. A --runs-dir on a local disk is safer.",
+        return
+    events.append(
+        "warning_raised",
+        code="no_sync",
+        headline="The disk of the runs folder cannot make files durable (it has no fsync).",
+        advice="After a power cut the newest checkpoint may be damaged: it would be found, and an "
+        "earlier one taken. A --runs-dir on a local disk is safer.",
     )
 
 

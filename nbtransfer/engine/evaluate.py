@@ -1,6 +1,6 @@
-"""Running a classifier over rows: sorted by length, one batch in memory at a time."""
+"""Running a model over rows: sorted by length, one batch in memory at a time."""
 
-# Shapes: N rows, B rows of a batch, C classes, H features.
+# Shapes: N rows, B rows of a batch, H features.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from nbtransfer.data.encode import Encoded, EncodedFeatures, EncodedTexts
+from nbtransfer.data.encoding import Ragged
 from nbtransfer.engine.batching import by_length
 from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
-from nbtransfer.engine.step import logits_of
 from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
@@ -21,16 +20,20 @@ if TYPE_CHECKING:
 
     from accelerate import Accelerator
 
+    from nbtransfer.engine.objectives import Objective
     from nbtransfer.models.load import MeanPooledClassifier
 
 
 class Scores(NamedTuple):
-    """Probabilities of rows, float64 array (N, C), and their mean loss in nats.
+    """What a model said of rows, in the rows' own order.
 
-    `batch_size` is how many rows a pass the memory held in the end.
+    Attributes:
+        answers: by name, arrays (N, ...), or ragged; see the task's objective.
+        loss: the mean over all targets, in nats; NaN where there are none.
+        batch_size: how many rows a pass the memory held in the end.
     """
 
-    probabilities: np.ndarray
+    answers: dict[str, np.ndarray | Ragged]
     loss: float
     batch_size: int
 
@@ -40,17 +43,17 @@ def score_rows(
     accelerator: Accelerator,
     model: nn.Module,
     encoded: Encoded,
-    labels: np.ndarray | None,
+    objective: Objective,
     batch_size: int,
     between: Callable[[], None] | None = None,
 ) -> Scores:
-    """Classify every row. The model is left in evaluation mode.
+    """Ask the model about every row. It is left in evaluation mode.
 
     Args:
         accelerator: places tensors and chooses the arithmetic.
-        model: maps a batch to logits.
-        encoded: the rows.
-        labels: int array (N,), or None where there are none; the loss is then NaN.
+        model: maps a batch to what the objective reads.
+        encoded: the rows; their targets, where there are any, give the loss.
+        objective: says what is kept of a batch.
         batch_size: rows a forward pass.
         between: called after each batch.
 
@@ -58,29 +61,33 @@ def score_rows(
         Scores in the rows' own order, whatever the batches.
     """
     model.eval()
-    logits: np.ndarray | None = None
+    num_rows = len(encoded.lengths)
+    arrays: dict[str, np.ndarray] = {}
+    lists: dict[str, list[np.ndarray]] = {}
 
     def forward(rows: np.ndarray) -> None:
-        nonlocal logits
         batch = {k: v.to(accelerator.device) for k, v in encoded.batch(rows).items()}
+        labels = batch.pop("labels", None)
         reach("evaluate.batch")
         with accelerator.autocast():
-            out = logits_of(model, batch).float().cpu().numpy()
-        if logits is None:
-            logits = np.empty((len(encoded.lengths), out.shape[1]), dtype=np.float64)
-        logits[rows] = out
+            found = objective.answers(model, batch, labels)
+        for name, values in found.items():
+            if isinstance(values, list):
+                kept = lists.setdefault(name, [np.zeros(0)] * num_rows)
+                for row, value in zip(rows, values, strict=True):
+                    kept[row] = value
+            else:
+                whole = (num_rows, *values.shape[1:])
+                arrays.setdefault(name, np.empty(whole, values.dtype))[rows] = values
         if between is not None:
             between()
 
     batch_size = _in_batches(encoded.lengths, batch_size, forward)
-    if logits is None:
-        return Scores(np.zeros((0, 0)), float("nan"), batch_size)
-    shifted = torch.from_numpy(logits)
-    probabilities = torch.softmax(shifted, dim=1).numpy()
     loss = float("nan")
-    if labels is not None:
-        loss = float(cross_entropy(shifted, torch.from_numpy(labels.astype(np.int64))))
-    return Scores(probabilities, loss, batch_size)
+    if "loss" in arrays:
+        loss = float(arrays["loss"].sum() / max(1, encoded.num_targets.sum()))
+    ragged = {name: Ragged.of(rows, rows[0].dtype.str) for name, rows in lists.items()}
+    return Scores({**arrays, **ragged}, loss, batch_size)
 
 
 @torch.inference_mode()
@@ -100,10 +107,13 @@ def extract_features(
         batch = {k: v.to(accelerator.device) for k, v in encoded.batch(rows).items()}
         reach("evaluate.batch")
         with accelerator.autocast():
+            batch.pop("labels", None)
             features[torch.from_numpy(rows)] = model.features(**batch).float().cpu()
 
     batch_size = _in_batches(encoded.lengths, batch_size, forward)
-    return EncodedFeatures(features=features, lengths=encoded.lengths), batch_size
+    assert not isinstance(encoded.targets, Ragged)
+    found = EncodedFeatures(features=features, lengths=encoded.lengths, targets=encoded.targets)
+    return found, batch_size
 
 
 def _in_batches(lengths: np.ndarray, batch_size: int, forward: Callable[[np.ndarray], None]) -> int:

@@ -12,11 +12,11 @@ from safetensors import SafetensorError
 from nbtransfer.engine.checkpoints import damage, load_model_state
 from nbtransfer.engine.disk import NOT_WRITABLE, DiskFull, NotWritten, is_disk_full
 from nbtransfer.engine.memory import release_memory
-from nbtransfer.engine.reporting import write_evaluation
+from nbtransfer.engine.reporting import write_decision, write_evaluation
 from nbtransfer.engine.verify import NUM_ROWS, Verification
 from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
 from nbtransfer.runs.faults import reach
-from nbtransfer.runs.files import read_table, sync, sync_folder, write_bytes
+from nbtransfer.runs.files import sync, sync_folder, write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ def _export(training: Training) -> None:
     verification = Verification(training)  # loads while the report is made
     state = training.run.state()
     row = next((r for r in reversed(state.evaluations) if r.step == kept_step), None)
-    metric = f"eval_{training.spec.metric_for_best_model}"
+    metric = f"eval_{training.main_metric}"
     events.append(
         "model_saved",
         step=kept_step,
@@ -79,13 +79,18 @@ def _report(training: Training) -> None:
     assert training.validation is not None
     start = time.monotonic()
     scores = training.score(training.validation)
+    reader = training.reader
+    card = reader.task.tuned(scores.answers, training.validation.table, reader.card)
+    if card != reader.card:
+        write_decision(training.paths.model_dir, card)
+        training.reader = reader._replace(card=card)
     write_evaluation(
         training.paths.evaluation("validation"),
-        training.run,
-        read_table(training.paths.split("validation")),
+        training.reader,
+        training.validation,
         scores,
+        run_id=training.run.id,
         split="validation",
-        majority_label=int(training.loaded.train.labels.bincount().argmax()),
         duration_s=time.monotonic() - start,
     )
     training.events.append("report_saved", name="validation")
@@ -139,13 +144,15 @@ def _model_card(training: Training, step: int) -> str:
     row = next((r for r in reversed(run.state().evaluations) if r.step == step), None)
     figures = sorted(row.metrics.items()) if row is not None else []
     base = card.location if card.source == "hub" else card.name
-    labels = "\n".join(f"- {name}" for name in training.label_names[:50])
+    names = training.card.label_names[:50]
+    labels = "".join(f"- {name}\n" for name in names)
+    classes = f"## Classes\n\n{labels}\n" if names else ""
     metrics = "\n".join(f"- {name}: {value:.4f}" for name, value in figures) or "- not evaluated"
     return (
         f"---\nlibrary_name: transformers\nbase_model: {base}\n"
-        "tags:\n- text-classification\n- nbtransfer\n---\n\n"
+        f"tags:\n- {training.reader.task.name}\n- nbtransfer\n---\n\n"
         f"# {run.id}\n\n"
         f"`{card.name}` fine-tuned with nbtransfer on `{run.data_card.name}`: technique "
         f"{spec.technique}, weights of step {step} of {training.progress.step}.\n\n"
-        f"## Classes\n\n{labels}\n\n## On the validation rows\n\n{metrics}\n"
+        f"{classes}## On the validation rows\n\n{metrics}\n"
     )

@@ -6,18 +6,20 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from nbtransfer.data.encode import encode_texts
+from nbtransfer.data.encode import batches_of
 from nbtransfer.engine.evaluate import score_rows
-from nbtransfer.engine.reporting import write_evaluation
+from nbtransfer.engine.loading import Rows
+from nbtransfer.engine.objectives import objective_of
+from nbtransfer.engine.reporting import Reader, with_decision, write_evaluation
 from nbtransfer.models.load import load_finetuned
 from nbtransfer.runs.files import read_json, read_table, write_table
 from nbtransfer.runs.run import Run
+from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,56 +31,58 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=1)
-def _load(model_dir: Path, modified_ns: int) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+def _load(
+    model_dir: Path, auto_class: str, modified_ns: int
+) -> tuple[nn.Module, PreTrainedTokenizerBase]:
     """Load a run's model, or return the one of the last job; it waits on the CPU between jobs."""
-    return load_finetuned(model_dir)
+    return load_finetuned(model_dir, auto_class)
 
 
 def score(paths: EvaluationPaths, events: EventWriter) -> None:
     """Run a kept model over the rows in `inputs.parquet` and write what it says.
 
-    The request names the run folder, and for an evaluation the split. Rows with labels make a
-    report; rows without make predictions only.
+    The request names the run folder, and for an evaluation the split: then there is a report,
+    otherwise predictions only.
     """
-    import pyarrow as pa
-
     request = read_json(paths.request)
     run = Run(request["run_dir"])
+    card = with_decision(run.data_card, run.paths.model_dir)
+    task = task_named(card.task)
     torch.set_num_threads(run.plan.num_threads)
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(cpu=run.spec.use_cpu)
     events.append("phase_started", phase="loading")
     config = run.paths.model_dir / "config.json"
-    model, tokenizer = _load(run.paths.model_dir, config.stat().st_mtime_ns)
+    model, tokenizer = _load(run.paths.model_dir, task.auto_class, config.stat().st_mtime_ns)
     table = read_table(paths.inputs)
     events.append("phase_started", phase="tokenizing")
-    encoded = encode_texts(tokenizer, table["text"].to_pylist(), run.plan.max_length)
+    encoding = task.encode(tokenizer, table, run.plan.max_length, card)
+    encoded = batches_of(encoding, tokenizer)
+    rows = Rows(encoded=encoded, encoding=encoding, table=table)
     events.append("phase_started", phase="evaluating")
     start = time.monotonic()
-    labels = run.data_card.label_names
-    actual = (
-        np.asarray(table["label"].to_pylist(), dtype=np.int64)
-        if "label" in table.column_names
-        else None
-    )
     model.to(accelerator.device)
     try:
         scores = score_rows(
-            accelerator, model, encoded, actual, run.spec.per_device_eval_batch_size
+            accelerator,
+            model,
+            encoded,
+            objective_of(task.objective(card)),
+            run.spec.per_device_eval_batch_size,
         )
     finally:
         model.to("cpu")
-    if actual is None:
-        columns = {f"p{i}": scores.probabilities[:, i] for i in range(len(labels))}
-        write_table(paths.predictions, pa.table(columns))
+    reader = Reader(task, card, tokenizer)
+    if request["split"] is None:
+        write_table(paths.predictions, reader.predictions(rows, scores))
     else:
         write_evaluation(
             paths,
-            run,
-            table,
+            reader,
+            rows,
             scores,
+            run_id=run.id,
             split=request["split"],
-            majority_label=request["majority_label"],
             duration_s=time.monotonic() - start,
         )
     events.append("job_completed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,17 +11,20 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from nbtransfer.data.encode import encode_texts
+from nbtransfer.data.encode import batches_of
 from nbtransfer.engine.evaluate import extract_features
 from nbtransfer.engine.memory import smaller_evaluation_warning
 from nbtransfer.models.load import MeanPooledClassifier, load_for_training
 from nbtransfer.runs.files import read_table
+from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from torch import nn
     from transformers import PreTrainedTokenizerBase
 
     from nbtransfer.data.encode import Encoded
+    from nbtransfer.data.encoding import Encoding
     from nbtransfer.runs.events import EventWriter
     from nbtransfer.runs.run import Run
     from nbtransfer.spec import RunSpec
@@ -28,10 +32,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """The rows of a split: as the learner takes them, and their classes, int64 tensor (N,)."""
+    """The rows of a split.
+
+    Attributes:
+        encoded: as the learner takes them, with their targets.
+        encoding: as the task made them.
+        table: as they were prepared.
+    """
 
     encoded: Encoded
-    labels: torch.Tensor
+    encoding: Encoding
+    table: pa.Table
 
 
 @dataclass(kw_only=True)
@@ -40,7 +51,7 @@ class Loaded:
 
     Attributes:
         accelerator: places tensors and chooses the arithmetic.
-        model: the whole classifier, on its device.
+        model: the whole model with its head, on its device.
         learner: what the loop trains: the model, or for frozen features its linear layer alone.
         tokenizer: the model's own.
         train: the training rows.
@@ -63,9 +74,10 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
     accelerator = Accelerator(
         cpu=run.plan.device == "cpu", mixed_precision=_mixed_precision(run, events)
     )
-    label_names = run.data_card.label_names
+    card = run.data_card
+    task = task_named(card.task)
     model, tokenizer, notes = load_for_training(
-        run.model_card, run.spec, label_names, run.plan.max_length
+        run.model_card, run.spec, task, card, run.plan.max_length
     )
     model = model.to(accelerator.device)
     events.append(
@@ -78,14 +90,10 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
 
     def rows_of(split: str) -> Rows:
         table = read_table(run.paths.split(split))
-        encoded = encode_texts(
-            tokenizer,
-            table["text"].to_pylist(),
-            run.plan.max_length,
-            pad_multiple=8 if accelerator.device.type == "cuda" else 1,
-        )
-        labels = torch.from_numpy(table["label"].to_numpy().astype(np.int64))
-        return Rows(encoded=encoded, labels=labels)
+        encoding = task.encode(tokenizer, table, run.plan.max_length, card)
+        pad_multiple = 8 if accelerator.device.type == "cuda" else 1
+        encoded = batches_of(encoding, tokenizer, pad_multiple=pad_multiple)
+        return Rows(encoded=encoded, encoding=encoding, table=table)
 
     train = rows_of("train")
     validation = rows_of("validation") if run.paths.split("validation").is_file() else None
@@ -93,7 +101,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
     events.append(
         "data_encoded",
         num_train=len(lengths),
-        num_validation=0 if validation is None else len(validation.labels),
+        num_validation=0 if validation is None else validation.encoding.tokens.num_rows,
         num_tokens=int(lengths.sum()),
         share_texts_cut=run.plan.share_texts_cut,
         share_tokens_cut=run.plan.share_tokens_cut,
@@ -109,7 +117,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
             if held < wanted:
                 warning = smaller_evaluation_warning("before the first step", wanted, held)
                 events.append("warning_raised", **warning._asdict())
-            return Rows(encoded=features, labels=rows.labels)
+            return dataclasses.replace(rows, encoded=features)
 
         train = features_of(train)
         validation = None if validation is None else features_of(validation)
@@ -124,14 +132,15 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
 
 
 def class_weights(
-    spec: RunSpec, labels: torch.Tensor, label_names: tuple[str, ...]
+    spec: RunSpec, targets: object, label_names: tuple[str, ...]
 ) -> torch.Tensor | None:
     """Return weights by class, mean 1 over the rows for `balanced` (King and Zeng, 2001)."""
     wanted = spec.class_weights
     if wanted is None:
         return None
     if wanted == "balanced":
-        counts = torch.bincount(labels, minlength=len(label_names)).float()
+        assert isinstance(targets, np.ndarray)
+        counts = torch.bincount(torch.from_numpy(targets), minlength=len(label_names)).float()
         return counts.sum() / (counts.clamp(min=1) * len(counts))
     assert isinstance(wanted, dict)
     return torch.tensor([float(wanted.get(name, 1.0)) for name in label_names])

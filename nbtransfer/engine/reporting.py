@@ -1,50 +1,94 @@
-"""From scores to a report on disk, with every prediction and the confusion matrix as a picture."""
+"""From scores to metrics, and to a report on disk with every prediction and its picture."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
+import dataclasses
+from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.plots.confusion_matrix import confusion_matrix_info, confusion_matrix_png
-from nbtransfer.runs.files import write_bytes
-from nbtransfer.runs.report import make_report, predictions_table, write_report
+from nbtransfer.runs.files import read_json, write_bytes, write_json
+from nbtransfer.runs.report import make_report, write_report
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from pathlib import Path
 
+    import pyarrow as pa
+    from transformers import PreTrainedTokenizerBase
+
+    from nbtransfer.data.card import DataCard
     from nbtransfer.engine.evaluate import Scores
+    from nbtransfer.engine.loading import Rows
     from nbtransfer.runs.paths import EvaluationPaths
-    from nbtransfer.runs.run import Run
+    from nbtransfer.tasks.task import Task
+
+
+_DECISION = "decision.json"
+
+
+def write_decision(model_dir: Path, card: DataCard) -> None:
+    """Keep with the model how its answers are to be read, as the validation rows decided it."""
+    write_json(model_dir / _DECISION, {"v": 1, "thresholds": list(card.thresholds)})
+
+
+def with_decision(card: DataCard, model_dir: Path) -> DataCard:
+    """Return the card with what was decided for the model in `model_dir`, if anything was."""
+    path = model_dir / _DECISION
+    if not path.is_file():
+        return card
+    return dataclasses.replace(card, thresholds=tuple(read_json(path)["thresholds"]))
+
+
+class Reading(NamedTuple):
+    """What scores mean: predictions as the task's columns, and its metrics by name."""
+
+    predictions: pa.Table
+    metrics: dict[str, float]
+
+
+class Reader(NamedTuple):
+    """What turns a model's answers into predictions and metrics."""
+
+    task: Task
+    card: DataCard
+    tokenizer: PreTrainedTokenizerBase
+
+    def predictions(self, rows: Rows, scores: Scores) -> pa.Table:
+        """Return what the model says of `rows`, in columns of the task."""
+        return self.task.decode(
+            scores.answers, rows.encoding, rows.table, self.card, self.tokenizer
+        )
+
+    def read(self, rows: Rows, scores: Scores) -> Reading:
+        """Return that, and how good it is."""
+        predictions = self.predictions(rows, scores)
+        metrics = self.task.measure(scores.answers, scores.loss, rows.table, predictions, self.card)
+        return Reading(predictions, metrics)
 
 
 def write_evaluation(
     paths: EvaluationPaths,
-    run: Run,
-    table: pa.Table,
+    reader: Reader,
+    rows: Rows,
     scores: Scores,
     *,
+    run_id: str,
     split: str,
-    majority_label: int,
     duration_s: float,
 ) -> None:
-    """Write what `scores` say of the rows in `table` (text, label, row)."""
-    rows = {
-        "labels": run.data_card.label_names,
-        "texts": table["text"].to_pylist(),
-        "actual": table["label"].to_numpy().astype(np.int64),
-        "probabilities": scores.probabilities,
-        "rows": table["row"].to_numpy(),
-    }
+    """Write the report on `rows`, every prediction, and the confusion matrix."""
+    task, reading = reader.task, reader.read(rows, scores)
+    findings = task.findings(scores.answers, rows.table, reading.predictions, reader.card)
     report = make_report(
-        run_id=run.id,
+        run_id=run_id,
         name=paths.dir.name,
         split=split,
-        loss=scores.loss,
-        majority_label=majority_label,
+        task=task.name,
+        num_rows=rows.table.num_rows,
+        metrics=reading.metrics,
+        findings=findings,
         duration_s=duration_s,
-        **rows,
     )
     # The picture first: where the report is, the evaluation is whole.
-    write_bytes(paths.confusion_png, confusion_matrix_png(confusion_matrix_info(report)))
-    write_report(report, paths, predictions_table(**rows))
+    if report.confusion_matrix:
+        write_bytes(paths.confusion_png, confusion_matrix_png(confusion_matrix_info(report)))
+    write_report(report, paths, reading.predictions)

@@ -1,13 +1,11 @@
 """One optimizer step, taken eagerly: forward, loss, backward, clip, update."""
 
-# Shapes: B rows of a micro-batch, C classes.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
 from nbtransfer.engine.optim import make_moments
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from nbtransfer.data.encode import Encoded
+    from nbtransfer.engine.objectives import Objective
 
 _MIX = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: neighbours get unlike seeds
 
@@ -40,11 +39,10 @@ class EagerStep:
 
     Args:
         accelerator: places tensors and chooses the arithmetic.
-        model: maps a batch to logits.
+        model: maps a batch to what the objective reads.
         optimizer: holds what learns.
-        encoded: the training rows.
-        labels: int64 tensor (N,).
-        class_weights: float tensor (C,), or None for equal weights.
+        encoded: the training rows, with their targets.
+        objective: judges what the model says.
         micro_batch_size: rows a forward pass, to begin with.
         max_grad_norm: 0 turns clipping off.
         seed: seeds dropout.
@@ -57,8 +55,7 @@ class EagerStep:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         encoded: Encoded,
-        labels: torch.Tensor,
-        class_weights: torch.Tensor | None,
+        objective: Objective,
         micro_batch_size: int,
         max_grad_norm: float,
         seed: int,
@@ -67,9 +64,7 @@ class EagerStep:
         self._model = model
         self._optimizer = optimizer
         self._encoded = encoded
-        self._labels = labels
-        device = accelerator.device
-        self._class_weights = None if class_weights is None else class_weights.to(device)
+        self._objective = objective
         self.micro_batch_size = micro_batch_size
         self._max_grad_norm = max_grad_norm
         self._seed = seed
@@ -116,29 +111,22 @@ class EagerStep:
         # memory, it would have changed some weights and not others.
         make_moments(self._optimizer)
         device = self._accelerator.device
-        labels = self._labels[torch.from_numpy(rows)].to(device, non_blocking=True)
-        weights = None if self._class_weights is None else self._class_weights[labels]
-        total_weight = float(len(rows)) if weights is None else weights.sum()
+        total_weight = self._objective.weight(self._encoded, rows)
         total = torch.zeros((), device=device)
         size = self.micro_batch_size
         for start in range(0, len(rows), size):
             torch.manual_seed(_seed_of(self._seed, step, start))
             batch = {
                 name: tensor.to(device, non_blocking=True)
-                for name, tensor in self._encoded.batch(rows[start : start + size]).items()
+                for name, tensor in self._encoded.batch(
+                    rows[start : start + size], (self._seed, step)
+                ).items()
             }
+            labels = batch.pop("labels")
             reach("step.forward")
             with self._accelerator.autocast():
-                logits = logits_of(self._model, batch)
-            loss = (
-                cross_entropy(
-                    logits.float(),
-                    labels[start : start + size],
-                    weight=self._class_weights,
-                    reduction="sum",
-                )
-                / total_weight
-            )
+                output = self._objective.forward(self._model, batch, labels)
+            loss = self._objective.loss(output, labels) / total_weight
             reach("step.backward")
             self._accelerator.backward(loss)
             total += loss.detach()
@@ -152,12 +140,6 @@ class EagerStep:
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         return StepResult(total, norm)
-
-
-def logits_of(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Return the logits, float tensor (B, C), whether `model` is one of transformers or plain."""
-    output = model(**batch)
-    return output if isinstance(output, torch.Tensor) else output.logits
 
 
 def _seed_of(seed: int, step: int, start: int) -> int:

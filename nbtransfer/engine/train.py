@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Literal
 from nbtransfer.engine.advice import evaluation_warning
 from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.checkpoints import damage, load_checkpoint
-from nbtransfer.engine.disk import sync_warning
+from nbtransfer.engine.disk import warn_of_disk
 from nbtransfer.engine.evaluate import Scores, score_rows
 from nbtransfer.engine.export import export_run
 from nbtransfer.engine.identity import check_identity, job_identity
 from nbtransfer.engine.live import LiveControls
 from nbtransfer.engine.loading import Rows, class_weights, load_run
 from nbtransfer.engine.memory import smaller_batch_warning, smaller_evaluation_warning
+from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.progress import Progress
+from nbtransfer.engine.reporting import Reader
 from nbtransfer.engine.resuming import find_checkpoint, is_resumed, say_resumed
 from nbtransfer.engine.saving import CheckpointWriter, announce
 from nbtransfer.engine.step import EagerStep
@@ -31,7 +33,8 @@ from nbtransfer.engine.steplog import StepLog, TrainingDiverged
 from nbtransfer.models.load import set_training_mode
 from nbtransfer.runs.run import Run
 from nbtransfer.runs.state import fold
-from nbtransfer.tasks.text_classification import metrics as task_metrics
+from nbtransfer.tasks.catalog import task_named
+from nbtransfer.tasks.metric_words import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,14 +51,10 @@ Cause = Literal["schedule", "asked", "stop"]
 def train(
     paths: RunPaths, events: EventWriter, stop_signal: StopSignal, *, restart: bool = False
 ) -> None:
-    """Train the run in `paths` from its newest checkpoint, or from the start, to its end.
-
-    With `restart` it begins at step 0 where no checkpoint is good any more.
-    """
+    """Train the run from its newest checkpoint, or the start, to its end; see `find_checkpoint`."""
     training = Training(paths, events, stop_signal, restart=restart)
     training.resume()
-    if warning := sync_warning(paths.dir):
-        events.append("warning_raised", **warning._asdict())
+    warn_of_disk(paths.dir, events)
     try:
         training.loop()
         training.finish()
@@ -79,7 +78,8 @@ class Training:
         self.run = Run(paths.dir)
         self.found = find_checkpoint(self.run, events, restart=restart)
         self.spec, self.plan = self.run.spec, self.run.plan
-        self.label_names = self.run.data_card.label_names
+        self.card = self.run.data_card
+        self.main_metric = self.plan.metric_for_best_model
         self.ended_by: str | None = None
         self.identity = job_identity(self.run)
         self.writer = CheckpointWriter(paths.checkpoints_dir)
@@ -87,6 +87,10 @@ class Training:
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
         self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation
+        weights = class_weights(self.spec, self.train_rows.targets, self.card.label_names)
+        task = task_named(self.card.task)
+        self.reader = Reader(task, self.card, self.loaded.tokenizer)
+        self.objective = objective_of(task.objective(self.card), weights)
 
     def resume(self) -> None:
         """Take up the newest checkpoint that verifies; without one, start at step 0."""
@@ -123,8 +127,7 @@ class Training:
             model=self.learner,
             optimizer=self.optimizer,
             encoded=self.train_rows,
-            labels=self.loaded.train.labels,
-            class_weights=class_weights(spec, self.loaded.train.labels, self.label_names),
+            objective=self.objective,
             micro_batch_size=self.progress.micro_batch_size or spec.per_device_train_batch_size,
             max_grad_norm=spec.max_grad_norm,
             seed=spec.seed,
@@ -259,12 +262,10 @@ class Training:
         assert self.validation is not None
         self._phase("evaluating")
         start = time.monotonic()
-        labels = self.validation.labels.numpy()
         scores = self.score(self.validation)
-        measured = task_metrics(labels, scores.probabilities, self.label_names)
-        measured["eval_loss"] = scores.loss
-        name = self.spec.metric_for_best_model
-        value = -scores.loss if name == "loss" else measured[f"eval_{name}"]
+        measured = self.reader.read(self.validation, scores).metrics
+        name = self.main_metric
+        value = measured[f"eval_{name}"] * (-1 if name in LOWER_IS_BETTER else 1)
         # Weights that are no numbers get the accuracy of the first class, which is no gain.
         is_best = math.isfinite(scores.loss) and (
             progress.best_value is None or value > progress.best_value
@@ -292,17 +293,18 @@ class Training:
             is_best=is_best,
             cause=cause,
         )
-        if warning := evaluation_warning(progress.evaluation_losses, len(self.label_names)):
+        if warning := evaluation_warning(progress.evaluation_losses, len(self.card.label_names)):
             self.events.append("warning_raised", **warning._asdict())
         self._phase("training")
         self._train_mode()
         self.log.start()
 
     def score(self, rows: Rows) -> Scores:
-        """Classify `rows`, in smaller batches from now on where memory runs out."""
+        """Ask the model about `rows`, in smaller batches from now on where memory runs out."""
         batch_size = self.progress.eval_batch_size or self.spec.per_device_eval_batch_size
-        labels = rows.labels.numpy()
-        scores = score_rows(self.accelerator, self.learner, rows.encoded, labels, batch_size)
+        scores = score_rows(
+            self.accelerator, self.learner, rows.encoded, self.objective, batch_size
+        )
         if scores.batch_size < batch_size:
             self.progress.eval_batch_size = scores.batch_size
             when = f"after step {self.progress.step}"

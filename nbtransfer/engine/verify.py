@@ -7,16 +7,22 @@ and compares its logits with those the trained model gave to the same texts.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbtransfer.data.encode import batches_of
 from nbtransfer.errors import ModelError
 from nbtransfer.runs.files import read_json, write_json
+from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
     from nbtransfer.engine.train import Training
     from nbtransfer.runs.paths import RunPaths
 
@@ -79,62 +85,68 @@ class Verification:
 
 
 def write_questions(training: Training) -> None:
-    """Write texts and the logits the model gives them, in float32, dropout off."""
-    import torch
+    """Write texts as the tokenizer reads them, and the logits of some rows, dropout off."""
+    import numpy as np
 
-    from nbtransfer.engine.step import logits_of
-    from nbtransfer.runs.files import read_table
-
-    split = "train" if training.validation is None else "validation"
-    texts = read_table(training.paths.split(split))["text"][:NUM_ROWS].to_pylist()
+    rows = training.loaded.train if training.validation is None else training.validation
+    encoding = rows.encoding
+    count = min(NUM_ROWS, encoding.tokens.num_rows)
+    tokenizer = training.loaded.tokenizer
+    inputs = batches_of(encoding, tokenizer).batch(np.arange(count))
+    texts = training.reader.task.texts(rows.table)[0][:NUM_ROWS].to_pylist()
     model = training.model.eval()
-    batch = _encode(training.loaded.tokenizer, texts, training.plan.max_length)
-    with torch.inference_mode():
-        device = training.accelerator.device
-        logits = logits_of(model, {name: tensor.to(device) for name, tensor in batch.items()})
+    device = training.accelerator.device
     questions = {
-        "v": 1,
+        "v": 2,
+        "task": training.reader.task.name,
         "texts": texts,
-        "max_length": training.plan.max_length,
+        "tokens": tokenizer(texts)["input_ids"],
+        "inputs": {name: tensor.tolist() for name, tensor in inputs.items()},
         "num_threads": training.plan.num_threads,
-        "logits": logits.float().cpu().tolist(),
+        "outputs": _outputs(model, {k: v.to(device) for k, v in inputs.items()}),
         "tolerance": _TOLERANCE_CPU if device.type == "cpu" else _TOLERANCE_ACCELERATOR,
     }
     write_json(training.paths.verification, questions)
 
 
-def _encode(tokenizer: Any, texts: list[str], max_length: int) -> dict[str, Any]:  # noqa: ANN401 -- of any model
-    return dict(
-        tokenizer(
-            texts,
-            truncation=True,
-            max_length=max_length,
-            padding=True,
-            return_tensors="pt",
-            return_token_type_ids=False,
-        )
-    )
+def _outputs(model: nn.Module, inputs: dict[str, torch.Tensor]) -> list[float]:
+    """Return the model's logits of a batch, end to end, in float32."""
+    import torch
+
+    labels = inputs.pop("labels", None)
+    config = getattr(model, "config", None)
+    if getattr(config, "is_encoder_decoder", False) and labels is not None:
+        inputs["labels"] = labels  # such a model needs them to begin
+    with torch.inference_mode():
+        output = model(**inputs)
+    if isinstance(output, torch.Tensor):
+        found = [output]
+    elif hasattr(output, "start_logits"):
+        found = [output.start_logits, output.end_logits]
+    else:
+        found = [output.logits]
+    return torch.cat([part.float().cpu().flatten() for part in found]).tolist()
 
 
 def ask(model_dir: Path, questions: dict[str, Any]) -> dict[str, Any]:
     """Load the model in `model_dir` and return how its answers compare.
 
     Returns:
-        `difference`, the largest between two logits, and `equal`, whether it is within tolerance.
+        `difference`, the largest between two logits, and `equal`, whether it is within tolerance
+        and the tokenizer reads the texts as it did.
     """
     import torch
 
-    from nbtransfer.engine.step import logits_of
     from nbtransfer.models.load import load_finetuned
 
     torch.set_num_threads(questions["num_threads"])
-    model, tokenizer = load_finetuned(model_dir)
-    with torch.inference_mode():
-        logits = logits_of(model, _encode(tokenizer, questions["texts"], questions["max_length"]))
-    wanted = torch.tensor(questions["logits"])
-    difference = float((logits - wanted).abs().max())
-    equal = difference <= questions["tolerance"] * max(1.0, float(wanted.abs().max()))
-    return {"difference": difference, "equal": equal}
+    model, tokenizer = load_finetuned(model_dir, task_named(questions["task"]).auto_class)
+    same_tokens = tokenizer(questions["texts"])["input_ids"] == questions["tokens"]
+    inputs = {name: torch.tensor(values) for name, values in questions["inputs"].items()}
+    found, wanted = torch.tensor(_outputs(model, inputs)), torch.tensor(questions["outputs"])
+    difference = float((found - wanted).abs().max()) if len(found) == len(wanted) else math.inf
+    within = difference <= questions["tolerance"] * max(1.0, float(wanted.abs().max()))
+    return {"difference": difference, "equal": bool(within and same_tokens)}
 
 
 def main() -> None:

@@ -24,7 +24,10 @@ def help_text(magic: str) -> str:
 
 
 def _line(option: Option) -> str:
-    value = "|".join(option.choices) or {
+    listed = "|".join(option.choices)
+    if len(listed) > _WIDTH - _INDENT:  # Tab shows them; here the option's own name has to do
+        listed = option.flags[0].strip("-").upper()
+    value = listed or {
         "switch": "", "number": "NUMBER", "whole": "N", "column": "COLUMN", "run": "RUN",
         "live_run": "[RUN]", "folder": "FOLDER", "model": "MODEL",
     }.get(option.kind, "VALUE")  # fmt: skip

@@ -6,7 +6,8 @@ import dataclasses
 from typing import Literal, NamedTuple
 
 from nbtransfer.keywords import DROPPED, RENAMED
-from nbtransfer.spec import Metric, Precision, RunSpec, Scheduler, Technique
+from nbtransfer.spec import ROLES, Precision, RunSpec, Scheduler, TaskName, Technique
+from nbtransfer.tasks.metric_words import METRICS
 
 Kind = Literal[
     "text", "number", "whole", "switch", "column", "validation", "weights", "run", "live_run",
@@ -52,6 +53,7 @@ def _choices(of: object) -> tuple[str, ...]:
 # Field of RunSpec: shorter spelling, group, help, and choices or the kind of a text.
 _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "text": ("", "Data", "column that holds the text", "column"),
+    "text_pair": ("", "Data", "column of second texts, to be read with the first", "column"),
     "label": ("", "Data", "column that holds the class", "column"),
     "validation": (
         "",
@@ -77,7 +79,7 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "max_grad_norm": ("", "Training", "gradients are scaled down to this; 0: off (1)", ()),
     "seed": ("", "Training", "decides head weights, order of rows, dropout (42)", ()),
     "from_scratch": ("", "Training", "random weights instead of the pre-trained ones", ()),
-    "metric_for_best_model": ("--metric", "Evaluation", "keeps the best by", _choices(Metric)),
+    "metric_for_best_model": ("--metric", "Evaluation", "keeps the best by", METRICS),
     "eval_steps": ("", "Evaluation", "steps between evaluations (default: each epoch)", ()),
     "early_stopping_patience": (
         "--early-stopping",
@@ -88,7 +90,7 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "per_device_eval_batch_size": ("--eval-batch-size", "Evaluation", "rows a pass (64)", ()),
     "precision": ("", "Machine", "arithmetic of the passes (auto)", _choices(Precision)),
     "use_cpu": ("", "Machine", "train on the CPU even where an accelerator is there", ()),
-    "task": ("", "Run", "the task", ("text-classification",)),
+    "task": ("", "Run", "the task", _choices(TaskName)),
     "name": ("", "Run", "the run's name (default: one is drawn)", ()),
 }
 
@@ -153,7 +155,8 @@ _MODES = (
     Option("resume", ("--resume",), "run", "go on with a run from its last checkpoint", "Run"),
     Option("allow", ("--allow",), "switch", "with --resume: take more epochs, begin anew", "Run"),
 )
-_TEXT, _LABEL = (option for option in _SPEC if option.name in ("text", "label"))
+_COLUMNS = tuple(option for option in _SPEC if option.name in ROLES)
+_TASK = next(option for option in _SPEC if option.name == "task")
 
 SPEC_NAMES = frozenset(option.name for option in _SPEC)
 TRAINER = _trainer_options({flag for option in _SPEC for flag in option.flags})
@@ -166,8 +169,7 @@ SYNTAX: dict[str, Syntax] = {
             Option(
                 "split", ("--split",), "text", "which rows", "Data", ("validation", "test", "train")
             ),
-            _TEXT,
-            _LABEL,
+            *_COLUMNS,
             _RUNS_DIR,
             _HELP,
         ),
@@ -191,8 +193,8 @@ SYNTAX: dict[str, Syntax] = {
     "dataset": Syntax(
         ("DATA",),
         (
-            _TEXT,
-            _LABEL,
+            _TASK,
+            *_COLUMNS,
             Option("model", ("--model",), "model", "whose tokens are counted, or no", "Data"),
             Option("max_length", ("--max-length",), "whole", "where texts would be cut", "Data"),
             _RUNS_DIR,

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import (
     AutoConfig,
     AutoModel,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from nbtransfer.data.card import DataCard
     from nbtransfer.models.catalog import ModelCard
     from nbtransfer.spec import RunSpec
+    from nbtransfer.tasks.task import Task
 
 _HEAD_FILE = "classifier.safetensors"
 
@@ -57,23 +59,30 @@ class MeanPooledClassifier(nn.Module):
         self.config = encoder.config
         self.classifier = nn.Linear(encoder.config.hidden_size, num_labels)
 
-    def features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    def features(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **more: torch.Tensor
+    ) -> torch.Tensor:
         """Return the mean of the token vectors.
 
         Args:
             input_ids: int tensor (B, T).
             attention_mask: int tensor (B, T); 0 marks padding.
+            more: what else the encoder takes, as token types.
 
         Returns:
             Float tensor (B, H).
         """
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        hidden = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask, **more
+        ).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
         return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **more: torch.Tensor
+    ) -> torch.Tensor:
         """Return the logits, float tensor (B, C)."""
-        return self.classifier(self.features(input_ids, attention_mask))
+        return self.classifier(self.features(input_ids, attention_mask, **more))
 
     def save_pretrained(self, folder: Path) -> None:
         """Write the encoder as transformers does and the classifier beside it."""
@@ -93,22 +102,26 @@ class MeanPooledClassifier(nn.Module):
 
 
 def load_for_training(
-    card: ModelCard, spec: RunSpec, label_names: tuple[str, ...], max_length: int
+    card: ModelCard, spec: RunSpec, task: Task, data: DataCard, max_length: int
 ) -> Loaded:
-    """Load the pre-trained model with a head for `label_names`, frozen as the technique says.
+    """Load the pre-trained model with the task's head, frozen as the technique says.
 
     Weights are float32 whatever the checkpoint holds: updates smaller than half precision's steps
     would be lost otherwise.
 
     Raises:
-        ModelError: if transformers cannot make a classifier of it.
+        ModelError: if transformers cannot load it with such a head.
     """
-    labels = {
-        "num_labels": len(label_names),
-        "id2label": dict(enumerate(label_names)),
-        "label2id": {name: i for i, name in enumerate(label_names)},
-    }
-    source = {"revision": card.revision, "trust_remote_code": False}
+    label_names = data.label_names
+    labels: dict[str, object] = {}
+    if label_names:
+        labels = {
+            "num_labels": len(label_names),
+            "id2label": dict(enumerate(label_names)),
+            "label2id": {name: i for i, name in enumerate(label_names)},
+        }
+    auto_class = getattr(transformers, task.auto_class)
+    source: dict[str, object] = {"revision": card.revision, "trust_remote_code": False}
     notes: list[str] = []
     torch.manual_seed(spec.seed)  # the head's first weights
     try:
@@ -117,9 +130,9 @@ def load_for_training(
         if spec.technique == "features":
             model = _load_features(card, spec, config, source)
         elif spec.from_scratch:
-            model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+            model = auto_class.from_config(config, dtype=torch.float32)
         else:
-            model = AutoModelForSequenceClassification.from_pretrained(
+            model = auto_class.from_pretrained(
                 card.location,
                 config=config,
                 dtype=torch.float32,
@@ -129,7 +142,7 @@ def load_for_training(
             )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(
-            f"model {quoted(card.name)} cannot be loaded for text classification: "
+            f"model {quoted(card.name)} cannot be loaded for {task.title}: "
             f"{str(error).splitlines()[0][:300]}"
         ) from error
     if spec.from_scratch:
@@ -139,7 +152,8 @@ def load_for_training(
         notes.append(f"The tokenizer has no padding token; {tokenizer.pad_token!r} serves as one.")
     model.config.pad_token_id = tokenizer.pad_token_id
     tokenizer.model_max_length = max_length
-    if card.head_labels and card.head_labels != label_names and spec.technique != "features":
+    has_other_head = card.head_labels and label_names and card.head_labels != label_names
+    if has_other_head and spec.technique != "features":
         _renew_head(model)
         notes.append("The checkpoint's head has other classes; a new one is trained.")
     freeze(model, spec.technique)
@@ -207,8 +221,12 @@ def _no_progress_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def load_finetuned(model_dir: Path) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+def load_finetuned(model_dir: Path, auto_class: str) -> tuple[nn.Module, PreTrainedTokenizerBase]:
     """Load the model a run left, of whatever technique, in evaluation mode.
+
+    Args:
+        model_dir: the run's `model/`.
+        auto_class: the class of transformers that its task names.
 
     Raises:
         ModelError: if the folder does not hold one.
@@ -219,7 +237,7 @@ def load_finetuned(model_dir: Path) -> tuple[nn.Module, PreTrainedTokenizerBase]
             if (model_dir / _HEAD_FILE).exists():
                 model: nn.Module = MeanPooledClassifier.from_pretrained(model_dir)
             else:
-                model = AutoModelForSequenceClassification.from_pretrained(
+                model = getattr(transformers, auto_class).from_pretrained(
                     model_dir, dtype=torch.float32, use_safetensors=True
                 )
     except (OSError, ValueError, KeyError) as error:

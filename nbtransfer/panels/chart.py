@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nbtransfer.panels.markup import Markup, join, tag
 from nbtransfer.panels.quantities import rate_text
 from nbtransfer.plots.learning_curves import decimate, smoothed
+from nbtransfer.tasks.metric_words import metric_word, shown_shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +35,8 @@ Point = tuple[float, float]
 class ChartInfo(NamedTuple):
     """What the chart shows, as numbers: points are (step, value); NaN and infinities are left out.
 
-    `baseline` is the accuracy of always saying the largest class, or None where it is not known.
+    `scores` is the task's first metric between 0 and 1; `baseline` is the accuracy of always saying
+    the largest class, or None where it is not known.
     """
 
     num_steps: int
@@ -42,7 +44,8 @@ class ChartInfo(NamedTuple):
     raw_losses: list[Point]
     losses: list[Point]
     eval_losses: list[Point]
-    accuracies: list[Point]
+    scores: list[Point]
+    score_word: str
     marks: list[tuple[int, str]]
     baseline: float | None
 
@@ -56,6 +59,8 @@ def chart_info(state: RunState, baseline: float | None = None, num_steps: int = 
         num_steps: planned steps, until the worker has confirmed them.
     """
     raw = [(float(row.step), row.loss) for row in state.steps if math.isfinite(row.loss)]
+    shares = shown_shares(state.evaluations[-1].metrics) if state.evaluations else []
+    score = shares[0] if shares else None
     smooth = smoothed([loss for _, loss in raw], _EMA_DECAY)
     return ChartInfo(
         num_steps=max(state.num_steps or num_steps, state.step, 1),
@@ -63,7 +68,8 @@ def chart_info(state: RunState, baseline: float | None = None, num_steps: int = 
         raw_losses=_thinned(raw),
         losses=_thinned(list(zip([step for step, _ in raw], smooth, strict=True))),
         eval_losses=_thinned(_evaluated(state, "eval_loss")),
-        accuracies=_thinned(_evaluated(state, "eval_accuracy")),
+        scores=_thinned(_evaluated(state, score)) if score else [],
+        score_word=metric_word(score or "accuracy"),
         marks=[(row.step, described(row)) for row in state.changes[-_MARKS:]],
         baseline=baseline if baseline is not None and math.isfinite(baseline) else None,
     )
@@ -119,7 +125,7 @@ def _loss_axis(info: ChartInfo) -> _Axis:
 
 
 def _accuracy_axis(info: ChartInfo) -> _Axis:
-    values = [y for _, y in info.accuracies]
+    values = [y for _, y in info.scores]
     if info.baseline is not None:
         values.append(info.baseline)
     lowest, highest = (min(values), max(values)) if values else (0.0, 1.0)
@@ -148,7 +154,7 @@ def chart_svg(info: ChartInfo) -> Markup:
         return _LEFT + (_WIDTH - _LEFT - _RIGHT) * step / info.num_steps
 
     loss, accuracy = _loss_axis(info), _accuracy_axis(info)
-    has_accuracy = bool(info.accuracies)
+    word = info.score_word
     last = f"; last {info.losses[-1][1]:.3f}" if info.losses else ""
     return tag(
         "svg",
@@ -162,19 +168,14 @@ def chart_svg(info: ChartInfo) -> Markup:
         _line(info.losses, x, loss, "a", title="training loss, smoothed"),
         _line(info.eval_losses, x, loss, "b"),
         _dots(info.eval_losses, x, loss, "b", lambda v: f"validation loss {v:.3f}"),
-        _line(info.accuracies, x, accuracy, "c"),
-        _dots(info.accuracies, x, accuracy, "c", lambda v: f"accuracy {100 * v:.1f} %"),
+        _line(info.scores, x, accuracy, "c"),
+        _dots(info.scores, x, accuracy, "c", lambda v: f"{word} {100 * v:.1f} %"),
         _legend(_WIDTH - _RIGHT, 22, "end", [("a", "training loss"), ("b", "validation loss")]),
         _legend(
             _LEFT + 6,
             _ACCURACY_TOP - 8,
             "start",
-            [
-                (
-                    "c",
-                    "accuracy on validation" if has_accuracy else "accuracy: after the first epoch",
-                )
-            ],
+            [("c", f"{word} on validation" if info.scores else "after the first epoch")],
         ),
         viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}",
         width="100%",

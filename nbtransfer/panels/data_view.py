@@ -99,7 +99,9 @@ def data_markup(view: DataView) -> Markup:
         tag(
             "div",
             tag("div", tag("h4", "Columns"), _columns_table(view), class_="nbt-wide nbt-scroll"),
-            tag("div", tag("h4", "Classes"), _classes_table(view.card)) if view.card else None,
+            tag("div", tag("h4", "Classes"), _classes_table(view.card))
+            if view.card and view.card.class_counts
+            else None,
             class_="nbt-grid",
         ),
         _section(_head_title(view), _head_table(view)) if view.head else None,
@@ -122,7 +124,7 @@ def data_text(view: DataView) -> str:
         "",
         text_table(_COLUMN_HEADINGS, [_column_cells(view, c) for c in view.columns]),
     ]
-    if view.card is not None:
+    if view.card is not None and view.card.class_counts:
         headings, rows = class_counts(view.card)
         parts += ["", text_table(headings, rows)]
     if view.head:
@@ -137,11 +139,12 @@ def facts(view: DataView) -> list[tuple[str, str]]:
     """Return the figures of the data set, each with the words that follow it."""
     found = [(f"{rows:,}", f"{split} rows") for split, rows in view.num_rows.items()]
     if (data := view.card) is not None:
-        found += [
-            (f"{len(data.label_names):,}", "classes"),
-            (f"{data.majority_share * 100:.1f} %", "by always saying the largest class"),
-            *_repetition(data),
-        ]
+        if data.class_counts:
+            found.append((f"{len(data.label_names):,}", "classes"))
+        if data.majority_share is not None:
+            share = f"{data.majority_share * 100:.1f} %"
+            found.append((share, "by always saying the largest class"))
+        found += _repetition(data)
     if (lengths := view.lengths) is not None:
         found.append((f"{lengths.median:,}", f"{lengths.unit} a text, longest {lengths.longest:,}"))
         at = f"cut at {lengths.max_length}"
@@ -189,7 +192,7 @@ _COLUMN_HEADINGS = ("column", "used as", "type", "missing", "distinct", "first v
 def _column_cells(view: DataView, column: ColumnInfo) -> tuple[str, ...]:
     used = ""
     if view.card is not None:
-        roles = {view.card.text_column: "text", view.card.label_column: "label"}
+        roles = {name: role for role, name in view.card.roles.items()}
         used = roles.get(column.name, "")
     distinct = "" if column.num_distinct is None else f"{column.num_distinct:,}"
     example = cut(column.example, 60)

@@ -34,8 +34,9 @@ def decided_rows(job: Job) -> list[tuple[str, str]]:
     epochs = f"{plan.num_train_epochs:.2f}".rstrip("0").rstrip(".")
     return [
         ("rows", f"{plan.num_train_rows:,} to train{held_out}"),
-        ("columns", f"text: {data.text_column}, label: {data.label_column}"),
-        ("classes", f"{len(data.label_names)}"),
+        ("task", data.task),
+        ("columns", ", ".join(f"{role}: {name}" for role, name in data.roles.items())),
+        *([("classes", f"{len(data.label_names)}")] if data.class_counts else []),
         ("technique", f"{plan.technique}, {plan.num_trainable_parameters:,} weights learn"),
         ("epochs", f"{epochs}, {count_of(plan.steps_per_epoch, 'step')} each"),
         (

@@ -54,6 +54,8 @@ def _report_bundles(run: Run) -> Iterator[Bundle]:
     report = run.report(REPORT)
     html = report_card(report, title="The kept model")
     yield Bundle({"text/html": str(html), "text/plain": str(report)}, {})
+    if not report.confusion_matrix:
+        return
     info = matrix.confusion_matrix_info(report)
     drawn = run.paths.evaluation(REPORT).confusion_png
     yield figure_bundle(

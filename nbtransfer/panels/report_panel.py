@@ -21,7 +21,8 @@ from nbtransfer.plots.confusion_matrix import (
 )
 
 if TYPE_CHECKING:
-    from nbtransfer.runs.report import ClassRow, Mistake, Report
+    from nbtransfer.runs.report import Report
+    from nbtransfer.tasks.findings import ClassRow, Mistake
 
 _MAX_MISTAKES = 8
 _MAX_TEXT = 240
@@ -45,6 +46,8 @@ def show_report(
     html = report_card(report, title=title, note=note)
     bundle = {"text/html": str(html), "text/plain": str(report)}
     display(bundle, raw=True)  # type: ignore[no-untyped-call]
+    if not report.confusion_matrix:
+        return
     info = confusion_matrix_info(report)
     show_figure(
         confusion_matrix_figure(info),
@@ -75,19 +78,18 @@ def report_card(report: Report, *, title: str | None = None, note: str | None = 
 
 
 def _figures(report: Report) -> Markup:
-    low, high = report.interval
-    values = [
-        ("macro F1", f"{report.metrics['eval_f1_macro']:.3f}"),
-        ("macro precision", f"{report.metrics['eval_precision_macro']:.3f}"),
-        ("macro recall", f"{report.metrics['eval_recall_macro']:.3f}"),
-        ("loss", f"{report.metrics['eval_loss']:.3f}"),
-        *((_cut(name, _MAX_NAME), share_text(value)) for name, value in report.baselines.items()),
-        ("majority class", share_text(report.majority_accuracy)),
-    ]
+    (word, value), *values = report.figures
+    values += [(_cut(name, _MAX_NAME), share_text(x)) for name, x in report.baselines.items()]
+    if report.majority_accuracy is not None:
+        values.append(("majority class", share_text(report.majority_accuracy)))
+    interval = None
+    if report.interval is not None:
+        low, high = report.interval
+        interval = tag("p", f"95 %: {100 * low:.1f} to {100 * high:.1f}", class_="nbt-note")
     return join(
-        tag("div", "accuracy", class_="nbt-dim"),
-        tag("div", share_text(report.metrics["eval_accuracy"]), class_="nbt-big"),
-        tag("p", f"95 %: {100 * low:.1f} to {100 * high:.1f}", class_="nbt-note"),
+        tag("div", word, class_="nbt-dim"),
+        tag("div", value, class_="nbt-big"),
+        interval,
         tag(
             "table",
             tag(
@@ -101,6 +103,8 @@ def _figures(report: Report) -> Markup:
 
 def _classes(report: Report) -> Markup:
     rows = list(report.per_class)
+    if not rows:
+        return join()
     heading = "Classes"
     if len(rows) > _MAX_CLASSES:
         # A class without rows has nothing to tell.
@@ -153,6 +157,8 @@ def _mistakes(report: Report) -> Markup:
         return tag("h4", "No mistakes on these rows", class_=_HEADING)
     total = report.num_mistakes
     heading = f"The surest {len(shown)} of {total:,} mistakes" if total > 1 else "The one mistake"
+    if shown[0].probability is None:
+        heading = "The answers farthest off"
     return join(
         tag("h4", heading, class_=_HEADING),
         tag("ul", *map(_mistake, shown), class_="nbt-list"),
@@ -167,7 +173,10 @@ def _mistake(mistake: Mistake) -> Markup:
         f"“{text}” ",
         tag(
             "span",
-            f"{100 * mistake.probability:.0f} % {predicted}, is ",
+            predicted
+            if mistake.probability is None
+            else f"{100 * mistake.probability:.0f} % {predicted}",
+            ", is ",
             tag("b", actual),
             f" · row {mistake.row:,}",
             class_="nbt-note",

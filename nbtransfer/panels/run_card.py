@@ -13,16 +13,11 @@ from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.run_notes import note_lines, notes_block
 from nbtransfer.panels.style import card
 from nbtransfer.runs.run import Run
+from nbtransfer.tasks.metric_words import metric_text, metric_word
 
 if TYPE_CHECKING:
     from nbtransfer.panels.run_view import About
     from nbtransfer.runs.state import RunState
-
-_METRIC_WORDS = {
-    "eval_f1_macro": "macro F1",
-    "eval_accuracy": "accuracy",
-    "eval_loss": "validation loss",
-}
 
 
 def card_bundle(
@@ -128,8 +123,9 @@ _STOP_WORDS = {
 def _kept_sentence(state: RunState, run_dir: Path) -> str:
     value = ""
     if state.saved_metric is not None and state.saved_value is not None:
-        word = _METRIC_WORDS.get(state.saved_metric, state.saved_metric)
-        value = f" ({word} {view.figure_text(state.saved_value)})"
+        is_loss = state.saved_metric == "eval_loss"
+        word = "validation loss" if is_loss else metric_word(state.saved_metric)
+        value = f" ({word} {metric_text(state.saved_metric, state.saved_value)})"
     return (
         f"Kept: the {state.saved_choice} model, from step {state.saved_step or 0:,}{value}, "
         f"in {_near(run_dir / 'model')}{', verified by loading it again' if state.verified else ''}"

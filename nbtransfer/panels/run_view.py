@@ -10,6 +10,7 @@ from nbtransfer.panels.markup import Markup, join, tag
 from nbtransfer.panels.quantities import duration_text, rate_text
 from nbtransfer.panels.remaining import remaining_s
 from nbtransfer.panels.run_notes import capital
+from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,10 +88,10 @@ class About:
             name=run.id,
             model=run.spec.model,
             data=data.name,
-            task=run.spec.task,
+            task=data.task,
             num_train_rows=plan.num_train_rows,
             num_validation_rows=plan.num_validation_rows,
-            num_classes=len(data.label_names),
+            num_classes=len(data.label_names) if data.class_counts else 0,
             num_steps=plan.num_steps,
             num_train_epochs=plan.num_train_epochs,
             learning_rate=plan.learning_rate,
@@ -109,7 +110,8 @@ class About:
         rows = f"{self.num_train_rows:,}"
         if self.num_validation_rows:
             rows += f" + {self.num_validation_rows:,}"
-        return f"{self.model} → {self.data} · {self.task} · {rows} rows, {self.num_classes} classes"
+        classes = f", {self.num_classes} classes" if self.num_classes else ""
+        return f"{self.model} → {self.data} · {self.task} · {rows} rows{classes}"
 
 
 def phase_of(state: RunState, status: str) -> str:
@@ -257,20 +259,25 @@ def facts_row(about: About, state: RunState, status: str) -> Markup:
     return tag("div", *[x for part in parts for x in (part, " ")], class_="nbt-facts")
 
 
-class _Column:
-    """One column of the evaluations: its heading and how a row fills it."""
+class _Columns:
+    """The columns of the evaluations: their headings and how a row fills them.
 
-    headings = ("epoch", "training loss", "validation loss", "accuracy", "macro F1", "time")
+    Args:
+        rows: the evaluations; the first says what the task measures.
+    """
 
-    @staticmethod
-    def cells(row: EvaluationRow) -> tuple[str, ...]:
-        metrics = row.metrics
+    def __init__(self, rows: Sequence[EvaluationRow]) -> None:
+        self._metrics = shown_metrics(rows[0].metrics)
+        words = map(metric_word, self._metrics)
+        self.headings = ("epoch", "training loss", "validation loss", *words, "time")
+
+    def cells(self, row: EvaluationRow) -> tuple[str, ...]:
+        """Return the row's cells as text."""
         return (
             _epochs_text(row.epoch),
             figure_text(row.train_loss),
-            figure_text(metrics.get("eval_loss")),
-            _percent(metrics.get("eval_accuracy")),
-            figure_text(metrics.get("eval_f1_macro")),
+            figure_text(row.metrics.get("eval_loss")),
+            *(metric_text(name, row.metrics.get(name)) for name in self._metrics),
             duration_text(row.elapsed_s) if math.isfinite(row.elapsed_s) else "–",
         )
 
@@ -280,10 +287,6 @@ def figure_text(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.3f}" if math.isfinite(value) else str(value)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
 
 
 def shown_evaluations(state: RunState) -> tuple[list[EvaluationRow], EvaluationRow | None]:
@@ -300,9 +303,9 @@ def evaluations_table(state: RunState) -> Markup | None:
     rows, best = shown_evaluations(state)
     if not rows:
         return None
-    body = []
+    columns, body = _Columns(rows), []
     for row in rows:
-        first, *others = _Column.cells(row)
+        first, *others = columns.cells(row)
         chip = join(" ", tag("span", "best", class_="nbt-chip nbt-chip-done"))
         body.append(
             tag(
@@ -312,7 +315,7 @@ def evaluations_table(state: RunState) -> Markup | None:
                 class_="nbt-best" if row is best else None,
             )
         )
-    heading = tag("tr", *(tag("th", name, scope="col") for name in _Column.headings))
+    heading = tag("tr", *(tag("th", name, scope="col") for name in columns.headings))
     table = tag("table", tag("thead", heading), tag("tbody", *body), class_="nbt-table")
     left_out = len(state.evaluations) - len(rows)
     more = (
@@ -328,8 +331,9 @@ def evaluations_text(state: RunState) -> list[str]:
     rows, best = shown_evaluations(state)
     if not rows:
         return []
-    cells = [_Column.headings, *(_Column.cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(_Column.headings))]
+    columns = _Columns(rows)
+    cells = [columns.headings, *(columns.cells(row) for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns.headings))]
     lines = ["  ".join(c.rjust(w) for c, w in zip(line, widths, strict=True)) for line in cells]
     return [
         line + ("  best" if index and rows[index - 1] is best else "")

@@ -9,9 +9,9 @@ from IPython.display import display
 from nbtransfer.errors import RunError
 from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.quantities import duration_text
-from nbtransfer.panels.setup_choices import METRICS
 from nbtransfer.panels.style import card
 from nbtransfer.panels.text_table import text_table
+from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,14 +48,10 @@ def run_row(run: Run) -> RunRow:
         status: str = run.status
     except (RunError, KeyError, TypeError) as error:
         return RunRow(run.id, "damaged", "", "", str(error), "")
-    value = metrics.get(f"eval_{spec.metric_for_best_model}")
-    words = METRICS[spec.metric_for_best_model]
-    if value is None:
-        metric = ""
-    elif spec.metric_for_best_model == "accuracy":
-        metric = f"{words} {value * 100:.1f} %"
-    else:
-        metric = f"{words} {value:.3f}"
+    asked = spec.metric_for_best_model
+    name = f"eval_{asked}" if asked else next(iter(shown_metrics(metrics)), "")
+    value = metrics.get(name)
+    metric = "" if value is None else f"{metric_word(name)} {metric_text(name, value)}"
     runtime = metrics.get("train_runtime_s", 0.0)
     return RunRow(
         run.id,

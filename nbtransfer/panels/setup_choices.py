@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.panels.quantities import bytes_text, count_text, duration_text, share_text
 from nbtransfer.spec import RunSpec
+from nbtransfer.tasks.metric_words import metric_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from nbtransfer.models.card import ModelCard
     from nbtransfer.planning import Plan
     from nbtransfer.runs.run import Run
+    from nbtransfer.spec import TaskName
 
 DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 # A working folder may hold thousands of files; a picker of more than these helps nobody.
@@ -32,7 +34,6 @@ RATE_HINTS: dict[str, str] = {
     "head": "5e-4 to 5e-3 is usual for head",
     "features": "3e-3 to 3e-2 is usual for features",
 }
-METRICS: dict[str, str] = {"f1_macro": "macro F1", "accuracy": "accuracy", "loss": "loss"}
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -169,7 +170,7 @@ def more_summary(spec: RunSpec) -> str:
     warmup = spec.warmup_steps
     warmup_words = f"{warmup * 100:g} %" if warmup < 1 else f"{warmup:g} steps"
     parts = [
-        f"best by {METRICS[spec.metric_for_best_model]}",
+        f"best by {metric_word(spec.metric_for_best_model or _main_metric(spec.task))}",
         f"warm-up {warmup_words}",
         f"weight decay {spec.weight_decay:g}",
         "balanced classes" if spec.class_weights else "no class weights",
@@ -178,6 +179,19 @@ def more_summary(spec: RunSpec) -> str:
         parts.append(f"stops after {spec.early_stopping_patience} without a gain")
     parts += [f"precision {spec.precision}", f"seed {spec.seed}"]
     return "More: " + ", ".join(parts)
+
+
+def metric_choices(task: TaskName | None) -> list[Choice]:
+    """Return what may decide on the best model, the task's main metric first."""
+    from nbtransfer.tasks.catalog import task_named
+
+    names = task_named(task or "text-classification").metrics
+    others = [Choice(name, metric_word(name)) for name in names[1:]]
+    return [Choice(None, metric_word(names[0])), *others]
+
+
+def _main_metric(task: TaskName | None) -> str:
+    return str(metric_choices(task)[0].label)
 
 
 def early_stopping_choices(patience: int | None) -> list[Choice]:
@@ -199,7 +213,11 @@ def plan_rows(plan: Plan) -> list[tuple[str, str]]:
         ("memory", f"{bytes_text(plan.memory_bytes)} of {total}"),
         ("disk", bytes_text(plan.disk_bytes)),
         ("precision", f"{plan.precision}{reason}"),
-        ("baseline to beat", f"{plan.baseline_accuracy * 100:.1f} % majority"),
+        *(
+            [("baseline to beat", f"{plan.baseline_accuracy * 100:.1f} % majority")]
+            if plan.baseline_accuracy is not None
+            else []
+        ),
     ]
 
 

@@ -74,7 +74,7 @@ class Controls:
         self.rate_hint = _hint()
         self.length_hint = _hint()
 
-        metrics = [Choice(name, words) for name, words in offers.METRICS.items()]
+        metrics = offers.metric_choices(spec.task)
         self.metric = Select("Best model by", metrics, spec.metric_for_best_model)
         self.warmup = widgets.BoundedFloatText(
             value=spec.warmup_steps, min=0, max=1e9, step=0.01, description="Warm-up"
@@ -135,12 +135,12 @@ class Controls:
     def follow(self, draft: Draft) -> None:
         """Bring choices, ranges and hints up to what the draft found, without asking again."""
         with self._quiet():
-            columns = draft.columns
-            for control, guess in (
-                (self.text, columns and columns.text),
-                (self.label, columns and columns.label),
-            ):
-                card = draft.prepared.card if draft.prepared is not None else None
+            card = draft.prepared.card if draft.prepared is not None else None
+            roles = card.roles if card is not None else {}
+            if draft.columns is not None:
+                roles = draft.columns.roles
+            for control, role in ((self.text, "text"), (self.label, "label")):
+                guess = roles.get(role)
                 choices = offers.column_choices(draft.tables, card)
                 value = control.value or guess
                 control.offer(choices if value else [_CHOOSE, *choices], value)

@@ -15,6 +15,7 @@ from nbtransfer.data.lengths import measure_lengths
 from nbtransfer.errors import ModelError, NbTransferError
 from nbtransfer.panels.setup_choices import describe_data, describe_model
 from nbtransfer.settings import resolve_runs_dir
+from nbtransfer.tasks.catalog import choose_task, task_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from nbtransfer.models.catalog import ModelCard
     from nbtransfer.planning import Plan
     from nbtransfer.spec import RunSpec
-    from nbtransfer.tasks.text_classification import Columns, Prepared
+    from nbtransfer.tasks.task import Prepared
+    from nbtransfer.tasks.text_columns import Columns
 
 Kept = TypeVar("Kept")
 
@@ -98,9 +100,11 @@ class Drafter:
         model = _unless_refused(lambda: self._model(spec), problems)
         tables = _unless_refused(lambda: self._tables(spec), problems)
         columns = prepared = lengths = plan = None
-        if tables is not None:
+        task = _unless_refused(lambda: self._task(spec, tables), problems)
+        if tables is not None and task == "text-classification":
             columns = _unless_refused(lambda: self._columns(spec, tables), problems)
-        if tables is not None and columns is not None:
+        is_known = columns is not None or task not in (None, "text-classification")
+        if tables is not None and is_known:
             prepared = _unless_refused(lambda: self._prepared(spec, tables), problems)
         if prepared is not None and model is not None:
             lengths = _unless_refused(lambda: self._lengths(spec, prepared, model), problems)
@@ -136,8 +140,11 @@ class Drafter:
         key = (spec.data, id(data), describe_data(data), types)
         return self._keep("tables", key, lambda: load_tables(data, name=spec.data))
 
+    def _task(self, spec: RunSpec, tables: Tables | None) -> str | None:
+        return None if tables is None else choose_task(spec.task, tables, spec.columns).name
+
     def _columns(self, spec: RunSpec, tables: Tables) -> Columns:
-        from nbtransfer.tasks.text_classification import choose_columns
+        from nbtransfer.tasks.text_columns import choose_columns
 
         return self._keep(
             "columns",
@@ -146,16 +153,12 @@ class Drafter:
         )
 
     def _prepared(self, spec: RunSpec, tables: Tables) -> Prepared:
-        from nbtransfer.tasks.text_classification import prepare
-
+        task = choose_task(spec.task, tables, spec.columns)
         return self._keep(
             "prepared",
-            (id(tables), spec.text, spec.label, repr(spec.validation)),
-            lambda: prepare(
-                tables,
-                text=spec.text,
-                label=spec.label,
-                validation=self.validation_object(spec.validation),
+            (id(tables), task.name, repr(spec.columns), repr(spec.validation)),
+            lambda: task.prepare(
+                tables, spec.columns, validation=self.validation_object(spec.validation)
             ),
         )
 
@@ -180,7 +183,9 @@ class Drafter:
         return self._keep(
             "lengths",
             (prepared.card.fingerprint, spec.text, file),
-            lambda: measure_lengths(prepared.splits["train"]["text"], file),
+            lambda: measure_lengths(
+                task_named(prepared.card.task).texts(prepared.splits["train"]), file
+            ),
         )
 
     def _hardware(self) -> Hardware:

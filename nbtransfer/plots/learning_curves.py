@@ -18,6 +18,7 @@ from nbtransfer.plots.canvas import (
     plotly_layout,
     png_bytes,
 )
+from nbtransfer.tasks.metric_words import metric_word, shown_shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,13 +52,15 @@ class Change(NamedTuple):
 
 
 class LearningCurvesInfo(NamedTuple):
-    """What the plot shows; a curve without points is left out. Losses in nats."""
+    """What the plot shows; a curve without points is left out. Losses in nats.
+
+    `scores` are at most two metrics between 0 and 1, each with its name.
+    """
 
     train_loss: Curve
     smooth_loss: Curve
     eval_loss: Curve
-    eval_accuracy: Curve
-    eval_f1_macro: Curve
+    scores: tuple[tuple[str, Curve], ...]
     baseline: float | None
     baseline_name: str
     changes: tuple[Change, ...]
@@ -78,13 +81,13 @@ def learning_curves_info(
         Curves of at most 400 points; values that are no numbers are left out.
     """
     decay = 1 - 1 / max(_SMOOTH_STEPS, len(state.steps) / 50)
+    names = shown_shares(state.evaluations[-1].metrics) if state.evaluations else []
     losses = Curve([row.step for row in state.steps], [row.loss for row in state.steps])
     return LearningCurvesInfo(
         train_loss=_decimated(losses),
         smooth_loss=_decimated(Curve(losses.steps, smoothed(losses.values, decay))),
         eval_loss=_evaluated(state, "eval_loss"),
-        eval_accuracy=_evaluated(state, "eval_accuracy"),
-        eval_f1_macro=_evaluated(state, "eval_f1_macro"),
+        scores=tuple((name, _evaluated(state, name)) for name in names),
         baseline=baseline,
         baseline_name=baseline_name,
         changes=tuple(
@@ -167,7 +170,7 @@ def _baseline_text(info: LearningCurvesInfo) -> str:
 
 
 def _has_scores(info: LearningCurvesInfo) -> bool:
-    return bool(info.eval_accuracy.steps or info.eval_f1_macro.steps)
+    return any(curve.steps for _, curve in info.scores)
 
 
 class _Line(NamedTuple):
@@ -197,11 +200,12 @@ def _losses(info: LearningCurvesInfo) -> list[_Line]:
 
 
 def _scores(info: LearningCurvesInfo) -> list[_Line]:
-    lines = [
-        _Line("accuracy on validation", info.eval_accuracy, GREEN, 2, 1, True, None),
-        _Line("macro F1 on validation", info.eval_f1_macro, GREEN, 1.4, 1, True, "dot"),
+    styles = ((2.0, None), (1.4, "dot"))
+    return [
+        _Line(f"{metric_word(name)} on validation", curve, GREEN, width, 1, True, dash)
+        for (name, curve), (width, dash) in zip(info.scores, styles, strict=False)
+        if curve.steps
     ]
-    return [line for line in lines if line.curve.steps]
 
 
 def learning_curves_figure(info: LearningCurvesInfo) -> go.Figure:

@@ -1,49 +1,25 @@
 """Report: how good a run's model is on some rows, computed here and kept beside the run."""
 
-# Shapes: N rows, C classes.
 from __future__ import annotations
 
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from nbtransfer.errors import DataError, RunError, count_of
 from nbtransfer.runs.files import read_json, read_table, write_json, write_table
+from nbtransfer.tasks.findings import ClassRow, Findings, Mistake
+from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy as np
     import pyarrow as pa
 
     from nbtransfer.runs.paths import EvaluationPaths
 
-_Z_95 = 1.959963984540054  # the normal distribution's 97.5 % point
-_MAX_MISTAKES = 50
-_MAX_TEXT = 500
 _MAX_LINES = 12
-
-
-class ClassRow(NamedTuple):
-    """How well one class is found; `support` counts its rows. A class without any scores 0."""
-
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-class Mistake(NamedTuple):
-    """One wrong answer: `probability` is what the model gave its answer, `row` the source's row."""
-
-    text: str
-    actual: str
-    predicted: str
-    probability: float
-    row: int
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -55,40 +31,45 @@ class Report:
         name: the evaluation's name, also its folder's.
         split: where the rows are from.
         num_rows: rows answered.
-        labels: the classes' names, in the order of `per_class` and `confusion_matrix`.
-        metrics: `eval_accuracy`, `eval_f1_macro`, `eval_precision_macro`, `eval_recall_macro` and
-            `eval_loss` (mean, in nats).
-        interval: the accuracy's 95 % interval (low, high) for rows drawn at random.
-        per_class: precision, recall, F1 and rows of each class.
-        confusion_matrix: rows are actual classes, columns predicted ones.
-        majority_accuracy: the accuracy of always saying the training rows' largest class.
-        mistakes: at most 50 wrong answers, the surest first; long texts are cut.
+        metrics: the task's, each with `eval_` before its name, and `eval_loss` (mean, in nats).
         duration_s: seconds the evaluation took.
-        baselines: accuracies of other models on the same rows, by name; may be empty.
+        task: the task's name.
+        labels: see `Findings`, as the next five.
+        interval: of the accuracy, for rows drawn at random.
+        per_class: by class, or by type of entity.
+        confusion_matrix: empty where the task has no classes.
+        majority_accuracy: None where the task has no classes.
+        mistakes: at most 50; long texts are cut.
+        baselines: the main metric of other models on the same rows, by name; may be empty.
     """
 
     run_id: str
     name: str
     split: str
     num_rows: int
-    labels: tuple[str, ...]
     metrics: dict[str, float]
-    interval: tuple[float, float]
-    per_class: tuple[ClassRow, ...]
-    confusion_matrix: tuple[tuple[int, ...], ...]
-    majority_accuracy: float
-    mistakes: tuple[Mistake, ...]
     duration_s: float
+    task: str = "text-classification"
+    labels: tuple[str, ...] = ()
+    interval: tuple[float, float] | None = None
+    per_class: tuple[ClassRow, ...] = ()
+    confusion_matrix: tuple[tuple[int, ...], ...] = ()
+    majority_accuracy: float | None = None
+    mistakes: tuple[Mistake, ...] = ()
     baselines: dict[str, float] = field(default_factory=dict)
     predictions_file: Path | None = field(default=None, compare=False)
 
     @property
     def num_mistakes(self) -> int:
-        """Wrong answers in all."""
+        """Wrong answers in all; of a task without classes, those that are kept."""
+        if not self.confusion_matrix:
+            return len(self.mistakes)
         return self.num_rows - sum(row[i] for i, row in enumerate(self.confusion_matrix))
 
     def predictions(self) -> pa.Table:
-        """Return every answer: text, label, predicted, probability, row and one p_<class> a class.
+        """Return every answer, in the columns of the task.
+
+        For text classification: text, label, predicted, probability, row and p_<class> by class.
 
         Raises:
             RunError: if the table is not there.
@@ -115,13 +96,12 @@ class Report:
         """Return the report that `to_json` wrote; fields of newer versions are left out."""
         names = {f.name for f in dataclasses.fields(cls)} - {"predictions_file"}
         kept = {k: v for k, v in record.items() if k in names}
-        low, high = kept["interval"]
         return cls(
             **kept
             | {
                 "labels": tuple(kept["labels"]),
                 "metrics": {k: float(v) for k, v in kept["metrics"].items()},
-                "interval": (low, high),
+                "interval": None if kept["interval"] is None else tuple(kept["interval"]),
                 "per_class": tuple(
                     ClassRow(*(r[name] for name in ClassRow._fields)) for r in kept["per_class"]
                 ),
@@ -132,24 +112,32 @@ class Report:
             }
         )
 
+    @property
+    def figures(self) -> list[tuple[str, str]]:
+        """The metrics as a person reads them: word and value, the main ones first."""
+        main = shown_metrics(self.metrics)
+        rest = [name for name in self.metrics if name not in main]
+        return [(metric_word(n), metric_text(n, self.metrics[n])) for n in [*main, *rest]]
+
     def __repr__(self) -> str:
         # One line: a cell that shows the card must not repeat it as its value.
-        return (
-            f"Report {self.run_id} on {self.split}: "
-            f"accuracy {_percent(self.metrics['eval_accuracy'])}, "
-            f"macro F1 {self.metrics['eval_f1_macro']:.3f}"
-        )
+        first = ", ".join(f"{word} {value}" for word, value in self.figures[:2])
+        return f"Report {self.run_id} on {self.split}: {first}"
 
     def __str__(self) -> str:
-        low, high = self.interval
+        figures = [f"{word} {value}" for word, value in self.figures[:2]]
+        if self.interval is not None:
+            low, high = self.interval
+            figures[0] += f" (95 %: {100 * low:.1f} to {100 * high:.1f})"
+        if self.majority_accuracy is not None:
+            figures.append(f"majority class {_percent(self.majority_accuracy)}")
         head = [
             f"{self.run_id} on {self.split}: {count_of(self.num_rows, 'row')}",
-            f"accuracy {_percent(self.metrics['eval_accuracy'])} "
-            f"(95 %: {100 * low:.1f} to {100 * high:.1f}) · "
-            f"macro F1 {self.metrics['eval_f1_macro']:.3f} · "
-            f"majority class {_percent(self.majority_accuracy)}",
+            " · ".join(figures),
             *(f"{_printable(k)} {_percent(v)}" for k, v in self.baselines.items()),
         ]
+        if not self.per_class:
+            return "\n".join(head)
         shown = self.per_class[:_MAX_LINES]
         width = max(len("class"), *(len(_printable(row.label)) for row in shown))
         lines = [f"{'class':<{width}}  precision  recall     F1    rows"]
@@ -163,31 +151,15 @@ class Report:
         return "\n".join([*head, *lines])
 
 
-def wilson_interval(num_right: int, num_rows: int) -> tuple[float, float]:
-    """Return the 95 % score interval of a share (Wilson, 1927).
-
-    Unlike the textbook interval it stays within [0, 1] and holds for few rows and shares near 1.
-    """
-    share, z2 = num_right / num_rows, _Z_95**2
-    centre = share + z2 / (2 * num_rows)
-    spread = _Z_95 * math.sqrt(share * (1 - share) / num_rows + z2 / (4 * num_rows**2))
-    scale = 1 + z2 / num_rows
-    # Rounding must not push the ends of 0 of n and n of n out of the unit interval.
-    return max((centre - spread) / scale, 0.0), min((centre + spread) / scale, 1.0)
-
-
 def make_report(
     *,
     run_id: str,
     name: str,
     split: str,
-    labels: Sequence[str],
-    texts: Sequence[str] | pa.Array,
-    actual: np.ndarray,
-    probabilities: np.ndarray,
-    loss: float,
-    rows: Sequence[int] | np.ndarray,
-    majority_label: int,
+    task: str,
+    num_rows: int,
+    metrics: dict[str, float],
+    findings: Findings,
     duration_s: float,
     baselines: dict[str, float] | None = None,
 ) -> Report:
@@ -197,129 +169,29 @@ def make_report(
         run_id: the run whose model answered.
         name: the evaluation's name.
         split: where the rows are from.
-        labels: the C classes' names.
-        texts: the N texts.
-        actual: int array (N,), the right classes.
-        probabilities: float array (N, C).
-        loss: mean cross-entropy, in nats.
-        rows: each row's number in its source, (N,).
-        majority_label: the training rows' largest class.
+        task: the task's name.
+        num_rows: rows answered.
+        metrics: as the task measured them, `eval_loss` among them.
+        findings: what the task found.
         duration_s: seconds the evaluation took.
-        baselines: accuracies of other models on the same rows, by name.
-
-    Returns:
-        The report. Macro averages are over the classes that occur among the actual or predicted
-        ones, as in scikit-learn.
+        baselines: the main metric of other models on the same rows, by name.
 
     Raises:
         DataError: if there is no row.
     """
-    import numpy as np
-
-    num_rows, num_classes = len(actual), len(labels)
     if num_rows == 0:
-        raise DataError(f"{split} has no rows to evaluate on. Give rows with a text and a label.")
-    if probabilities.shape != (num_rows, num_classes) or not len(texts) == len(rows) == num_rows:
-        raise ValueError(
-            f"{num_rows} rows and {num_classes} classes do not fit probabilities of shape "
-            f"{probabilities.shape}, {len(texts)} texts and {len(rows)} row numbers"
-        )
-    predicted = probabilities.argmax(axis=1)
-    pairs = np.bincount(actual * num_classes + predicted, minlength=num_classes**2)
-    matrix = pairs.reshape(num_classes, num_classes)
-    right, support, answered = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    precision, recall = _shares(right, answered), _shares(right, support)
-    f1 = _shares(2 * right, support + answered)
-    occurs = support + answered > 0
+        raise DataError(f"{split} has no rows to evaluate on. Give some.")
     return Report(
         run_id=run_id,
         name=name,
         split=split,
+        task=task,
         num_rows=num_rows,
-        labels=tuple(labels),
-        metrics={
-            "eval_loss": float(loss),
-            "eval_accuracy": int(right.sum()) / num_rows,
-            "eval_f1_macro": float(f1[occurs].mean()),
-            "eval_precision_macro": float(precision[occurs].mean()),
-            "eval_recall_macro": float(recall[occurs].mean()),
-        },
-        interval=wilson_interval(int(right.sum()), num_rows),
-        per_class=tuple(
-            ClassRow(label, float(p), float(r), float(f), int(s))
-            for label, p, r, f, s in zip(labels, precision, recall, f1, support, strict=True)
-        ),
-        confusion_matrix=tuple(tuple(int(n) for n in row) for row in matrix),
-        majority_accuracy=float(np.mean(actual == majority_label)),
-        mistakes=_mistakes(labels, texts, actual, predicted, probabilities, rows),
+        metrics=metrics,
         duration_s=duration_s,
         baselines=dict(baselines or {}),
+        **findings._asdict(),
     )
-
-
-def _shares(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Return `part / whole` by element, and 0 where there is nothing to divide."""
-    import numpy as np
-
-    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
-
-
-def _mistakes(
-    labels: Sequence[str],
-    texts: Sequence[str] | pa.Array,
-    actual: np.ndarray,
-    predicted: np.ndarray,
-    probabilities: np.ndarray,
-    rows: Sequence[int] | np.ndarray,
-) -> tuple[Mistake, ...]:
-    """Return the wrong answers, the surest first; equally sure ones keep their order."""
-    import numpy as np
-
-    wrong = np.flatnonzero(actual != predicted)
-    sureness = probabilities[wrong, predicted[wrong]]
-    worst = wrong[np.argsort(-sureness, kind="stable")[:_MAX_MISTAKES]]
-    return tuple(
-        Mistake(
-            _cut(str(texts[int(i)])),
-            labels[actual[i]],
-            labels[predicted[i]],
-            float(probabilities[i, predicted[i]]),
-            int(rows[i]),
-        )
-        for i in worst
-    )
-
-
-def predictions_table(
-    *,
-    labels: Sequence[str],
-    texts: Sequence[str] | pa.Array,
-    actual: np.ndarray,
-    probabilities: np.ndarray,
-    rows: Sequence[int] | np.ndarray,
-) -> pa.Table:
-    """Return every answer as a table; the arguments are those of `make_report`.
-
-    Returns:
-        Columns text, label, predicted, probability, row and one p_<class> a class; classes by name.
-    """
-    import numpy as np
-    import pyarrow as pa
-
-    names = pa.array(labels, pa.string())
-    predicted = probabilities.argmax(axis=1)
-    columns = {
-        "text": pa.array(texts, pa.string()) if isinstance(texts, (list, tuple)) else texts,
-        "label": names.take(pa.array(actual)),
-        "predicted": names.take(pa.array(predicted)),
-        "probability": pa.array(probabilities[np.arange(len(actual)), predicted]),
-        "row": pa.array(rows, pa.int64()),
-    }
-    columns |= {
-        f"p_{label}": pa.array(np.ascontiguousarray(probabilities[:, i]))
-        for i, label in enumerate(labels)
-    }
-    return pa.table(columns)
 
 
 def write_report(report: Report, paths: EvaluationPaths, predictions: pa.Table) -> Report:
@@ -352,10 +224,6 @@ def read_report(paths: EvaluationPaths) -> Report:
             f"({type(error).__name__}). Evaluate again: nt.evaluate(run)."
         ) from error
     return dataclasses.replace(report, predictions_file=paths.predictions)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
 
 
 def _percent(share: float) -> str:

@@ -20,6 +20,7 @@ from nbtransfer.runs.process import is_alive, is_here, read_process
 from nbtransfer.runs.state import RunState
 from nbtransfer.settings import resolve_runs_dir
 from nbtransfer.spec import RunSpec
+from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -291,7 +292,6 @@ class Run:
         if status in ("running", "paused") and state.num_steps:
             text += f", step {state.step} of {state.num_steps}"
         metrics = self.metrics()
-        if "eval_accuracy" in metrics:
-            text += f", accuracy {100 * metrics['eval_accuracy']:.1f} %"
-            text += f", macro F1 {metrics['eval_f1_macro']:.3f}"
+        for name in shown_metrics(metrics)[:2]:
+            text += f", {metric_word(name)} {metric_text(name, metrics[name])}"
         return text

@@ -15,7 +15,6 @@ from nbtransfer.runs.launch import submit_scoring
 from nbtransfer.runs.report import Report, read_report
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
     from nbtransfer.runs.paths import EvaluationPaths
@@ -25,44 +24,36 @@ _numbers = itertools.count()
 
 
 def evaluate_rows(run: Run, rows: pa.Table, *, name: str, split: str) -> Report:
-    """Return the report of `run`'s model on `rows` (text, label, row), kept under `name`.
+    """Return the report of `run`'s model on prepared `rows`, kept under `name`.
 
     Raises:
         RunError: if the run has no model yet, or the evaluation failed.
     """
     paths = run.paths.evaluation(name)
-    counts = run.data_card.class_counts["train"]
-    request = {"split": split, "majority_label": counts.index(max(counts))}
-    _score(run, paths, rows, request)
+    _score(run, paths, rows, split)
     return read_report(paths)
 
 
-def predict_rows(run: Run, rows: pa.Table) -> np.ndarray:
-    """Return the probabilities `run`'s model gives to `rows` (text).
-
-    Returns:
-        Float array (N, C), classes in the run's order.
+def predict_rows(run: Run, rows: pa.Table) -> pa.Table:
+    """Return what `run`'s model says of prepared `rows`, in columns of its task.
 
     Raises:
         RunError: if the run has no model yet, or the prediction failed.
     """
-    import numpy as np
-
     paths = run.paths.evaluation(f"predict-{os.getpid()}-{next(_numbers)}")
     try:
-        _score(run, paths, rows, {})
-        table = read_table(paths.predictions)
-        return np.column_stack([column.to_numpy() for column in table.columns])
+        _score(run, paths, rows, None)
+        return read_table(paths.predictions)
     finally:
         shutil.rmtree(paths.dir, ignore_errors=True)
 
 
-def _score(run: Run, paths: EvaluationPaths, rows: pa.Table, request: dict[str, object]) -> None:
+def _score(run: Run, paths: EvaluationPaths, rows: pa.Table, split: str | None) -> None:
     require_model(run)
     shutil.rmtree(paths.dir, ignore_errors=True)
     try:
         write_table(paths.inputs, rows)
-        write_json(paths.request, {"v": 1, "run_dir": str(run.dir), **request})
+        write_json(paths.request, {"v": 1, "run_dir": str(run.dir), "split": split})
     except OSError as error:
         raise RunError(
             f"run {run.id!r} cannot be asked: its folder {quoted(str(run.dir))} cannot be written "

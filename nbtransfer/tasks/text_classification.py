@@ -1,30 +1,13 @@
-"""Text classification: its columns, its checks, its classes and its metrics."""
+"""Text classification: a class for each text."""
 
+# Shapes: N rows, C classes.
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbtransfer.data.card import (
-    ColumnInfo,
-    DataCard,
-    class_counts,
-    describe_columns,
-    find_repetition,
-    fingerprint,
-    majority_share,
-    text_ids,
-)
-from nbtransfer.data.sources import load_tables
-from nbtransfer.data.splits import Splits, choose_validation
-from nbtransfer.data.tables import SPLIT_NAMES, Tables
-from nbtransfer.errors import DataError, quoted
-from nbtransfer.tasks.class_labels import (
-    Classes,
-    alike_names,
-)
-from nbtransfer.tasks.labelled_rows import labelled_rows
-from nbtransfer.tasks.text_columns import Columns, choose_columns
+from nbtransfer.tasks.class_findings import class_findings
+from nbtransfer.tasks.inputs import TEXT_COLUMNS, encode_rows, read_texts, text_rows
+from nbtransfer.tasks.labelled_data import TASK, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,67 +15,159 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-__all__ = ["TASK", "Columns", "Prepared", "choose_columns", "metrics", "prepare"]
-
-TASK = "text-classification"
-_SKEWED_SHARE = 0.9
-
-
-class Prepared(NamedTuple):
-    """Rows ready to be encoded.
-
-    Attributes:
-        splits: tables of text (string), label (int32) and row (int64, where the row stood in the
-            data as given) by split.
-        card: what is known about them.
-    """
-
-    splits: dict[str, pa.Table]
-    card: DataCard
+    from nbtransfer.data.card import DataCard
+    from nbtransfer.data.encoding import Encoding
+    from nbtransfer.data.tables import Tables
+    from nbtransfer.tasks.findings import Findings
+    from nbtransfer.tasks.task import Answers, Prepared, Tokenizer
 
 
-def prepare(
-    tables: Tables,
-    *,
-    text: str | None = None,
-    label: str | None = None,
-    validation: object = None,
-    split_seed: int = 42,
-    label_names: Sequence[str] | None = None,
-) -> Prepared:
-    """Return the rows as text and class number, split and described.
+class TextClassification:
+    """One class for each text, or for each pair of texts."""
 
-    Args:
-        tables: the data as read.
-        text: the column that holds the text; None recognises it.
-        label: the column that holds the class; None recognises it.
-        validation: a split's name, a fraction, a file, a DataFrame or other table, or False; None
-            takes a split named validation, otherwise 10 %, stratified.
-        split_seed: decides which rows are held out.
-        label_names: the classes of a trained model, to evaluate on this data: no class is learnt
-            from it, and one that the model does not know is an error.
+    name = TASK
+    title = "text classification"
+    auto_class = "AutoModelForSequenceClassification"
+    roles = ("text", "text_pair", "label")
+    metrics = ("f1_macro", "accuracy", "precision_macro", "recall_macro", "loss")
+    techniques = ("full", "head", "features")
+    options = ("class_weights",)
 
-    Raises:
-        DataError: naming every problem found.
-    """
-    import pyarrow.compute as pc
+    def recognises(self, tables: Tables, columns: Mapping[str, str | None]) -> bool:
+        """Return True: what no other task recognises is read as texts and classes."""
+        return True
 
-    columns = choose_columns(tables, text=text, label=label)
-    notes = [*tables.notes, *columns.notes]
-    raw, validation = _with_validation(tables, validation, notes)
-    problems: list[str] = []
-    examples, classes = labelled_rows(raw, columns, tables.name, label_names, problems, notes)
-    if problems:
-        raise DataError(problems)
-    examples = _with_text_ids(examples)
-    if label_names is None and (found := _class_problems(examples, classes, columns, tables.name)):
-        raise DataError(found)
-    chosen = choose_validation(examples, validation, split_seed=split_seed)
-    # Train comes first in the numbering, so its texts have the numbers 0 to the largest.
-    num_texts = pc.max(examples["train"].column("text_id")).as_py() + 1
-    described = describe_columns(raw["train"], {columns.text: num_texts})
-    card = _card(tables, columns, described, chosen, classes, notes)
-    return Prepared({s: t.drop_columns("text_id") for s, t in chosen.splits.items()}, card)
+    def prepare(
+        self,
+        tables: Tables,
+        columns: Mapping[str, str | None],
+        *,
+        validation: object = None,
+        split_seed: int = 42,
+        trained_on: DataCard | None = None,
+    ) -> Prepared:
+        """Return the rows as text, label (int32) and row."""
+        return prepare(
+            tables,
+            text=columns.get("text"),
+            label=columns.get("label"),
+            text_pair=columns.get("text_pair"),
+            validation=validation,
+            split_seed=split_seed,
+            label_names=None if trained_on is None else trained_on.label_names,
+        )
+
+    def texts(self, table: pa.Table) -> Sequence[pa.ChunkedArray]:
+        """Return the text, or both of a pair."""
+        return read_texts(table)
+
+    def objective(self, card: DataCard) -> str:
+        """Return that one class of several is asked for."""
+        return "classes"
+
+    def encode(
+        self,
+        tokenizer: Tokenizer,
+        table: pa.Table,
+        max_length: int,
+        card: DataCard,
+    ) -> Encoding:
+        """Return the texts as tokens; targets are class numbers, int64 array (N,)."""
+        labelled = "label" in table.column_names
+        targets = table["label"].to_numpy().astype("int64") if labelled else None
+        return encode_rows(tokenizer, table, max_length, targets)
+
+    def decode(
+        self,
+        answers: Answers,
+        encoding: Encoding,
+        table: pa.Table,
+        card: DataCard,
+        tokenizer: Tokenizer,
+    ) -> pa.Table:
+        """Return text, label (where known), predicted, probability, row and p_<class> by class."""
+        import numpy as np
+        import pyarrow as pa
+
+        names = pa.array(card.label_names, pa.string())
+        shares = probabilities(answers, len(names))
+        predicted = shares.argmax(axis=1)
+        known = "label" in table.column_names
+        columns = {
+            **{name: table[name] for name in TEXT_COLUMNS if name in table.column_names},
+            **({"label": names.take(table["label"].combine_chunks())} if known else {}),
+            "predicted": names.take(pa.array(predicted)),
+            "probability": pa.array(shares[np.arange(len(shares)), predicted]),
+            **({"row": table["row"]} if known else {}),
+        }
+        each = np.ascontiguousarray(shares.T)
+        columns |= {f"p_{name}": pa.array(each[i]) for i, name in enumerate(card.label_names)}
+        return pa.table(columns)
+
+    def measure(
+        self, answers: Answers, loss: float, table: pa.Table, predictions: pa.Table, card: DataCard
+    ) -> dict[str, float]:
+        """Return accuracy, macro averages and loss."""
+        shares = probabilities(answers, len(card.label_names))
+        return metrics(table["label"].to_numpy(), shares, card.label_names) | {"eval_loss": loss}
+
+    def findings(
+        self, answers: Answers, table: pa.Table, predictions: pa.Table, card: DataCard
+    ) -> Findings:
+        """Return each class's figures, the confusions and the surest mistakes."""
+        import numpy as np
+
+        counts = card.class_counts["train"]
+        return class_findings(
+            labels=card.label_names,
+            texts=table["text"].to_pylist(),
+            actual=table["label"].to_numpy().astype(np.int64),
+            probabilities=probabilities(answers, len(card.label_names)),
+            rows=table["row"].to_numpy(),
+            majority_label=counts.index(max(counts)),
+        )
+
+    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+        """Return the card as it is: the likeliest class is said."""
+        return card
+
+    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+        """Return the texts, or pairs of texts."""
+        return text_rows(values, card)
+
+    def results(self, predictions: pa.Table, card: DataCard) -> list[Prediction]:
+        """Return the likeliest class of each text, its probability, and all of them."""
+        columns = [predictions[f"p_{name}"].to_pylist() for name in card.label_names]
+        answers = zip(
+            predictions["predicted"].to_pylist(),
+            predictions["probability"].to_pylist(),
+            zip(*columns, strict=True),
+            strict=True,
+        )
+        return [
+            Prediction(label, share, dict(zip(card.label_names, shares, strict=True)))
+            for label, share, shares in answers
+        ]
+
+
+class Prediction(NamedTuple):
+    """What a model says of one text: the likeliest class, its probability, and all of them."""
+
+    label: str
+    score: float
+    probabilities: dict[str, float]
+
+
+def probabilities(answers: Answers, num_classes: int) -> np.ndarray:
+    """Return the softmax of `logits`, float64 array (N, C)."""
+    import numpy as np
+
+    logits = answers.get("logits")
+    if logits is None:  # no rows, so no batch ever was
+        return np.zeros((0, num_classes))
+    assert isinstance(logits, np.ndarray)
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)
 
 
 def metrics(
@@ -126,122 +201,3 @@ def metrics(
         "eval_precision_macro": float(precision),
         "eval_recall_macro": float(recall),
     }
-
-
-def _with_validation(
-    tables: Tables, validation: object, notes: list[str]
-) -> tuple[dict[str, pa.Table], str | float | bool | None]:
-    """Return the tables with a validation table given apart, and what is left to decide."""
-    if validation is None or isinstance(validation, (bool, int, float)):
-        return tables.splits, validation
-    if isinstance(validation, str) and (
-        validation.casefold() in SPLIT_NAMES or not _is_reference(validation)
-    ):
-        return tables.splits, validation
-    is_named = isinstance(validation, (str, os.PathLike))
-    given = load_tables(validation, name=None if is_named else "the validation data")
-    notes += [f"validation: {note}" for note in given.notes]
-    if "validation" in tables.splits:
-        notes.append(f"validation: {given.name} is used instead of the split named validation")
-    elif is_named:
-        notes.append(f"validation: {given.name}")
-    return {**tables.splits, "validation": given.splits["train"]}, None
-
-
-def _is_reference(validation: str) -> bool:
-    from nbtransfer.data.files import is_file_reference
-
-    return validation.startswith("demo:") or is_file_reference(validation)
-
-
-def _with_text_ids(examples: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
-    """Return the tables with a number per text: comparing texts is dear, so it is done once."""
-    import pyarrow as pa
-
-    ids = text_ids([table.column("text") for table in examples.values()])
-    return {
-        split: table.append_column("text_id", pa.array(numbers))
-        for (split, table), numbers in zip(examples.items(), ids, strict=True)
-    }
-
-
-def _class_problems(
-    examples: Mapping[str, pa.Table], classes: Classes, columns: Columns, data: str
-) -> list[str]:
-    """Return what makes the training rows unfit to learn classes from."""
-    import pyarrow.compute as pc
-
-    train = examples["train"]
-    where = f"label column {quoted(columns.label)} of {data}"
-    num_found = pc.count_distinct(train.column("label")).as_py()
-    if num_found == 1:
-        only = classes.names[train.column("label")[0].as_py()]
-        return [f"{where} has one class only, {quoted(only)}. Classification needs at least two."]
-    if train.num_rows < len(classes.names):
-        return [
-            f"{data} has {train.num_rows:,} rows for {len(classes.names):,} classes. Give at "
-            "least a few rows a class."
-        ]
-    if train.num_rows > 1 and pc.max(train.column("text_id")).as_py() == 0:
-        text = train.column("text")[0].as_py()
-        return [
-            f"every text of {data} is the same, {quoted(text)} (column {quoted(columns.text)}). "
-            "There is nothing to learn: choose another column with --text."
-        ]
-    return []
-
-
-def _card(
-    tables: Tables,
-    columns: Columns,
-    described: tuple[ColumnInfo, ...],
-    chosen: Splits,
-    classes: Classes,
-    notes: Sequence[str],
-) -> DataCard:
-    splits = chosen.splits
-    counts = class_counts(splits, len(classes.names))
-    repetition = find_repetition(splits)
-    warnings = [*chosen.warnings]
-    for split, num_rows in repetition.num_overlap.items():
-        if num_rows:
-            texts = f"{num_rows:,} {split} texts are" if num_rows > 1 else f"1 {split} text is"
-            warnings.append(f"{texts} also in train.")
-    if repetition.num_conflicts:
-        num = repetition.num_conflicts
-        warnings.append(
-            f"{num:,} texts carry two labels." if num > 1 else "1 text carries two labels."
-        )
-    for group in alike_names(classes.names):
-        warnings.append(
-            f"the classes {' and '.join(map(quoted, group))} differ only by case or space. If "
-            "they are one, make their names equal."
-        )
-    for number, name in enumerate(classes.names):
-        if not counts["train"][number]:
-            judged = [f"{n[number]:,} {s} rows" for s, n in counts.items() if n[number]]
-            but = f", but {' and '.join(judged)} do: they cannot be right" if judged else ""
-            warnings.append(f"no training row has the class {quoted(name)}{but}.")
-    if max(counts["train"]) > _SKEWED_SHARE * sum(counts["train"]):
-        warnings.append(
-            f"{max(counts['train']) / sum(counts['train']):.0%} of the training rows are of one "
-            "class: watch macro F1 rather than accuracy, or set class weights."
-        )
-    return DataCard(
-        name=tables.name,
-        origin=tables.origin,
-        task=TASK,
-        text_column=columns.text,
-        label_column=columns.label,
-        columns=described,
-        num_rows={split: table.num_rows for split, table in splits.items()},
-        label_names=classes.names,
-        class_counts=counts,
-        num_duplicates=repetition.num_duplicates,
-        num_overlap=repetition.num_overlap,
-        num_conflicts=repetition.num_conflicts,
-        majority_share=majority_share(counts),
-        fingerprint=fingerprint(splits, classes.names),
-        notes=(*notes, *chosen.notes),
-        warnings=tuple(warnings),
-    )

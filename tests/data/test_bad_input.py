@@ -17,7 +17,7 @@ import pytest
 
 from nbtransfer.data.sources import load_tables
 from nbtransfer.errors import DataError, NbTransferError
-from nbtransfer.tasks.text_classification import prepare
+from nbtransfer.tasks.labelled_data import prepare
 
 GOOD = ["a fine film", "a dull film", "well made", "badly made", "I smiled", "I slept"]
 SIDES = ["pos", "neg"] * 3

@@ -16,7 +16,7 @@ from nbtransfer.data.card import (
     text_ids,
 )
 from nbtransfer.data.sources import load_tables
-from nbtransfer.tasks.text_classification import prepare
+from nbtransfer.tasks.labelled_data import prepare
 
 
 def rows(texts, labels):

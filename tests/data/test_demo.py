@@ -8,7 +8,7 @@ import pytest
 
 from nbtransfer.data.demo import DEMO_DATA, load_demo
 from nbtransfer.errors import DataError
-from nbtransfer.tasks.text_classification import prepare
+from nbtransfer.tasks.labelled_data import prepare
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nbtransfer.data import encode
-from nbtransfer.data.encode import EncodedFeatures, EncodedTexts, encode_texts
+from nbtransfer.data import encoding
+from nbtransfer.data.encode import EncodedFeatures, EncodedTexts, batches_of
+from nbtransfer.data.encoding import Encoding, encode_texts
 
 
 def encoded(rows, **changes):
@@ -96,43 +97,44 @@ def test_taking_the_masked_tokens_gives_the_rows_back(rows, multiple, draw):
 
 
 def test_texts_are_tokenized_and_kept_ragged():
-    found = encode_texts(FakeTokenizer(), ["a bb", "", "ccc"], 16)
-    assert found.tokens.tolist() == [1, 11, 12, 2, 1, 2, 1, 13, 2]
+    found, segments = encode_texts(FakeTokenizer(), ["a bb", "", "ccc"], 16)
+    assert found.values.tolist() == [1, 11, 12, 2, 1, 2, 1, 13, 2]
     assert found.offsets.tolist() == [0, 4, 6, 9]
-    assert found.tokens.dtype == np.int32
+    assert found.values.dtype == np.int32
     assert found.offsets.dtype == np.int64
-    assert found.pad_token_id == 9
-    assert found.pad_multiple == 1
+    assert segments is None
 
 
 def test_texts_are_cut_at_max_length_special_tokens_included():
-    found = encode_texts(FakeTokenizer(), ["a bb ccc dddd", "a"], 4, pad_multiple=8)
+    found, _ = encode_texts(FakeTokenizer(), ["a bb ccc dddd", "a"], 4)
     assert found.lengths.tolist() == [4, 3]
-    assert found.tokens[:4].tolist() == [1, 11, 12, 2]
-    assert found.batch(np.array([0, 1]))["input_ids"].shape == (2, 8)
+    assert found.values[:4].tolist() == [1, 11, 12, 2]
+    rows = batches_of(Encoding(tokens=found, sources=np.arange(2)), FakeTokenizer(), pad_multiple=8)
+    assert rows.pad_token_id == 9
+    assert rows.batch(np.array([0, 1]))["input_ids"].shape == (2, 8)
 
 
 def test_texts_are_handed_over_in_chunks(monkeypatch):
-    monkeypatch.setattr(encode, "_CHUNK", 3)
+    monkeypatch.setattr(encoding, "_CHUNK", 3)
     tokenizer = FakeTokenizer()
     texts = [" ".join("x" * n) for n in range(8)]
-    chunked = encode_texts(tokenizer, texts, 16)
+    chunked, _ = encode_texts(tokenizer, texts, 16)
     assert tokenizer.calls == [3, 3, 2]
-    monkeypatch.setattr(encode, "_CHUNK", 100)
-    whole = encode_texts(FakeTokenizer(), texts, 16)
-    assert chunked.tokens.tolist() == whole.tokens.tolist()
+    monkeypatch.setattr(encoding, "_CHUNK", 100)
+    whole, _ = encode_texts(FakeTokenizer(), texts, 16)
+    assert chunked.values.tolist() == whole.values.tolist()
     assert chunked.offsets.tolist() == whole.offsets.tolist()
 
 
 def test_no_texts_are_no_rows():
-    found = encode_texts(FakeTokenizer(), [], 16)
-    assert len(found.lengths) == 0
-    assert found.tokens.dtype == np.int32
+    found, _ = encode_texts(FakeTokenizer(), [], 16)
+    assert found.num_rows == 0
+    assert found.values.dtype == np.int32
 
 
 def test_a_tuple_or_an_array_of_texts_will_do():
     for texts in (("a", "bb"), np.array(["a", "bb"])):
-        assert encode_texts(FakeTokenizer(), texts, 8).lengths.tolist() == [3, 3]
+        assert encode_texts(FakeTokenizer(), texts, 8)[0].lengths.tolist() == [3, 3]
 
 
 def test_features_are_taken_by_row():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -14,8 +15,9 @@ from torch import nn
 from nbtransfer.data.encode import EncodedTexts
 from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.memory import MemoryFull
+from nbtransfer.engine.objectives import Classes
 from nbtransfer.runs.faults import plan_faults
-from nbtransfer.tasks.text_classification import metrics
+from nbtransfer.tasks.text_classification import metrics, probabilities
 
 NAMES = ("a", "b", "c")
 CPU = SimpleNamespace(device=torch.device("cpu"), autocast=contextlib.nullcontext)
@@ -57,8 +59,10 @@ def no_faults_left():
 
 
 def measure(encoded, labels, batch_size):
-    scores = score_rows(CPU, Sums(), encoded, labels, batch_size)
-    return {**metrics(labels, scores.probabilities, NAMES), "loss": scores.loss}, scores
+    known = dataclasses.replace(encoded, targets=labels)
+    scores = score_rows(CPU, Sums(), known, Classes(), batch_size)
+    shares = probabilities(scores.answers, len(NAMES))
+    return {**metrics(labels, shares, NAMES), "loss": scores.loss}, scores
 
 
 @pytest.mark.parametrize("batch_size", range(1, 62))
@@ -73,18 +77,20 @@ def test_metrics_and_loss_are_scikit_learn_s(encoded, labels):
     from sklearn.metrics import accuracy_score, f1_score, log_loss
 
     found, scores = measure(encoded, labels, 7)  # and the last batch is smaller
-    predicted = scores.probabilities.argmax(1)
-    assert abs(found["loss"] - log_loss(labels, scores.probabilities)) <= 1e-12
+    shares = probabilities(scores.answers, len(NAMES))
+    predicted = shares.argmax(1)
+    assert abs(found["loss"] - log_loss(labels, shares)) <= 1e-12
     assert abs(found["eval_accuracy"] - accuracy_score(labels, predicted)) <= 1e-12
     assert abs(found["eval_f1_macro"] - f1_score(labels, predicted, average="macro")) <= 1e-12
 
 
 def test_probabilities_stand_at_their_rows(encoded):
-    scores = score_rows(CPU, Sums(), encoded, None, 8)
+    scores = score_rows(CPU, Sums(), encoded, Classes(), 8)
+    shares = probabilities(scores.answers, len(NAMES))
     assert math.isnan(scores.loss)
     for row in (0, 17, 60):
         logits = Sums()(**encoded.batch(np.array([row]))).double()
-        assert np.allclose(scores.probabilities[row], torch.softmax(logits, 1)[0], atol=1e-15)
+        assert np.allclose(shares[row], torch.softmax(logits, 1)[0], atol=1e-15)
 
 
 def test_out_of_memory_halves_the_batch_and_keeps_what_is_done(encoded, labels):
@@ -111,5 +117,5 @@ def test_no_rows_have_no_figures():
     empty = EncodedTexts(
         tokens=np.zeros(0, np.int32), offsets=np.zeros(1, np.int64), pad_token_id=0
     )
-    scores = score_rows(CPU, Sums(), empty, np.zeros(0, int), 8)
-    assert len(scores.probabilities) == 0 and math.isnan(scores.loss)
+    scores = score_rows(CPU, Sums(), empty, Classes(), 8)
+    assert len(probabilities(scores.answers, 3)) == 0 and math.isnan(scores.loss)

@@ -74,7 +74,7 @@ def opened(monkeypatch):
     monkeypatch.setattr(
         setup_draft,
         "measure_lengths",
-        lambda texts, _file: Lengths(np.arange(len(texts), dtype=np.int32) % 40 + 5),
+        lambda texts, _file: Lengths(np.arange(len(texts[0]), dtype=np.int32) % 40 + 5),
     )
     return references
 

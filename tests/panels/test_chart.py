@@ -58,7 +58,7 @@ def test_a_long_run_stays_small():
         changes=[(i * 500, {"learning_rate": (1e-4, 5e-5)}) for i in range(1, 40)],
     )
     info = chart_info(state, 0.5)
-    assert max(len(info.raw_losses), len(info.losses), len(info.accuracies)) <= 400
+    assert max(len(info.raw_losses), len(info.losses), len(info.scores)) <= 400
     assert len(chart_svg(info)) <= 60_000
 
 

@@ -17,7 +17,7 @@ from nbtransfer.plots.confusion_matrix import (
     confusion_matrix_info,
     confusion_matrix_png,
 )
-from nbtransfer.runs.report import make_report
+from tests.runs.reports import class_report
 
 VOID = {"br", "hr", "img", "col"}
 
@@ -67,7 +67,7 @@ def report_of(num_right=8, num_wrong=2, labels=("negative", "positive"), text="s
         "majority_label": 0,
         "duration_s": 65.0,
     }
-    return make_report(**arguments | changes)
+    return class_report(**arguments | changes)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_of_many_classes_the_worst_are_shown():
     rng = np.random.default_rng(0)
     actual = rng.integers(0, 40, 800)
     probabilities = np.eye(40)[np.where(rng.random(800) < 0.8, actual, 0)]
-    report = make_report(
+    report = class_report(
         run_id="r",
         name="test",
         split="test",

@@ -13,13 +13,13 @@ from nbtransfer.plots.confusion_matrix import (
     confusion_matrix_png,
     confusion_matrix_text,
 )
-from nbtransfer.runs.report import make_report
+from tests.runs.reports import class_report
 
 
 def report_of(labels, actual, predicted):
     actual = np.asarray(actual)
     probabilities = np.eye(len(labels))[np.asarray(predicted)]
-    return make_report(
+    return class_report(
         run_id="r",
         name="validation",
         split="validation",

@@ -105,8 +105,10 @@ def test_losses_that_are_no_numbers_are_left_out():
 
 def test_info_names_the_evaluations_and_the_baseline():
     info = learning_curves_info(state_of(), baseline=0.5)
-    assert info.eval_accuracy == ([94, 188], [0.806, 0.806])
-    assert info.eval_f1_macro.values == [0.79, 0.79]
+    (accuracy, first), (f1, second) = info.scores
+    assert (accuracy, f1) == ("eval_accuracy", "eval_f1_macro")
+    assert first == ([94, 188], [0.806, 0.806])
+    assert second.values == [0.79, 0.79]
     assert (info.baseline, info.baseline_name, info.num_steps) == (0.5, "majority class", 564)
 
 

@@ -11,12 +11,11 @@ from nbtransfer.errors import DataError, RunError
 from nbtransfer.runs.paths import EvaluationPaths
 from nbtransfer.runs.report import (
     Report,
-    make_report,
-    predictions_table,
     read_report,
-    wilson_interval,
     write_report,
 )
+from nbtransfer.tasks.class_findings import wilson_interval
+from tests.runs.reports import answers_table, class_report
 
 LABELS = ("negative", "neutral", "positive")
 
@@ -43,7 +42,7 @@ def report_of(actual, predicted, labels=LABELS, **changes):
         "majority_label": 0,
         "duration_s": 1.5,
     }
-    return make_report(**arguments | changes)
+    return class_report(**arguments | changes)
 
 
 def test_figures_equal_those_worked_out_by_hand():
@@ -146,7 +145,7 @@ def test_texts_may_be_an_arrow_array():
 def test_a_report_is_the_same_after_writing_and_reading(tmp_path):
     report = report_of([0, 1, 2, 0], [0, 2, 2, 1], baselines={"TF-IDF + logistic": 0.25})
     paths = EvaluationPaths(tmp_path / "evaluation" / "validation")
-    table = predictions_table(
+    table = answers_table(
         labels=LABELS,
         texts=["a", "b", "c", "d"],
         actual=np.array([0, 1, 2, 0], dtype=np.int32),
@@ -171,9 +170,9 @@ def test_fields_of_a_newer_version_are_left_out():
 
 
 def test_predictions_name_classes_and_give_every_probability():
-    table = predictions_table(
+    table = answers_table(
         labels=("no", "yes"),
-        texts=pa.array(["x", "y"]),
+        texts=["x", "y"],
         actual=np.array([1, 0], dtype=np.int32),
         probabilities=np.array([[0.75, 0.25], [0.5, 0.5]]),
         rows=np.array([7, 9]),

@@ -13,9 +13,10 @@ from nbtransfer.runs import scoring
 from nbtransfer.runs.events import EventWriter
 from nbtransfer.runs.files import read_json, read_table, write_table
 from nbtransfer.runs.paths import EvaluationPaths
-from nbtransfer.runs.report import make_report, predictions_table, write_report
+from nbtransfer.runs.report import write_report
 from nbtransfer.runs.scoring import evaluate_rows, last_words, predict_rows, require_model
 from tests.runs.folders import begun, completed, failed, make_run, write_events
+from tests.runs.reports import answers_table, class_report
 
 ROWS = pa.table(
     {
@@ -75,7 +76,9 @@ def complete(paths, request):
     rows = read_table(paths.inputs)
     probabilities = np.tile([0.2, 0.8], (rows.num_rows, 1))
     if "label" not in rows.column_names:
-        write_table(paths.predictions, pa.table({"p0": probabilities[:, 0], "p1": [0.8] * 2}))
+        write_table(
+            paths.predictions, pa.table({"p_bad": probabilities[:, 0], "p_good": [0.8] * 2})
+        )
         return "job_completed", {}
     answers = {
         "labels": ("bad", "good"),
@@ -84,16 +87,16 @@ def complete(paths, request):
         "probabilities": probabilities,
         "rows": rows["row"].to_numpy(),
     }
-    report = make_report(
+    report = class_report(
         run_id="calm-heron-0712",
         name=paths.dir.name,
         split=request["split"],
-        majority_label=request["majority_label"],
+        majority_label=0,
         loss=0.5,
         duration_s=0.1,
         **answers,
     )
-    write_report(report, paths, predictions_table(**answers))
+    write_report(report, paths, answers_table(**answers))
     return "job_completed", {}
 
 
@@ -108,7 +111,7 @@ def test_an_evaluation_is_kept_under_its_name(run, worker):
 def test_probabilities_come_back_by_class_and_leave_no_folder(run, worker):
     worker(complete)
     found = predict_rows(run, TEXTS)
-    assert found.tolist() == [[0.2, 0.8], [0.2, 0.8]]
+    assert found.to_pylist() == [{"p_bad": 0.2, "p_good": 0.8}] * 2
     assert list((run.dir / "evaluation").iterdir()) == []
 
 
@@ -121,12 +124,12 @@ def test_two_predictions_use_two_folders(run, worker):
     assert all(name.startswith(f"predict-{os.getpid()}-") for name in folders)
 
 
-def test_the_request_names_the_run_and_its_largest_class(run, worker):
+def test_the_request_names_the_run_and_the_split(run, worker):
     seen = []
     worker(lambda paths, request: (seen.append(request), ("job_failed", FAILURE))[1])
     with pytest.raises(RunError):
         evaluate_rows(run, ROWS, name="other", split="other (test)")
-    assert seen == [{"v": 1, "run_dir": str(run.dir), "split": "other (test)", "majority_label": 1}]
+    assert seen == [{"v": 1, "run_dir": str(run.dir), "split": "other (test)"}]
 
 
 FAILURE = {
@@ -167,7 +170,7 @@ def test_an_answer_written_just_before_the_end_counts(run, worker, monkeypatch):
         return answer
 
     monkeypatch.setattr(scoring, "submit_scoring", submit)
-    assert predict_rows(run, TEXTS).shape == (2, 2)
+    assert predict_rows(run, TEXTS).num_rows == 2
 
 
 def test_what_an_earlier_evaluation_of_the_name_left_is_cleared(run, worker):

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from nbtransfer.data.sources import load_tables
 from nbtransfer.errors import DataError, NbTransferError
-from nbtransfer.tasks.text_classification import metrics, prepare
+from nbtransfer.tasks.labelled_data import prepare
+from nbtransfer.tasks.text_classification import metrics
 
 TEXTS = [f"film number {i} was {'good' if i % 2 else 'bad'}" for i in range(20)]
 LABELS = ["pos" if i % 2 else "neg" for i in range(20)]

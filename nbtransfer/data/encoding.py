@@ -1,0 +1,128 @@
+"""What a task makes of rows with a tokenizer: ragged token numbers, targets, and their places.
+
+Numpy only, so that tasks stay importable in the kernel; `data.encode` makes batches of it.
+"""
+
+# Shapes: N encoded rows (a long text may become several), T tokens of all of them together.
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from nbtransfer.data.masking import Masking
+
+_CHUNK = 10_000  # rows a tokenizer call: bounds the memory of its Python lists
+IGNORED = -100  # a target that is no target, as cross-entropy understands it
+
+
+class Ragged(NamedTuple):
+    """Rows of different lengths, end to end.
+
+    Attributes:
+        values: array (T,).
+        offsets: int64 array (N + 1,); row i is `values[offsets[i]:offsets[i + 1]]`.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows there are."""
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Values of each row, int64 array (N,)."""
+        import numpy as np
+
+        return np.diff(self.offsets)
+
+    def row(self, number: int) -> np.ndarray:
+        """Return one row's values."""
+        return self.values[self.offsets[number] : self.offsets[number + 1]]
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[Any] | np.ndarray], dtype: str) -> Ragged:
+        """Join `rows`."""
+        import numpy as np
+
+        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum([len(row) for row in rows], out=offsets[1:])
+        arrays = [np.asarray(row, dtype=dtype) for row in rows]
+        return cls(np.concatenate(arrays) if arrays else np.zeros(0, dtype), offsets)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """Rows as numbers, for any task.
+
+    Attributes:
+        tokens: token numbers, int32.
+        segments: token types (0 or 1), uint8 array (T,); None where all are 0.
+        targets: what is to be predicted: classes (N,), scores or several classes (N, C), spans
+            (N, 2), one number a token (Ragged of the same offsets, -100 where there is none), or a
+            sequence of its own (Ragged of other offsets); None where nothing is known.
+        sources: the table's row that each encoded row came from, int64 array (N,).
+        details: what the task needs to turn answers about tokens into answers about texts.
+        masking: how tokens are hidden while training on them; None hides none.
+    """
+
+    tokens: Ragged
+    segments: np.ndarray | None = None
+    targets: np.ndarray | Ragged | None = None
+    sources: np.ndarray
+    details: dict[str, Any] = field(default_factory=dict)
+    masking: Masking | None = None
+
+
+def encode_texts(
+    tokenizer: Any,  # noqa: ANN401 -- of transformers, which cold modules do not import
+    texts: Sequence[str],
+    max_length: int,
+    pairs: Sequence[str] | None = None,
+) -> tuple[Ragged, np.ndarray | None]:
+    """Tokenize `texts`, cutting each at `max_length` tokens (special tokens included).
+
+    Args:
+        tokenizer: the model's own.
+        texts: one a row.
+        max_length: tokens a row is cut to.
+        pairs: second texts, one a row; the longer of the two is cut first.
+
+    Returns:
+        The token numbers, int32, and their token types, uint8 array, where the model knows any and
+        there are pairs.
+    """
+    import numpy as np
+
+    typed = pairs is not None and "token_type_ids" in tokenizer.model_input_names
+    parts: list[np.ndarray] = []
+    types: list[np.ndarray] = []
+    lengths: list[int] = []
+    for start in range(0, len(texts), _CHUNK):
+        batch = [list(texts[start : start + _CHUNK])]
+        if pairs is not None:
+            batch.append(list(pairs[start : start + _CHUNK]))
+        found = tokenizer(
+            *batch,
+            truncation=True,
+            max_length=max_length,
+            return_attention_mask=False,
+            return_token_type_ids=typed,
+        )
+        lengths.extend(map(len, found["input_ids"]))
+        parts.append(np.fromiter((t for row in found["input_ids"] for t in row), dtype=np.int32))
+        if typed:
+            types.append(
+                np.fromiter((t for row in found["token_type_ids"] for t in row), dtype=np.uint8)
+            )
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    tokens = Ragged(np.concatenate(parts) if parts else np.zeros(0, np.int32), offsets)
+    return tokens, np.concatenate(types) if types else None

@@ -1,0 +1,250 @@
+"""What a model is asked and how its answer is judged, one small class for each kind of answer.
+
+`loss` is a sum over the micro-batch: the step divides by the weight of all its rows, so that
+accumulation changes memory and nothing else. `answers` is what an evaluation keeps of a batch.
+"""
+
+# Shapes: B rows of a batch, T tokens, S target tokens, C classes, V tokens of the vocabulary.
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from nbtransfer.data.encoding import IGNORED
+
+if TYPE_CHECKING:
+    from nbtransfer.data.encode import Encoded
+
+Batch = dict[str, torch.Tensor]
+Answers = dict[str, "np.ndarray | list[np.ndarray]"]
+
+
+class Objective(Protocol):
+    """One kind of answer."""
+
+    def weight(self, encoded: Encoded, rows: np.ndarray) -> float:
+        """Return what the summed loss of `rows` is divided by."""
+
+    def forward(self, model: nn.Module, batch: Batch, labels: torch.Tensor) -> Any:  # noqa: ANN401 -- by architecture
+        """Return the model's output for a batch without its labels."""
+
+    def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
+        """Return the sum of the losses of a micro-batch, a scalar in nats (or squared units)."""
+
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+        """Return what is kept of each row: arrays (B, ...), or a list of B arrays.
+
+        Where there are labels, `loss` is the sum over each row, float64 array (B,).
+        """
+
+
+def logits_of(output: Any) -> torch.Tensor:  # noqa: ANN401 -- by architecture
+    """Return the logits, whether the model is one of transformers or plain."""
+    return output if isinstance(output, torch.Tensor) else output.logits
+
+
+class _OneAnswerARow:
+    """What the kinds with one answer for the whole text have in common."""
+
+    def weight(self, encoded: Encoded, rows: np.ndarray) -> float:
+        return float(len(rows))
+
+    def forward(self, model: nn.Module, batch: Batch, labels: torch.Tensor) -> Any:  # noqa: ANN401 -- by architecture
+        return model(**batch)
+
+
+class Classes(_OneAnswerARow):
+    """One class of several: cross-entropy.
+
+    Args:
+        weights: float tensor (C,), how much each class counts; None counts all alike.
+    """
+
+    def __init__(self, weights: torch.Tensor | None = None) -> None:
+        self._weights = weights
+
+    def weight(self, encoded: Encoded, rows: np.ndarray) -> float:
+        """Return the rows' number, or the sum of their classes' weights."""
+        if self._weights is None:
+            return float(len(rows))
+        assert isinstance(encoded.targets, np.ndarray)
+        return float(self._weights[torch.from_numpy(encoded.targets[rows])].sum())
+
+    def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
+        """Return the cross-entropy of logits (B, C) and labels (B,), summed."""
+        logits = logits_of(output).float()
+        weights = None if self._weights is None else self._weights.to(logits.device)
+        return cross_entropy(logits, labels, weight=weights, reduction="sum")
+
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+        """Return `logits`, float64 array (B, C)."""
+        logits = logits_of(model(**batch)).double().cpu()
+        found: Answers = {"logits": logits.numpy()}
+        if labels is not None:
+            found["loss"] = cross_entropy(logits, labels.cpu(), reduction="none").numpy()
+        return found
+
+
+class SeveralClasses(_OneAnswerARow):
+    """Any number of classes a row: a yes or no for each, binary cross-entropy."""
+
+    def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
+        """Return the binary cross-entropy of logits and labels (B, C), summed over rows."""
+        logits = logits_of(output).float()
+        return binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1).sum()
+
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+        """Return `logits`, float64 array (B, C)."""
+        logits = logits_of(model(**batch)).double().cpu()
+        found: Answers = {"logits": logits.numpy()}
+        if labels is not None:
+            losses = binary_cross_entropy_with_logits(
+                logits, labels.double().cpu(), reduction="none"
+            )
+            found["loss"] = losses.mean(1).numpy()
+        return found
+
+
+class Score(_OneAnswerARow):
+    """A number: squared error."""
+
+    def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
+        """Return the squared errors of logits (B, 1) and labels (B,), summed."""
+        return (logits_of(output).float().squeeze(1) - labels).square().sum()
+
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+        """Return `score`, float64 array (B,)."""
+        score = logits_of(model(**batch)).double().cpu().squeeze(1)
+        found: Answers = {"score": score.numpy()}
+        if labels is not None:
+            found["loss"] = (score - labels.double().cpu()).square().numpy()
+        return found
+
+
+class _OneAnswerAToken:
+    """What the kinds with an answer for each token have in common: the mean is over targets."""
+
+    def weight(self, encoded: Encoded, rows: np.ndarray) -> float:
+        return max(1.0, float(encoded.num_targets[rows].sum()))
+
+    def forward(self, model: nn.Module, batch: Batch, labels: torch.Tensor) -> Any:  # noqa: ANN401 -- by architecture
+        return model(**batch)
+
+
+class Tokens(_OneAnswerAToken):
+    """A class for each token, where its label is not -100: cross-entropy."""
+
+    def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
+        """Return the cross-entropy of logits (B, T, C) and labels (B, T), summed."""
+        return token_losses(logits_of(output).float(), labels).sum()
+
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+        """Return the likeliest `tags`, int arrays (T,), and their `probabilities`."""
+        mask = batch["attention_mask"].bool().cpu()
+        logits = logits_of(model(**batch)).float()
+        best, tags = torch.softmax(logits, dim=2).max(2)
+        lists = zip(tags.cpu(), best.cpu(), mask, strict=True)
+        kept = [(tag[own].numpy(), share[own].numpy()) for tag, share, own in lists]
+        found: Answers = {
+            "tags": [tags.astype(np.int32) for tags, _ in kept],
+            "probabilities": [shares for _, shares in kept],
+        }
+        if labels is not None:
+            found["loss"] = token_losses(logits, labels).double().sum(1).cpu().numpy()
+        return found
+
+
+class HiddenTokens(_OneAnswerAToken):
+    """The tokens that were hidden (masked language modelling): cross-entropy."""
+
+    def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
+        """Return the cross-entropy of logits (B, T, V) and labels (B, T), summed."""
+        return token_losses(logits_of(output).float(), labels).sum()
+
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+        """Return how many hidden tokens were guessed `right` in each row, int array (B,)."""
+        assert labels is not None
+        logits = logits_of(model(**batch)).float()
+        right = (logits.argmax(2) == labels).sum(1)
+        return {
+            "right": right.cpu().numpy(),
+            "loss": token_losses(logits, labels).double().sum(1).cpu().numpy(),
+        }
+
+
+class NextTokens(_OneAnswerAToken):
+    """Each token after those before it (causal language modelling): cross-entropy."""
+
+    def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
+        """Return the cross-entropy of logits (B, T, V) and the next labels (B, T), summed."""
+        return token_losses(logits_of(output)[:, :-1].float(), labels[:, 1:]).sum()
+
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+        """Return how many next tokens were guessed `right` in each row, int array (B,)."""
+        assert labels is not None
+        logits, labels = logits_of(model(**batch))[:, :-1].float(), labels[:, 1:]
+        return {
+            "right": (logits.argmax(2) == labels).sum(1).cpu().numpy(),
+            "loss": token_losses(logits, labels).double().sum(1).cpu().numpy(),
+        }
+
+
+class Spans(_OneAnswerARow):
+    """Where an answer starts and ends: the mean of two cross-entropies over the tokens."""
+
+    def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
+        """Return the losses of start and end logits (B, T) and labels (B, 2), summed."""
+        start, end = output.start_logits.float(), output.end_logits.float()
+        starts = cross_entropy(start, labels[:, 0], reduction="sum")
+        return (starts + cross_entropy(end, labels[:, 1], reduction="sum")) / 2
+
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+        """Return `start` and `end` logits, float32 arrays (T,) a row."""
+        output = model(**batch)
+        mask = batch["attention_mask"].bool().cpu()
+        start, end = output.start_logits.float().cpu(), output.end_logits.float().cpu()
+        found: Answers = {
+            "start": [row[own].numpy() for row, own in zip(start, mask, strict=True)],
+            "end": [row[own].numpy() for row, own in zip(end, mask, strict=True)],
+        }
+        if labels is not None:
+            first, last = labels.cpu().unbind(1)
+            starts = cross_entropy(start.double(), first, reduction="none")
+            found["loss"] = (
+                (starts + cross_entropy(end.double(), last, reduction="none")) / 2
+            ).numpy()
+        return found
+
+
+def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of logits (B, T, C) and labels (B, T), 0 where a label is -100.
+
+    Returns:
+        Tensor (B, T), in nats.
+    """
+    flat = cross_entropy(
+        logits.reshape(-1, logits.shape[-1]),
+        labels.reshape(-1),
+        ignore_index=IGNORED,
+        reduction="none",
+    )
+    return flat.view(labels.shape)
+
+
+def objective_of(kind: str, class_weights: torch.Tensor | None = None) -> Objective:
+    """Return the objective of a kind that a task names."""
+    if kind == "classes":
+        return Classes(class_weights)
+    kinds: dict[str, type[Objective]] = {
+        "several classes": SeveralClasses,
+        "score": Score,
+        "tokens": Tokens,
+        "spans": Spans,
+        "hidden tokens": HiddenTokens,
+        "next tokens": NextTokens,
+    }
+    return kinds[kind]()

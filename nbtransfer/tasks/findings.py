@@ -1,0 +1,48 @@
+"""What a report shows besides its metrics: classes, confusions, mistakes and examples."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class ClassRow(NamedTuple):
+    """How well one class is found; `support` counts its rows. A class without any scores 0."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class Mistake(NamedTuple):
+    """One wrong answer: `row` is the source's row.
+
+    `probability` is what the model gave its answer, None where it gives none.
+    """
+
+    text: str
+    actual: str
+    predicted: str
+    probability: float | None
+    row: int
+
+
+class Findings(NamedTuple):
+    """What there is to see of some rows' answers; a task leaves empty what it has not.
+
+    Attributes:
+        labels: the classes' names, in the order of `confusion_matrix`.
+        per_class: precision, recall, F1 and number of each class or type.
+        confusion_matrix: rows are actual classes, columns predicted ones.
+        interval: the 95 % interval (low, high) of the share of right answers, where one is counted.
+        majority_accuracy: the accuracy of always saying the training rows' largest class.
+        mistakes: wrong answers, the surest first; or for generated texts the worst.
+    """
+
+    labels: tuple[str, ...] = ()
+    per_class: tuple[ClassRow, ...] = ()
+    confusion_matrix: tuple[tuple[int, ...], ...] = ()
+    interval: tuple[float, float] | None = None
+    majority_accuracy: float | None = None
+    mistakes: tuple[Mistake, ...] = ()
