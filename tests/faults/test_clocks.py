@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from nbtransfer.engine import train, worker
+from nbtransfer.engine import worker
+from nbtransfer.engine.step import EagerStep
 from nbtransfer.engine.worker import StopSignal
 from nbtransfer.panels.remaining import remaining_s
 from nbtransfer.panels.run_view import elapsed_s
@@ -63,8 +64,8 @@ def test_checkpoints_by_time_come_by_a_clock_that_nobody_sets(
             passed[0] = 301.0  # the sixth step takes five minutes
         return step(self, *arguments)
 
-    step = train.EagerStep.__call__
-    monkeypatch.setattr(train.EagerStep, "__call__", take)
+    step = EagerStep.__call__
+    monkeypatch.setattr(EagerStep, "__call__", take)
     monkeypatch.setattr(time, "monotonic", lambda: real() + passed[0])
     run = make_job(tmp_path)
     assert work(str(run.dir)), run.log()
