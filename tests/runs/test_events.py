@@ -272,4 +272,4 @@ def test_every_event_the_fold_knows_is_documented():
     listed = set(re.findall(r"^    (\w+) {2,}", events.__doc__, re.MULTILINE))
     handled = {n.removeprefix("_on_") for n in dir(state.RunState) if n.startswith("_on_")}
     assert handled <= listed
-    assert listed - handled == {"data_encoded"}
+    assert listed - handled == {"data_encoded", "frozen_layers_computed"}
