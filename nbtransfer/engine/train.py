@@ -13,7 +13,8 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from nbtransfer.engine.advice import evaluation_warning
-from nbtransfer.engine.checkpoints import damage, load_checkpoint, newest_checkpoint
+from nbtransfer.engine.checkpoints import damage, load_checkpoint
+from nbtransfer.engine.disk import warn_of_disk
 from nbtransfer.engine.evaluate import Scores, score_rows
 from nbtransfer.engine.export import export_run
 from nbtransfer.engine.identity import check_identity, job_identity
@@ -25,6 +26,7 @@ from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.progress import Progress
 from nbtransfer.engine.reporting import Reader
+from nbtransfer.engine.resuming import find_checkpoint, is_resumed, say_resumed
 from nbtransfer.engine.saving import CheckpointWriter, announce
 from nbtransfer.engine.steplog import StepLog, TrainingDiverged
 from nbtransfer.engine.stepping import make_step, rows_of_steps, usable_kind
@@ -46,10 +48,13 @@ CHECKPOINT_EVERY_S = 300.0
 Cause = Literal["schedule", "asked", "stop"]
 
 
-def train(paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None:
-    """Train the run in `paths` from its newest checkpoint, or from the start, to its end."""
-    training = Training(paths, events, stop_signal)
+def train(
+    paths: RunPaths, events: EventWriter, stop_signal: StopSignal, *, restart: bool = False
+) -> None:
+    """Train the run from its newest checkpoint, or the start, to its end; see `find_checkpoint`."""
+    training = Training(paths, events, stop_signal, restart=restart)
     training.resume()
+    warn_of_disk(paths.dir, events)
     try:
         training.loop()
         training.finish()
@@ -64,11 +69,14 @@ def train(paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None
 class Training:
     """One run being trained."""
 
-    def __init__(self, paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None:
+    def __init__(
+        self, paths: RunPaths, events: EventWriter, stop_signal: StopSignal, *, restart: bool
+    ) -> None:
         self.paths = paths
         self.events = events
         self.stop_signal = stop_signal
         self.run = Run(paths.dir)
+        self.found = find_checkpoint(self.run, events, restart=restart)
         self.spec, self.plan = self.run.spec, self.run.plan
         self.card = self.run.data_card
         self.main_metric = self.plan.metric_for_best_model
@@ -105,23 +113,17 @@ class Training:
             planned_epochs=plan.num_train_epochs,
         )
         before = fold(self.run.events())
-        found = newest_checkpoint(self.paths.checkpoints_dir)
+        found = self.found
         if found.folder is not None:
             state = load_checkpoint(found.folder, self.plain_learner(), self.optimizer.optimizer)
             check_identity(state["identity"], self.identity)
             self.progress = Progress.from_json(state["progress"])
             self._take_new_length()
         self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
-        if before.steps or found.folder is not None:
+        if is_resumed(before, found):
             # Live changes made after the checkpoint are part of the run: they are made again.
             self.live.replay([*before.changes, *before.undone_changes], before.wanted)
-            self.events.append(
-                "run_resumed",
-                from_step=self.progress.step,
-                revision=self.progress.revision,
-                checkpoint=found.folder.name if found.folder else None,
-                skipped=[list(pair) for pair in found.skipped],
-            )
+            say_resumed(self.events, self.progress, found)
         self.take_step = make_step(
             self.step_kind,
             loaded=self.loaded,
@@ -324,6 +326,7 @@ class Training:
             TrainingDiverged: if a step before was not finite; nothing is saved then.
         """
         self.log.flush()
+        start = time.monotonic()
         self.events.sync()  # no checkpoint may lie beyond the durable end of the log
         best = self.progress.best_step
         self.writer.save(
@@ -334,6 +337,7 @@ class Training:
             optimizer=self.optimizer.optimizer,
             state={"progress": self.progress.to_json(), "identity": self.identity},
             best=None if best is None else self.paths.checkpoint(best).name,
+            start=start,
         )
         self.announce()
 
