@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Activations of these pass the largest number of half precision.
 _T5_FAMILIES = frozenset(("t5", "mt5", "umt5", "longt5"))
+# Rows generated for at an evaluation while training: enough to compare, quick enough to wait for.
+_GENERATED_ROWS_CPU, _GENERATED_ROWS = 100, 1000
 # Where lengths are not known before the run: long enough for most texts, and batches are only
 # as long as their longest text anyway.
 _DEFAULT_MAX_LENGTH = 512
@@ -35,6 +37,20 @@ def default_learning_rate(model: ModelCard, technique: str) -> float:
     if model.num_parameters < 40e6:
         return 1e-4
     return 5e-5 if model.num_parameters < 200e6 else 2e-5
+
+
+# Families whose layers take one vector a token and nothing else that the layers below computed.
+CUT_FAMILIES = frozenset(("bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert"))
+
+
+def frozen_note(model: ModelCard) -> str:
+    """Return whether the frozen layers' part of the work is done once, or in every epoch."""
+    if model.model_type in CUT_FAMILIES:
+        return "What the frozen layers say of each text is computed once and kept."
+    return (
+        f"The frozen layers are computed in every epoch: models of family {model.model_type!r} "
+        "cannot be cut there yet."
+    )
 
 
 class Steps(NamedTuple):
@@ -175,3 +191,27 @@ def choose_precision(spec: RunSpec, hardware: Hardware, model: ModelCard) -> Pre
         )
         return Precision("fp32", "no bf16 units", (problem,))
     return Precision(asked, "as asked")
+
+
+class Generation(NamedTuple):
+    """For how many validation rows an evaluation while training writes texts, and what to say."""
+
+    rows: int
+    notes: tuple[str, ...] = ()
+
+
+def choose_generation(
+    spec: RunSpec, num_validation: int, hardware: Hardware, writes: bool
+) -> Generation:
+    """Return the rows asked for, or as many as are quick; none where the task writes no texts."""
+    if not writes:
+        return Generation(0)
+    usual = _GENERATED_ROWS_CPU if hardware.device == "cpu" else _GENERATED_ROWS
+    rows = min(num_validation, int(spec.eval_generate_rows or usual))
+    if rows == num_validation:
+        return Generation(rows)
+    note = (
+        f"While training, texts are generated for {rows:,} of {num_validation:,} validation rows, "
+        "evenly spread; the final report generates for all (eval_generate_rows)."
+    )
+    return Generation(rows, (note,))

@@ -11,16 +11,18 @@ from nbtransfer import estimates
 from nbtransfer.advice import bytes_text, rate_text, warnings_for
 from nbtransfer.choices import (
     Length,
+    choose_generation,
     choose_length,
     choose_precision,
     choose_step,
     count_steps,
     default_learning_rate,
+    frozen_note,
 )
 from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.estimates import memory_by_technique
 from nbtransfer.hardware import Hardware, detect_hardware, on_cpu
-from nbtransfer.spec import RunSpec
+from nbtransfer.spec import RunSpec, top_layers
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
@@ -33,8 +35,6 @@ __all__ = ["Hardware", "Plan", "detect_hardware", "make_plan", "memory_by_techni
 
 # Rows are batched with rows of similar length, so little is padding.
 _PADDING = 1.1
-# Rows generated for at an evaluation while training: enough to compare, quick enough to wait for.
-_GENERATED_ROWS_CPU, _GENERATED_ROWS = 100, 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +165,7 @@ def make_plan(
         *precision.problems,
         *_data_problems(spec, data),
         *(decided.problems if decided is not None else ()),
+        *_layer_problems(spec, model),
     ]
     num_trainable = estimates.num_trainable_parameters(model, len(data.label_names), spec.technique)
     tokens_in_memory = min(length.max_length, length.longest)
@@ -179,7 +180,7 @@ def make_plan(
         memory_bytes += estimates.writing_bytes(
             model, batch_size=int(spec.per_device_train_batch_size), tokens=decided.target_tokens
         )
-    generated = _generated_rows(spec, num_validation, hardware) if decided is not None else 0
+    generation = choose_generation(spec, num_validation, hardware, decided is not None)
     plan = Plan(
         num_steps=steps.total,
         steps_per_epoch=steps.per_epoch,
@@ -212,11 +213,11 @@ def make_plan(
         disk_free_bytes=hardware.disk_free_bytes,
         baseline_accuracy=data.majority_share,
         metric_for_best_model=spec.metric_for_best_model or task.metrics[0],
-        eval_generate_rows=generated,
+        eval_generate_rows=generation.rows,
         notes=(
             *_notes(spec, data, lengths, model, hardware, length),
             *(decided.notes if decided is not None else ()),
-            *_generation_notes(generated, num_validation),
+            *generation.notes,
         ),
     )
     problems += _capacity_problems(plan, model, hardware)
@@ -237,7 +238,7 @@ def _task_problems(spec: RunSpec, task: Task) -> list[str]:
         "technique": (spec.technique, task.techniques),
     }
     for name, (value, choices) in asked.items():
-        if value is None or value in choices:
+        if value is None or value in choices or (top_layers(value) and "top:2" in choices):
             continue
         close = nearest(str(value), choices)
         hint = f" Did you mean {close!r}?" if close else ""
@@ -257,18 +258,13 @@ def _task_problems(spec: RunSpec, task: Task) -> list[str]:
     return found
 
 
-def _generated_rows(spec: RunSpec, num_validation: int, hardware: Hardware) -> int:
-    """Return for how many validation rows an evaluation while training generates."""
-    usual = _GENERATED_ROWS_CPU if hardware.device == "cpu" else _GENERATED_ROWS
-    return min(num_validation, int(spec.eval_generate_rows or usual))
-
-
-def _generation_notes(generated: int, num_validation: int) -> list[str]:
-    if generated == num_validation:
+def _layer_problems(spec: RunSpec, model: ModelCard) -> list[str]:
+    count = top_layers(spec.technique)
+    if count is None or count < model.num_layers:
         return []
     return [
-        f"While training, texts are generated for {generated:,} of {num_validation:,} validation "
-        "rows, evenly spread; the final report generates for all (eval_generate_rows)."
+        f"technique={spec.technique!r}: {quoted(model.name)} has {model.num_layers} layers. Take "
+        f"top:1 to top:{model.num_layers - 1}, or 'full' to train them all."
     ]
 
 
@@ -376,6 +372,8 @@ def _notes(
         notes.append(
             f"Learning rate {rate_text(rate)}, the default for technique {spec.technique!r} here."
         )
+    if spec.technique == "head" or top_layers(spec.technique):
+        notes.append(frozen_note(model))
     if hardware.num_devices > 1:
         notes.append(f"One of {hardware.num_devices} devices is used.")
     if isinstance(spec.class_weights, dict):
