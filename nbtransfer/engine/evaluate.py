@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 # Measured on two cores: 500 to 1,000 tokens a pass are fastest; 4,000 take 1.2 times as long.
-_CPU_TOKENS = 768.0
+_CPU_TOKENS = 768
+_ANY_TOKENS = 2**62  # not infinity: divided by a numpy integer it gives NaN
 
 
 class Scores(NamedTuple):
@@ -142,16 +143,16 @@ def extract_features(
     return found, batch_size
 
 
-def most_tokens(accelerator: Accelerator) -> float:
+def most_tokens(accelerator: Accelerator) -> int:
     """Return how many tokens a pass may take: on a CPU, what its caches hold."""
-    return _CPU_TOKENS if accelerator.device.type == "cpu" else float("inf")
+    return _CPU_TOKENS if accelerator.device.type == "cpu" else _ANY_TOKENS
 
 
 def in_batches(
     lengths: np.ndarray,
     batch_size: int,
     forward: Callable[[np.ndarray], None],
-    most_tokens: float = float("inf"),
+    most_tokens: int = _ANY_TOKENS,
 ) -> int:
     """Call `forward` with all rows, longest first; a batch that memory does not hold is halved.
 

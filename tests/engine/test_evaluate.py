@@ -119,3 +119,13 @@ def test_no_rows_have_no_figures():
     )
     scores = score_rows(CPU, Sums(), empty, Classes(), 8)
     assert len(probabilities(scores.answers, 3)) == 0 and math.isnan(scores.loss)
+
+
+def test_without_a_limit_of_tokens_batches_are_as_large_as_asked():
+    import numpy as np
+
+    from nbtransfer.engine.evaluate import in_batches
+
+    sizes: list[int] = []
+    assert in_batches(np.array([9, 5, 7, 3, 8]), 2, lambda rows: sizes.append(len(rows))) == 2
+    assert sizes == [2, 2, 1]
