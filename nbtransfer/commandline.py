@@ -21,6 +21,8 @@ _SHORT = {
     "lr_scheduler_type": "--scheduler",
     "warmup_steps": "--warmup",
     "metric_for_best_model": "--metric",
+    "mlm_probability": "--mask-share",
+    "whole_word_mask": "--whole-word",
     "early_stopping_patience": "--early-stopping",
 }
 # The order a reader looks for them: what, then how; the other fields follow as RunSpec has them.

@@ -14,7 +14,7 @@ from nbtransfer.runs import launch, store
 from nbtransfer.runs.files import write_json
 from nbtransfer.runs.run import Run
 from nbtransfer.settings import resolve_runs_dir
-from nbtransfer.spec import RunSpec
+from nbtransfer.spec import LANGUAGE_MODELING, RunSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +71,7 @@ def prepare_job(
     Raises:
         SpecError, DataError, ModelError: see `finetune`.
     """
+    from nbtransfer.data.corpus import load_corpus
     from nbtransfer.data.lengths import measure_lengths
     from nbtransfer.data.sources import load_tables
     from nbtransfer.hardware import detect_hardware
@@ -94,9 +95,12 @@ def prepare_job(
         **fields,
     )
     spec.check()
-    tables = load_tables(data, name=data_name)
+    read = load_corpus if spec.task in LANGUAGE_MODELING else load_tables
+    tables = read(data, name=data_name)
     task = choose_task(spec.task, tables, spec.columns)
     prepared = task.prepare(tables, spec.columns, validation=held_out)
+    settings = {name: getattr(spec, name) for name in task.options}
+    prepared = prepared._replace(card=dataclasses.replace(prepared.card, settings=settings))
     if isinstance(model, str):
         card = open_model(model, runs_dir=folder)
     else:

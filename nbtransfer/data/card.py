@@ -64,6 +64,7 @@ class DataCard:
         warnings: what the user should look at.
         roles: the column read for each of the task's roles.
         problem_type: what is asked of each row, where a task has several forms; transformers' name.
+        settings: the options of the spec that only this task reads.
     """
 
     name: str
@@ -84,6 +85,7 @@ class DataCard:
     warnings: tuple[str, ...] = ()
     roles: dict[str, str] = field(default_factory=dict)
     problem_type: str = "single_label_classification"
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""

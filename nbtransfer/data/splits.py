@@ -122,7 +122,8 @@ def _hold_out(
         else ()
     )
     splits = {**examples, "train": train.filter(~held), "validation": train.filter(held)}
-    how = f"{100 * fraction:.0f} % of train, stratified, seed {split_seed}"
+    stratified = "stratified, " if len(sizes) > 1 else ""
+    how = f"{100 * fraction:.0f} % of train, {stratified}seed {split_seed}"
     note = f"validation: {how}: {count_of(int(held.sum()), 'row')}{unused}"
     return Splits(
         _ordered(splits),

@@ -12,6 +12,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Literal
 
+from nbtransfer.choices import count_steps
 from nbtransfer.engine.advice import evaluation_warning
 from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.checkpoints import (
@@ -32,9 +33,12 @@ from nbtransfer.engine.reporting import Reader
 from nbtransfer.engine.saving import CheckpointWriter, announce
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.engine.steplog import StepLog, TrainingDiverged
+from nbtransfer.language_plan import confirmed_plan
 from nbtransfer.models.load import set_training_mode
+from nbtransfer.runs.files import write_json
 from nbtransfer.runs.run import Run
 from nbtransfer.runs.state import fold
+from nbtransfer.spec import LANGUAGE_MODELING
 from nbtransfer.tasks.catalog import task_named
 from nbtransfer.tasks.metric_words import LOWER_IS_BETTER
 
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_EVERY_S = 300.0
 
-Cause = Literal["schedule", "asked", "stop"]
+Cause = Literal["start", "schedule", "asked", "stop"]
 
 
 def train(paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None:
@@ -77,9 +81,10 @@ class Training:
         self.card = self.run.data_card
         self.main_metric = self.plan.metric_for_best_model
         self.ended_by: str | None = None
-        self.identity = job_identity(self.run)
         self.writer = CheckpointWriter(paths.checkpoints_dir)
         self.loaded = load_run(self.run, events)
+        self._confirm_length()
+        self.identity = job_identity(self.run)
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
         self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation
@@ -87,6 +92,24 @@ class Training:
         task = task_named(self.card.task)
         self.reader = Reader(task, self.card, self.loaded.tokenizer)
         self.objective = objective_of(task.objective(self.card), weights)
+
+    def _confirm_length(self) -> None:
+        """Take as many steps as there are encoded rows for: blocks of text are counted here."""
+        counted = count_steps(self.spec, len(self.loaded.train.encoded.lengths))
+        plan = self.plan
+        if counted.per_epoch == plan.steps_per_epoch or self.card.task not in LANGUAGE_MODELING:
+            return
+        self.plan = confirmed_plan(plan, self.spec, counted)
+        self.events.append(
+            "plan_changed",
+            field="num_steps",
+            old=plan.num_steps,
+            new=self.plan.num_steps,
+            reason="the blocks of text were counted with the model's own tokenizer",
+        )
+        # What is resumed later, or shown, is this plan.
+        write_json(self.paths.plan, self.plan.to_json())
+        self.run = Run(self.paths.dir)
 
     def resume(self) -> None:
         """Take up the newest checkpoint that verifies; without one, start at step 0."""
@@ -163,6 +186,7 @@ class Training:
     def loop(self) -> None:
         """Take steps until the schedule ends, early stopping says so, or somebody stops the run."""
         progress = self.progress
+        self._evaluate_at_start()
         self._phase("training")
         self._train_mode()
         self.log.start()
@@ -257,6 +281,12 @@ class Training:
         last = step == self.progress.schedule.num_steps
         return self.validation is not None and (last or (every > 0 and step % every == 0))
 
+    def _evaluate_at_start(self) -> None:
+        """Measure what a language model knows before it learns: the figure to compare with."""
+        is_new = self.progress.step == 0 and not self.run.state().evaluations
+        if is_new and self.validation is not None and self.card.task in LANGUAGE_MODELING:
+            self.evaluate("start")
+
     def evaluate(self, cause: Cause) -> None:
         """Measure the weights on the validation rows and note whether they are the best so far."""
         progress = self.progress
@@ -269,8 +299,11 @@ class Training:
         name = self.main_metric
         value = measured[f"eval_{name}"] * (-1 if name in LOWER_IS_BETTER else 1)
         # Weights that are no numbers get the accuracy of the first class, which is no gain.
-        is_best = math.isfinite(scores.loss) and (
-            progress.best_value is None or value > progress.best_value
+        # The model as it was loaded is no candidate: there is no checkpoint of it.
+        is_best = (
+            cause != "start"
+            and math.isfinite(scores.loss)
+            and (progress.best_value is None or value > progress.best_value)
         )
         train_loss = progress.loss_sum / progress.loss_count if progress.loss_count else None
         if is_best:

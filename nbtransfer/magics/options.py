@@ -63,6 +63,8 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     ),
     "max_length": ("", "Data", "tokens a text is cut to (default: keeps 99 % whole)", ()),
     "class_weights": ("", "Data", "balanced, or weights by class: a=1,b=3", "weights"),
+    "mlm_probability": ("--mask-share", "Data", "tokens hidden to be guessed (0.15)", ()),
+    "whole_word_mask": ("--whole-word", "Data", "hide all tokens of a word together", ()),
     "technique": ("", "Training", "which part learns (default: full)", _choices(Technique)),
     "num_train_epochs": ("--epochs", "Training", "passes over the training rows (3)", ()),
     "learning_rate": ("--lr", "Training", "peak learning rate (default: by technique)", ()),

@@ -36,6 +36,7 @@ class ModelCard:
         tokenizer_file: path of tokenizer.json; None where the worker must build the tokenizer.
         head_labels: class names of the classification head it carries, if any.
         lacks_pooler: the weights lack the pooling layer that a head reads; it starts at random.
+        lacks_lm_head: the weights lack the head that guesses tokens; it starts at random.
         notes: what is special about it, in sentences.
     """
 
@@ -60,6 +61,7 @@ class ModelCard:
     tokenizer_file: str | None = None
     head_labels: tuple[str, ...] = ()
     lacks_pooler: bool = False
+    lacks_lm_head: bool = False
     notes: tuple[str, ...] = ()
 
     def at(self, folder: Path) -> ModelCard:
