@@ -27,11 +27,11 @@ _MIN_CHARACTERS = 40  # a shorter section is a title and nothing else
 
 
 def load_python_docs() -> Tables:
-    """Return the documents as text and topic, by split."""
+    """Return the documents as text and page, by split."""
     from pydoc_data.topics import topics
 
     rows: dict[str, dict[str, list[str]]] = {
-        split: {"text": [], "topic": []} for split in ("train", "validation", "test")
+        split: {"text": [], "page": []} for split in ("train", "validation", "test")
     }
     seen: set[str] = set()
     # Short topics first: what a long one repeats of them is left out there.
@@ -41,7 +41,7 @@ def load_python_docs() -> Tables:
             text = _without_repeated(section, seen)
             if len(text) >= _MIN_CHARACTERS:
                 rows[split]["text"].append(text)
-                rows[split]["topic"].append(topic)
+                rows[split]["page"].append(topic)
     version = ".".join(map(str, sys.version_info[:3]))
     splits = {split: table_from_columns(columns) for split, columns in rows.items()}
     return Tables("demo:python-docs", f"the documentation of Python {version}", splits)
