@@ -82,9 +82,7 @@ def _about_classes(spec: RunSpec, data: DataCard) -> Iterator[str]:
         )
 
 
-def _about_model(
-    plan: Plan, spec: RunSpec, data: DataCard, model: ModelCard
-) -> Iterator[str]:
+def _about_model(plan: Plan, spec: RunSpec, data: DataCard, model: ModelCard) -> Iterator[str]:
     if data.task in LANGUAGE_MODELING:
         if model.lacks_lm_head and not spec.from_scratch:
             yield (

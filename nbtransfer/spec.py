@@ -12,14 +12,18 @@ from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
 TaskName = Literal[
-    "text-classification", "masked-language-modeling", "causal-language-modeling"
+    "masked-language-modeling",
+    "causal-language-modeling",
+    "multi-label-classification",
+    "text-regression",
+    "text-classification",
 ]
 Technique = Literal["full", "head", "features"]
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 # Fields that name a column of the data; each task reads some of them.
-ROLES = ("text", "label")
+ROLES = ("text", "text_pair", "label")
 LANGUAGE_MODELING = ("masked-language-modeling", "causal-language-modeling")
 NOT_BUILT_TECHNIQUES = ("top", "gradual", "layerwise", "lora", "setfit")
 
@@ -33,6 +37,7 @@ class RunSpec:
         data: the data as typed: `demo:NAME`, a file or glob, a hub id, or a variable's name.
         task: the task's name; None recognises it from the data.
         text: the column that holds the text.
+        text_pair: the column that holds a second text, to be read with the first.
         label: the column that holds the class.
         technique: `full` trains every layer, `head` only the classification head, `features` a
             linear layer on the mean-pooled, frozen encoder.
@@ -71,6 +76,7 @@ class RunSpec:
     data: str
     task: TaskName | None = None
     text: str | None = None
+    text_pair: str | None = None
     label: str | None = None
     technique: Technique = "full"
     num_train_epochs: float = 3.0

@@ -63,8 +63,11 @@ class DataCard:
         notes: choices made, in words.
         warnings: what the user should look at.
         roles: the column read for each of the task's roles.
-        problem_type: what is asked of each row, where a task has several forms; transformers' name.
-        settings: the options of the spec that only this task reads.
+        thresholds: of several classes a row, the probability from which each is said; 0.5 where
+            none were tuned.
+        scale: of scores, the mean and standard deviation in train; the model learns them with mean
+            0 and deviation 1.
+        settings: the options of the spec that only this task reads, as they were decided.
     """
 
     name: str
@@ -84,7 +87,8 @@ class DataCard:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     roles: dict[str, str] = field(default_factory=dict)
-    problem_type: str = "single_label_classification"
+    thresholds: tuple[float, ...] = ()
+    scale: tuple[float, float] = (0.0, 1.0)
     settings: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -100,6 +104,8 @@ class DataCard:
         values["class_counts"] = {s: tuple(c) for s, c in values["class_counts"].items()}
         for name in ("label_names", "notes", "warnings"):
             values[name] = tuple(values.get(name, ()))
+        for name, default in (("thresholds", ()), ("scale", (0.0, 1.0))):
+            values[name] = tuple(values.get(name, default))
         # Cards of version 0.1 name two columns and no roles.
         values.setdefault("roles", {"text": values["text_column"], "label": values["label_column"]})
         return cls(**values)
@@ -150,14 +156,21 @@ def find_repetition(splits: Mapping[str, pa.Table]) -> Repetition:
     """Count texts repeated within train, shared between splits, and labelled in two ways.
 
     Args:
-        splits: tables of label and text_id; equal texts have equal text_id, from 0 on.
+        splits: tables of text_id and, where rows are labelled, label; equal texts have equal
+            text_id, from 0 on.
     """
     import numpy as np
 
     names = list(splits)
     codes = {split: table.column("text_id").to_numpy() for split, table in splits.items()}
     all_codes = np.concatenate(list(codes.values()))
-    all_labels = np.concatenate([splits[s].column("label").to_numpy() for s in names])
+    labels = [
+        splits[s]["label"].to_numpy()
+        if "label" in splits[s].column_names
+        else np.zeros(splits[s].num_rows)
+        for s in names
+    ]
+    all_labels = np.concatenate(labels)
     num_texts = int(all_codes.max()) + 1 if len(all_codes) else 0
     in_train = np.zeros(num_texts, dtype=bool)
     in_train[codes["train"]] = True
@@ -187,7 +200,10 @@ def text_ids(columns: Sequence[pa.ChunkedArray]) -> list[np.ndarray]:
 
 
 def fingerprint(splits: Mapping[str, pa.Table], label_names: Sequence[str]) -> str:
-    """Return the sha256 of class names, texts and labels, however Arrow cut its chunks."""
+    """Return the sha256 of class names, texts and labels, however Arrow cut its chunks.
+
+    Of a pair, both texts count.
+    """
     import numpy as np
     import pyarrow.compute as pc
 
@@ -197,17 +213,35 @@ def fingerprint(splits: Mapping[str, pa.Table], label_names: Sequence[str]) -> s
     for split, table in splits.items():
         _update(total, split.encode())
         _update(total, table.column("label").to_numpy().astype("<i4").tobytes())
-        texts, lengths = hashlib.sha256(), hashlib.sha256()
-        for chunk in table.column("text").chunks:
-            sizes = pc.binary_length(chunk).to_numpy().astype("<i8")
-            lengths.update(sizes.tobytes())
-            _, offsets, data = chunk.buffers()
-            if not len(chunk) or data is None:
+        for name in ("text", "text_pair"):
+            if name not in table.column_names:
                 continue
-            places = np.frombuffer(offsets, dtype=np.int32)
-            start, end = places[chunk.offset], places[chunk.offset + len(chunk)]
-            texts.update(memoryview(data)[start:end])
-        total.update(lengths.digest() + texts.digest())
+            texts, lengths = hashlib.sha256(), hashlib.sha256()
+            for chunk in table.column(name).chunks:
+                sizes = pc.binary_length(chunk).to_numpy().astype("<i8")
+                lengths.update(sizes.tobytes())
+                _, offsets, data = chunk.buffers()
+                if not len(chunk) or data is None:
+                    continue
+                places = np.frombuffer(offsets, dtype=np.int32)
+                start, end = places[chunk.offset], places[chunk.offset + len(chunk)]
+                texts.update(memoryview(data)[start:end])
+            total.update(lengths.digest() + texts.digest())
+    return total.hexdigest()
+
+
+def fingerprint_of_rows(splits: Mapping[str, pa.Table]) -> str:
+    """Return the sha256 of tables of any columns, however Arrow cut their chunks."""
+    import pyarrow as pa
+
+    total = hashlib.sha256()
+    for split, table in splits.items():
+        _update(total, split.encode())
+        sink = pa.BufferOutputStream()
+        whole = table.combine_chunks().replace_schema_metadata(None)
+        with pa.ipc.new_stream(sink, whole.schema) as writer:
+            writer.write_table(whole)
+        _update(total, sink.getvalue().to_pybytes())
     return total.hexdigest()
 
 

@@ -154,9 +154,7 @@ def next_token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tenso
     return losses.view(following.shape)
 
 
-def continuations(
-    model: nn.Module, batch: Batch, num_new_tokens: int = 48
-) -> list[np.ndarray]:
+def continuations(model: nn.Module, batch: Batch, num_new_tokens: int = 48) -> list[np.ndarray]:
     """Return what the model says after each row, the likeliest token at each place (greedy).
 
     Row by row: a shorter one would have to be padded on the left, and then its answer depended on

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Literal, NamedTuple
 
 from nbtransfer.keywords import DROPPED, RENAMED
-from nbtransfer.spec import Precision, RunSpec, Scheduler, TaskName, Technique
+from nbtransfer.spec import ROLES, Precision, RunSpec, Scheduler, TaskName, Technique
 from nbtransfer.tasks.metric_words import METRICS
 
 Kind = Literal[
@@ -53,6 +53,7 @@ def _choices(of: object) -> tuple[str, ...]:
 # Field of RunSpec: shorter spelling, group, help, and choices or the kind of a text.
 _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "text": ("", "Data", "column that holds the text", "column"),
+    "text_pair": ("", "Data", "column of second texts, to be read with the first", "column"),
     "label": ("", "Data", "column that holds the class", "column"),
     "validation": (
         "",
@@ -156,7 +157,8 @@ _MODES = (
     Option("resume", ("--resume",), "run", "go on with a run from its last checkpoint", "Run"),
     Option("allow", ("--allow",), "switch", "with --resume: take other epochs or intervals", "Run"),
 )
-_TEXT, _LABEL = (option for option in _SPEC if option.name in ("text", "label"))
+_COLUMNS = tuple(option for option in _SPEC if option.name in ROLES)
+_TASK = next(option for option in _SPEC if option.name == "task")
 
 SPEC_NAMES = frozenset(option.name for option in _SPEC)
 TRAINER = _trainer_options({flag for option in _SPEC for flag in option.flags})
@@ -169,8 +171,7 @@ SYNTAX: dict[str, Syntax] = {
             Option(
                 "split", ("--split",), "text", "which rows", "Data", ("validation", "test", "train")
             ),
-            _TEXT,
-            _LABEL,
+            *_COLUMNS,
             _RUNS_DIR,
             _HELP,
         ),
@@ -194,8 +195,8 @@ SYNTAX: dict[str, Syntax] = {
     "dataset": Syntax(
         ("DATA",),
         (
-            _TEXT,
-            _LABEL,
+            _TASK,
+            *_COLUMNS,
             Option("model", ("--model",), "model", "whose tokens are counted, or no", "Data"),
             Option("max_length", ("--max-length",), "whole", "where texts would be cut", "Data"),
             _RUNS_DIR,

@@ -73,9 +73,7 @@ def frame_of(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     framed = tokenizer("a")["input_ids"]
     if not bare or len(framed) == len(bare):
         return [], []
-    start = next(
-        i for i in range(len(framed)) if framed[i : i + len(bare)] == bare
-    )
+    start = next(i for i in range(len(framed)) if framed[i : i + len(bare)] == bare)
     return framed[:start], framed[start + len(bare) :]
 
 

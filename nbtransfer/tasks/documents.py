@@ -8,14 +8,13 @@ from nbtransfer.data.card import (
     DataCard,
     describe_columns,
     find_repetition,
-    fingerprint,
-    text_ids,
+    fingerprint_of_rows,
 )
 from nbtransfer.data.columns import spoken
 from nbtransfer.data.corpus import load_corpus
 from nbtransfer.data.splits import DEFAULT_FRACTION, Splits, choose_validation
 from nbtransfer.errors import DataError, quoted
-from nbtransfer.tasks.labelled_data import with_validation
+from nbtransfer.tasks.labelled_data import with_text_ids, with_validation
 from nbtransfer.tasks.task import Prepared
 from nbtransfer.tasks.text_columns import choose_text_column
 from nbtransfer.tasks.text_values import text_values
@@ -57,7 +56,7 @@ def prepare_documents(
     examples = _documents(raw, column, tables.name, problems, notes)
     if problems:
         raise DataError(problems)
-    chosen = _split(_with_text_ids(examples), validation, split_seed)
+    chosen = _split(with_text_ids(examples), validation, split_seed)
     train = chosen.splits["train"]
     if train.num_rows > 1 and len(train.column("text_id").unique()) == 1:
         same = quoted(train.column("text")[0].as_py())
@@ -104,22 +103,8 @@ def _documents(
             first = int(np.flatnonzero(missing)[0])
             notes.append(f"{rows} left out of {where}: no text (first: row {first:,})")
         kept = np.flatnonzero(~missing).astype(np.int64)
-        # One class for all: what splits and counts labelled rows then works for documents too.
-        alike = np.zeros(len(kept), dtype=np.int32)
-        examples[split] = pa.table(
-            {"text": texts.filter(~missing), "label": alike, "row": kept}
-        )
+        examples[split] = pa.table({"text": texts.filter(~missing), "row": kept})
     return examples
-
-
-def _with_text_ids(examples: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
-    import pyarrow as pa
-
-    ids = text_ids([table.column("text") for table in examples.values()])
-    return {
-        split: table.append_column("text_id", pa.array(numbers))
-        for (split, table), numbers in zip(examples.items(), ids, strict=True)
-    }
 
 
 def _split(examples: dict[str, pa.Table], validation: object, split_seed: int) -> Splits:
@@ -139,7 +124,7 @@ def _split(examples: dict[str, pa.Table], validation: object, split_seed: int) -
     parts = {"train": text[:cut], "validation": text[cut:].lstrip()}
     halves = {
         split: train.set_column(0, "text", pa.array([part], pa.string())).set_column(
-            3, "text_id", pa.array([number])
+            2, "text_id", pa.array([number])
         )
         for number, (split, part) in enumerate(parts.items())
     }
@@ -172,7 +157,7 @@ def _card(
         num_overlap=repetition.num_overlap,
         num_conflicts=0,
         majority_share=None,
-        fingerprint=fingerprint(splits, ()),
+        fingerprint=fingerprint_of_rows({s: t.select(["text"]) for s, t in splits.items()}),
         notes=(*notes, *chosen.notes),
         warnings=tuple(warnings),
         roles={"text": column},

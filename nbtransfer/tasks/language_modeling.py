@@ -11,7 +11,7 @@ from nbtransfer.errors import DataError, quoted
 from nbtransfer.tasks.blocks import framed_blocks, running_blocks
 from nbtransfer.tasks.documents import prepare_documents
 from nbtransfer.tasks.findings import Findings
-from nbtransfer.tasks.inputs import plain_texts
+from nbtransfer.tasks.inputs import text_rows
 from nbtransfer.tasks.language_metrics import document_columns, language_metrics
 
 if TYPE_CHECKING:
@@ -154,13 +154,13 @@ class MaskedLanguageModeling(_LanguageModeling):
             }
         )
 
-    def inputs(self, values: Sequence[object]) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
         """Return texts with gaps.
 
         Raises:
             DataError: if a value is no text, or has no gap.
         """
-        table = plain_texts(values)
+        table = text_rows(values, card)
         for i, text in enumerate(table["text"].to_pylist()):
             if not any(word in text for word in MASK_WORDS):
                 raise DataError(
@@ -208,7 +208,9 @@ class CausalLanguageModeling(_LanguageModeling):
             room = max(1, max_length - NUM_NEW_TOKENS)
             ids = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
             end = tokenizer.eos_token_id
-            kept = [(row[:-1] if row[-1:] == [end] and len(row) > 1 else row)[-room:] for row in ids]
+            kept = [
+                (row[:-1] if row[-1:] == [end] and len(row) > 1 else row)[-room:] for row in ids
+            ]
             # An empty prompt leaves the model to begin: from its end-of-text token.
             kept = [row or [tokenizer.bos_token_id or end] for row in kept]
             return Encoding(tokens=Ragged.of(kept, "int32"), sources=np.arange(len(kept)))
@@ -242,9 +244,9 @@ class CausalLanguageModeling(_LanguageModeling):
         ]
         return pa.table({"text": table["text"], "continuation": pa.array(more, pa.string())})
 
-    def inputs(self, values: Sequence[object]) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
         """Return texts to be continued."""
-        return plain_texts(values)
+        return text_rows(values, card)
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[Continued]:
         """Return each text with what the model says comes next."""
@@ -268,6 +270,14 @@ class Filled(NamedTuple):
     text: str
     candidates: list[list[tuple[str, float]]]
 
+    def cells(self) -> dict[str, str]:
+        """Return what a table shows."""
+        gaps = (
+            ", ".join(f"{token} {100 * share:.0f} %" for token, share in gap)
+            for gap in self.candidates
+        )
+        return {"filled": self.text, "candidates": "; ".join(gaps)}
+
 
 class Continued(NamedTuple):
     """A text and what follows it: `text` is both together."""
@@ -275,6 +285,10 @@ class Continued(NamedTuple):
     text: str
     prompt: str
     continuation: str
+
+    def cells(self) -> dict[str, str]:
+        """Return what a table shows."""
+        return {"continuation": self.continuation}
 
 
 def masking_of(tokenizer: Tokenizer, card: DataCard) -> Masking:
