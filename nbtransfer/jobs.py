@@ -81,9 +81,8 @@ def prepare_job(
     from nbtransfer.tasks.catalog import choose_task
 
     folder = resolve_runs_dir(runs_dir)
-    model, data = (os.fspath(x) if isinstance(x, os.PathLike) else x for x in (model, data))
-    if isinstance(model, Run):
-        model = model.id if model.dir.parent == folder else str(model.paths.model_dir)
+    data = os.fspath(data) if isinstance(data, os.PathLike) else data
+    model = _model_reference(model, folder)
     sorted_keywords = sort_keywords(keywords)
     fields = sorted_keywords.fields
     held_out = fields.get("validation")
@@ -120,6 +119,25 @@ def prepare_job(
         runs_dir=folder,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _model_reference(model: object, runs_dir: Path) -> object:
+    """Return what names a model where a run or a path was given; other models as they are."""
+    if isinstance(model, Run):
+        return model.id if model.dir.parent == runs_dir else str(model.dir)
+    return os.fspath(model) if isinstance(model, os.PathLike) else model
+
+
+def open_model_of(model: object, *, runs_dir: str | os.PathLike[str] | None = None) -> ModelCard:
+    """Return the card of a model that is named by a string, a path or a run.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    from nbtransfer.models.catalog import open_model
+
+    folder = resolve_runs_dir(runs_dir)
+    return open_model(_model_reference(model, folder), runs_dir=folder)  # type: ignore[arg-type]
 
 
 def start_job(job: Job) -> Run:

@@ -24,7 +24,6 @@ _GUESSED_TOKENS = 128
 # Tensors of the logits' size that a backward pass holds at once: logits, their logarithms, and the
 # gradients of both.
 _COPIES = 4
-_MASKED_SHARE = 0.15
 
 
 class BlockPlan(NamedTuple):
@@ -90,7 +89,7 @@ def logits_bytes(spec: RunSpec, data: DataCard, model: ModelCard, tokens: int) -
     """Return what the logits of a training batch take, with their gradients, in float32."""
     share = 1.0
     if data.task == "masked-language-modeling":
-        share = spec.mlm_probability or _MASKED_SHARE
+        share = float(spec.mlm_probability)
     rows = int(spec.per_device_train_batch_size)
     return int(_COPIES * 4 * rows * tokens * share * model.vocab_size)
 

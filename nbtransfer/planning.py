@@ -234,7 +234,8 @@ def _task_problems(spec: RunSpec, task: Task) -> list[str]:
             f"{', '.join(map(repr, choices))}.{hint}"
         )
     for name in ("mlm_probability", "whole_word_mask"):
-        if getattr(spec, name) and name not in task.options:
+        default = RunSpec.__dataclass_fields__[name].default
+        if getattr(spec, name) != default and name not in task.options:
             found.append(f"{name} is masked language modelling's; {task.title} hides no tokens.")
     if spec.class_weights is not None and "class_weights" not in task.options:
         found.append(f"class_weights weigh single classes of texts; {task.title} has none.")

@@ -96,7 +96,7 @@ class RunSpec:
     validation: str | float | bool | None = None
     metric_for_best_model: str | None = None
     class_weights: str | dict[str, float] | None = None
-    mlm_probability: float | None = None
+    mlm_probability: float = 0.15
     whole_word_mask: bool = False
     early_stopping_patience: int | None = None
     eval_steps: int | None = None

@@ -15,7 +15,7 @@ from nbtransfer.errors import DataError, count_of, quoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SUFFIXES = (".txt", ".text", ".md", ".rst")
+TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst")
 _MAX_FILES = 100_000
 _MAX_FILE_BYTES = 1 << 30
 
@@ -77,18 +77,18 @@ def _text_files(reference: str) -> list[Path] | None:
     path = Path(reference).expanduser()
     try:
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.casefold() in _SUFFIXES)
+            found = sorted(p for p in path.rglob("*") if p.suffix.casefold() in TEXT_SUFFIXES)
             if not found:
                 raise DataError(
-                    f"{quoted(reference)} is a folder without text files ({', '.join(_SUFFIXES)}). "
-                    "Name a file or a pattern of another kind."
+                    f"{quoted(reference)} is a folder without text files "
+                    f"({', '.join(TEXT_SUFFIXES)}). Name a file or a pattern of another kind."
                 )
         elif path.is_file():
-            found = [path] if path.suffix.casefold() in _SUFFIXES else []
+            found = [path] if path.suffix.casefold() in TEXT_SUFFIXES else []
         elif glob.has_magic(reference):
             # Path.glob refuses absolute patterns.
             named = glob.glob(str(path), recursive=True)  # noqa: PTH207
-            found = sorted(p for p in map(Path, named) if p.suffix.casefold() in _SUFFIXES)
+            found = sorted(p for p in map(Path, named) if p.suffix.casefold() in TEXT_SUFFIXES)
         else:
             return None
     except OSError as error:

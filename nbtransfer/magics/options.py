@@ -160,11 +160,24 @@ _MODES = (
 _COLUMNS = tuple(option for option in _SPEC if option.name in ROLES)
 _TASK = next(option for option in _SPEC if option.name == "task")
 
+# What unlabelled texts have no use for.
+_LABELLED_ONLY = {*ROLES} - {"text"} | {"class_weights", "technique", "task"}
+
 SPEC_NAMES = frozenset(option.name for option in _SPEC)
 TRAINER = _trainer_options({flag for option in _SPEC for flag in option.flags})
 
 SYNTAX: dict[str, Syntax] = {
     "finetune": Syntax(("MODEL", "DATA"), (*_SPEC, *_MODES, _RUNS_DIR, _HELP, *TRAINER)),
+    "pretrain": Syntax(
+        ("MODEL", "CORPUS"),
+        (
+            *(option for option in _SPEC if option.name not in _LABELLED_ONLY),
+            *(option for option in _MODES if option.name in ("plan", "as_code", "background")),
+            _RUNS_DIR,
+            _HELP,
+            *TRAINER,
+        ),
+    ),
     "evaluate": Syntax(
         ("RUN", "DATA"),
         (

@@ -3,7 +3,6 @@
 # Shapes: R documents, N blocks, T tokens of all blocks together.
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.data.encoding import Ragged
@@ -92,7 +91,7 @@ def count_blocks(num_tokens: np.ndarray, max_length: int, *, num_framing: int | 
         pieces = np.ceil((num_tokens - 1) / (max_length - 1))
     else:
         pieces = np.ceil((num_tokens - num_framing) / max(1, max_length - num_framing))
-    return math.ceil(np.maximum(1, pieces).sum())
+    return int(np.maximum(1, pieces).sum())
 
 
 def _bodies(tokenizer: Tokenizer, texts: Sequence[str]) -> list[tuple[int, list[int]]]:

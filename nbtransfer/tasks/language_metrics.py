@@ -45,7 +45,7 @@ def document_columns(answers: Answers, sources: np.ndarray, table: pa.Table) -> 
 
     def total(name: str) -> np.ndarray:
         values = answers.get(name, np.zeros(len(sources)))
-        return np.bincount(sources, weights=values, minlength=table.num_rows)  # type: ignore[call-overload,no-any-return]
+        return np.bincount(sources, weights=values, minlength=table.num_rows)
 
     guessed = total("guessed")
     loss = total("loss") / np.maximum(1, guessed)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from nbtransfer.spec import TaskName
     from nbtransfer.tasks.task import Answers, Prepared, Tokenizer
 
-DEFAULT_MASK_SHARE = 0.15  # Devlin et al., 2019
 MASK_WORDS = ("[MASK]", "<mask>")
 
 
@@ -62,6 +61,10 @@ class _LanguageModeling:
     def texts(self, table: pa.Table) -> Sequence[pa.ChunkedArray]:
         """Return the text."""
         return (table["text"],)
+
+    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+        """Return the card as it is: nothing is tuned on the validation documents."""
+        return card
 
     def measure(
         self, answers: Answers, loss: float, table: pa.Table, predictions: pa.Table, card: DataCard
@@ -208,9 +211,8 @@ class CausalLanguageModeling(_LanguageModeling):
             room = max(1, max_length - NUM_NEW_TOKENS)
             ids = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
             end = tokenizer.eos_token_id
-            kept = [
-                (row[:-1] if row[-1:] == [end] and len(row) > 1 else row)[-room:] for row in ids
-            ]
+            open_ended = [row[:-1] if row[-1:] == [end] and len(row) > 1 else row for row in ids]
+            kept = [row[-room:] for row in open_ended]
             # An empty prompt leaves the model to begin: from its end-of-text token.
             kept = [row or [tokenizer.bos_token_id or end] for row in kept]
             return Encoding(tokens=Ragged.of(kept, "int32"), sources=np.arange(len(kept)))
@@ -293,10 +295,9 @@ class Continued(NamedTuple):
 
 def masking_of(tokenizer: Tokenizer, card: DataCard) -> Masking:
     """Return how tokens are hidden, as the run's options say."""
-    share = card.settings.get("mlm_probability") or DEFAULT_MASK_SHARE
-    whole_word = card.settings.get("whole_word_mask", False)
+    whole_word = card.settings["whole_word_mask"]
     return Masking(
-        share=share,
+        share=card.settings["mlm_probability"],
         mask_id=tokenizer.mask_token_id,
         vocabulary=len(tokenizer),
         special_ids=tuple(tokenizer.all_special_ids),
