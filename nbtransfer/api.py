@@ -13,7 +13,7 @@ from nbtransfer.jobs import Job, prepare_job, resume_job, start_job
 from nbtransfer.runs import store
 from nbtransfer.runs.interrupts import InterruptCounter
 from nbtransfer.settings import resolve_runs_dir
-from nbtransfer.spec import ROLES, RunSpec
+from nbtransfer.spec import LANGUAGE_MODELING, ROLES, RunSpec
 from nbtransfer.tasks.text_classification import Prediction
 
 if TYPE_CHECKING:
@@ -280,11 +280,13 @@ def _evaluate_on(
     run: Run, data: object, split: str | None, columns: dict[str, str | None], name: str | None
 ) -> Report:
     """Evaluate on rows that are not the run's own, by its columns where the data has them."""
+    from nbtransfer.data.corpus import load_corpus
     from nbtransfer.data.sources import load_tables
     from nbtransfer.runs.scoring import evaluate_rows
     from nbtransfer.tasks.catalog import task_named
 
-    tables = load_tables(data, name=name)
+    read = load_corpus if run.data_card.task in LANGUAGE_MODELING else load_tables
+    tables = read(data, name=name)
     if split is None:
         split = next(s for s in ("test", "validation", "train") if s in tables.splits)
     if split not in tables.splits:

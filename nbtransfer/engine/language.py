@@ -24,6 +24,7 @@ Batch = dict[str, torch.Tensor]
 Answers = dict[str, "np.ndarray | list[np.ndarray]"]
 
 NUM_CANDIDATES = 5
+NUM_NEW_TOKENS = 48
 _LOGITS_BYTES = 256_000_000  # of an evaluation's pass over next tokens
 
 
@@ -154,7 +155,9 @@ def next_token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tenso
     return losses.view(following.shape)
 
 
-def continuations(model: nn.Module, batch: Batch, num_new_tokens: int = 48) -> list[np.ndarray]:
+def continuations(
+    model: nn.Module, batch: Batch, num_new_tokens: int = NUM_NEW_TOKENS
+) -> list[np.ndarray]:
     """Return what the model says after each row, the likeliest token at each place (greedy).
 
     Row by row: a shorter one would have to be padded on the left, and then its answer depended on
@@ -168,9 +171,12 @@ def continuations(model: nn.Module, batch: Batch, num_new_tokens: int = 48) -> l
     Returns:
         B int32 arrays.
     """
+    positions = getattr(model.config, "max_position_embeddings", None)
     found = []
     for ids, mask in zip(batch["input_ids"], batch["attention_mask"].bool(), strict=True):
         prompt = ids[mask][None]
+        if positions is not None:  # the end of a long text counts, and needs room for more
+            prompt = prompt[:, -max(1, positions - num_new_tokens) :]
         whole = model.generate(
             input_ids=prompt,
             attention_mask=torch.ones_like(prompt),

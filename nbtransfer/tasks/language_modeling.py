@@ -201,18 +201,15 @@ class CausalLanguageModeling(_LanguageModeling):
     ) -> Encoding:
         """Return blocks; every token but the first of each is a target.
 
-        Of texts to be continued (without a row), the end is kept where one is too long, with room
-        for what follows, and there are no targets.
+        Texts to be continued (without a row) stay whole and have no targets.
         """
         import numpy as np
 
         texts = table["text"].to_pylist()
         if "row" not in table.column_names:
-            room = max(1, max_length - NUM_NEW_TOKENS)
             ids = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
             end = tokenizer.eos_token_id
-            open_ended = [row[:-1] if row[-1:] == [end] and len(row) > 1 else row for row in ids]
-            kept = [row[-room:] for row in open_ended]
+            kept = [row[:-1] if row[-1:] == [end] and len(row) > 1 else row for row in ids]
             # An empty prompt leaves the model to begin: from its end-of-text token.
             kept = [row or [tokenizer.bos_token_id or end] for row in kept]
             return Encoding(tokens=Ragged.of(kept, "int32"), sources=np.arange(len(kept)))
@@ -256,9 +253,6 @@ class CausalLanguageModeling(_LanguageModeling):
             predictions["text"].to_pylist(), predictions["continuation"].to_pylist(), strict=True
         )
         return [Continued(text + more, text, more) for text, more in pairs]
-
-
-NUM_NEW_TOKENS = 48
 
 
 class Filled(NamedTuple):
