@@ -10,7 +10,7 @@ from nbtransfer.data.columns import table_from_columns
 from nbtransfer.data.csv_files import decode
 from nbtransfer.data.sources import load_tables
 from nbtransfer.data.tables import Tables
-from nbtransfer.errors import DataError, count_of, quoted
+from nbtransfer.errors import DataError, count_of, nearest, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,6 +89,10 @@ def _text_files(reference: str) -> list[Path] | None:
             # Path.glob refuses absolute patterns.
             named = glob.glob(str(path), recursive=True)  # noqa: PTH207
             found = sorted(p for p in map(Path, named) if p.suffix.casefold() in TEXT_SUFFIXES)
+            if not found and path.suffix.casefold() in TEXT_SUFFIXES:
+                raise DataError(f"no text file matches {quoted(reference)}. Check the pattern.")
+        elif path.suffix.casefold() in TEXT_SUFFIXES:
+            raise DataError(_missing(path))
         else:
             return None
     except OSError as error:
@@ -97,6 +101,16 @@ def _text_files(reference: str) -> list[Path] | None:
     if len(found) > _MAX_FILES:
         raise DataError(f"{quoted(reference)} names {len(found):,} files; take at most 100,000.")
     return found or None
+
+
+def _missing(path: Path) -> str:
+    try:
+        names = [p.name for p in path.parent.iterdir() if p.suffix.casefold() in TEXT_SUFFIXES]
+    except OSError:
+        return f"no file {path.name!r}: there is no folder {quoted(str(path.parent))}."
+    close = nearest(path.name, names)
+    hint = f" Did you mean {close!r}?" if close else " Check the path."
+    return f"no file {path.name!r} in {quoted(str(path.parent.absolute()))}.{hint}"
 
 
 def _read_files(paths: Sequence[Path], reference: str) -> Tables:
@@ -112,7 +126,8 @@ def _read_files(paths: Sequence[Path], reference: str) -> Tables:
         documents = texts
         notes.append(f"{len(paths):,} text files: each is one document")
     if not any(text.strip() for text in documents):
-        raise DataError(f"{quoted(reference)} holds no text. Give a file with some.")
+        what = f"{paths[0].name} holds" if len(paths) == 1 else f"the {len(paths):,} files hold"
+        raise DataError(f"{what} no text. Give some.")
     table = table_from_columns({"text": documents})
     return Tables(reference, origin, {"train": table}, tuple(notes))
 

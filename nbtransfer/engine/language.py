@@ -28,6 +28,11 @@ NUM_NEW_TOKENS = 48
 _LOGITS_BYTES = 256_000_000  # of an evaluation's pass over next tokens
 
 
+def logits_of(output: Any) -> torch.Tensor:  # noqa: ANN401 -- by architecture
+    """Return the logits, whether the model is one of transformers or plain."""
+    return output if isinstance(output, torch.Tensor) else output.logits
+
+
 class HiddenTokens:
     """The tokens that were hidden (masked language modelling): cross-entropy."""
 
@@ -41,7 +46,10 @@ class HiddenTokens:
 
     def loss(self, output: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the cross-entropy of logits (K, V) and the K labels among (B, T), summed."""
-        return cross_entropy(output.float(), labels[labels != IGNORED], reduction="sum")
+        kept = labels != IGNORED
+        if output.dim() == 3:  # logits of every token
+            output = output[kept]
+        return cross_entropy(output.float(), labels[kept], reduction="sum")
 
     def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
         """Return what was guessed of each row.
@@ -82,7 +90,7 @@ class NextTokens:
 
     def forward(self, model: nn.Module, batch: Batch, labels: torch.Tensor) -> torch.Tensor:
         """Return the logits of all tokens, float tensor (B, T, V)."""
-        return model(**batch).logits
+        return logits_of(model(**batch))
 
     def loss(self, output: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the cross-entropy of logits (B, T, V) and the next labels (B, T), summed."""
@@ -101,7 +109,7 @@ class NextTokens:
         for start in range(0, len(labels), size):
             part = {name: tensor[start : start + size] for name, tensor in batch.items()}
             wanted = labels[start : start + size]
-            logits = model(**part).logits
+            logits = logits_of(model(**part))
             following = wanted[:, 1:]
             parts.append(
                 {
@@ -129,7 +137,7 @@ def hidden_logits(model: nn.Module, batch: Batch, kept: torch.Tensor) -> torch.T
     """
     backbone = getattr(model, "base_model", model)
     if backbone is model:  # no part to stop at: all logits, then a choice
-        return model(**batch).logits[kept]
+        return logits_of(model(**batch))[kept]
 
     def choose(_module: nn.Module, _inputs: object, output: Any) -> Any:  # noqa: ANN401 -- of transformers
         output.last_hidden_state = output.last_hidden_state[kept].unsqueeze(0)  # (1, K, H)
@@ -137,7 +145,7 @@ def hidden_logits(model: nn.Module, batch: Batch, kept: torch.Tensor) -> torch.T
 
     hook = backbone.register_forward_hook(choose)
     try:
-        return model(**batch).logits.squeeze(0)
+        return logits_of(model(**batch)).squeeze(0)
     finally:
         hook.remove()
 
@@ -195,4 +203,4 @@ def _sum_by_row(values: torch.Tensor, rows: torch.Tensor, num_rows: int) -> torc
 
 
 def _vocabulary(model: nn.Module) -> int:
-    return int(model.config.vocab_size)
+    return int(getattr(getattr(model, "config", None), "vocab_size", 1))

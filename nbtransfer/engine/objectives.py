@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from nbtransfer.data.encoding import IGNORED
-from nbtransfer.engine.language import HiddenTokens, NextTokens
+from nbtransfer.engine.language import HiddenTokens, NextTokens, logits_of
 
 if TYPE_CHECKING:
     from nbtransfer.data.encode import Encoded
@@ -41,11 +41,6 @@ class Objective(Protocol):
 
         Where there are labels, `loss` is the sum over each row, float64 array (B,).
         """
-
-
-def logits_of(output: Any) -> torch.Tensor:  # noqa: ANN401 -- by architecture
-    """Return the logits, whether the model is one of transformers or plain."""
-    return output if isinstance(output, torch.Tensor) else output.logits
 
 
 class _OneAnswerARow:

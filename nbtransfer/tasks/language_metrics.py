@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def perplexity(loss: float) -> float:
     """Return e to the mean loss in nats: among so many equally likely tokens the model chooses."""
-    return math.exp(loss) if loss < 700 else math.inf
+    return math.inf if loss >= 700 else math.exp(loss)
 
 
 def language_metrics(answers: Answers, loss: float) -> dict[str, float]:

@@ -207,7 +207,7 @@ class CausalLanguageModeling(_LanguageModeling):
 
         texts = table["text"].to_pylist()
         if "row" not in table.column_names:
-            ids = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
+            ids = tokenizer(texts, verbose=False)["input_ids"]
             end = tokenizer.eos_token_id
             kept = [row[:-1] if row[-1:] == [end] and len(row) > 1 else row for row in ids]
             # An empty prompt leaves the model to begin: from its end-of-text token.
