@@ -23,6 +23,7 @@ _HOME = {
     "pretrain": "nbtransfer.api",
     "evaluate": "nbtransfer.api",
     "predict": "nbtransfer.api",
+    "embeddings": "nbtransfer.api",
     "plan": "nbtransfer.api",
     "list_runs": "nbtransfer.api",
     "open_run": "nbtransfer.api",

@@ -41,15 +41,19 @@ class HiddenTokens:
         return max(1.0, float(encoded.num_targets[rows].sum()))
 
     def forward(self, model: nn.Module, batch: Batch, labels: torch.Tensor) -> torch.Tensor:
-        """Return the logits of the hidden tokens, float tensor (K, V)."""
+        """Return the logits of the hidden tokens, float tensor (K, V).
+
+        Of a packed model, those of every token, (B, T, V): a captured graph knows no K.
+        """
+        if not isinstance(model, nn.Module):
+            return logits_of(model(**batch))
         return hidden_logits(model, batch, labels != IGNORED)
 
     def loss(self, output: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the cross-entropy of logits (K, V) and the K labels among (B, T), summed."""
-        kept = labels != IGNORED
-        if output.dim() == 3:  # logits of every token
-            output = output[kept]
-        return cross_entropy(output.float(), labels[kept], reduction="sum")
+        wanted = labels[labels != IGNORED] if output.dim() == 2 else labels.reshape(-1)
+        flat = output.float().reshape(-1, output.shape[-1])
+        return cross_entropy(flat, wanted, ignore_index=IGNORED, reduction="sum")
 
     def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
         """Return what was guessed of each row.

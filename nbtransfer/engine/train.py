@@ -12,30 +12,22 @@ import math
 import time
 from typing import TYPE_CHECKING, Literal
 
-from nbtransfer.choices import count_steps
 from nbtransfer.engine.advice import evaluation_warning
-from nbtransfer.engine.batching import StepRows
-from nbtransfer.engine.checkpoints import (
-    damage,
-    load_checkpoint,
-    newest_checkpoint,
-)
+from nbtransfer.engine.checkpoints import damage, load_checkpoint, newest_checkpoint
 from nbtransfer.engine.evaluate import Scores, score_rows
 from nbtransfer.engine.export import export_run
 from nbtransfer.engine.identity import check_identity, job_identity
 from nbtransfer.engine.live import LiveControls
-from nbtransfer.engine.loading import Rows, class_weights, load_run
+from nbtransfer.engine.loading import Rows, class_weights, load_run, with_counted_steps
 from nbtransfer.engine.memory import smaller_batch_warning, smaller_evaluation_warning
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.progress import Progress
 from nbtransfer.engine.reporting import Reader
 from nbtransfer.engine.saving import CheckpointWriter, announce
-from nbtransfer.engine.step import EagerStep
 from nbtransfer.engine.steplog import StepLog, TrainingDiverged
-from nbtransfer.language_plan import confirmed_plan
+from nbtransfer.engine.stepping import make_step, rows_of_steps, usable_kind
 from nbtransfer.models.load import set_training_mode
-from nbtransfer.runs.files import write_json
 from nbtransfer.runs.run import Run
 from nbtransfer.runs.state import fold
 from nbtransfer.spec import LANGUAGE_MODELING
@@ -77,13 +69,14 @@ class Training:
         self.events = events
         self.stop_signal = stop_signal
         self.run = Run(paths.dir)
-        self.spec, self.plan = self.run.spec, self.run.plan
+        self.spec = self.run.spec
         self.card = self.run.data_card
-        self.main_metric = self.plan.metric_for_best_model
+        self.main_metric = self.run.plan.metric_for_best_model
         self.ended_by: str | None = None
         self.writer = CheckpointWriter(paths.checkpoints_dir)
         self.loaded = load_run(self.run, events)
-        self._confirm_length()
+        self.run = with_counted_steps(self.run, len(self.loaded.train.encoded.lengths), events)
+        self.plan = self.run.plan
         self.identity = job_identity(self.run)
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
@@ -93,31 +86,15 @@ class Training:
         self.reader = Reader(task, self.card, self.loaded.tokenizer)
         self.objective = objective_of(task.objective(self.card), weights)
 
-    def _confirm_length(self) -> None:
-        """Take as many steps as there are encoded rows for: blocks of text are counted here."""
-        counted = count_steps(self.spec, len(self.loaded.train.encoded.lengths))
-        plan = self.plan
-        if counted.per_epoch == plan.steps_per_epoch or self.card.task not in LANGUAGE_MODELING:
-            return
-        self.plan = confirmed_plan(plan, self.spec, counted)
-        self.events.append(
-            "plan_changed",
-            field="num_steps",
-            old=plan.num_steps,
-            new=self.plan.num_steps,
-            reason="the blocks of text were counted with the model's own tokenizer",
-        )
-        # What is resumed later, or shown, is this plan.
-        write_json(self.paths.plan, self.plan.to_json())
-        self.run = Run(self.paths.dir)
-
     def resume(self) -> None:
         """Take up the newest checkpoint that verifies; without one, start at step 0."""
         spec, plan = self.spec, self.plan
         optimizer = make_optimizer(self.learner, spec)
         self.learner, self.optimizer = self.accelerator.prepare(self.learner, optimizer)
-        rows_per_step = spec.per_device_train_batch_size * spec.gradient_accumulation_steps
-        self.step_rows = StepRows(self.train_rows.lengths, rows_per_step, spec.seed)
+        self.step_kind = usable_kind(plan.step_kind, self.loaded, self.events)
+        if self.step_kind == "graphed":
+            self.identity["step kind"] = self.step_kind  # other rows make up its steps
+        self.step_rows = rows_of_steps(self.step_kind, self.train_rows.lengths, spec)
         schedule = Schedule.start(
             peak=plan.learning_rate,
             num_steps=plan.num_steps,
@@ -147,15 +124,15 @@ class Training:
                 checkpoint=found.folder.name if found.folder else None,
                 skipped=[list(pair) for pair in found.skipped],
             )
-        self.take_step = EagerStep(
-            accelerator=self.accelerator,
-            model=self.learner,
+        self.take_step = make_step(
+            self.step_kind,
+            loaded=self.loaded,
+            learner=self.learner,
             optimizer=self.optimizer,
-            encoded=self.train_rows,
             objective=self.objective,
+            step_rows=self.step_rows,
             micro_batch_size=self.progress.micro_batch_size or spec.per_device_train_batch_size,
-            max_grad_norm=spec.max_grad_norm,
-            seed=spec.seed,
+            run=self.run,
         )
         mixed = self.accelerator.mixed_precision
         precision = "fp32" if mixed == "no" else mixed
@@ -168,7 +145,7 @@ class Training:
             learning_rate=self.progress.schedule.peak,
             device=self.accelerator.device.type,
             precision=precision,
-            step_kind=plan.step_kind,
+            step_kind=self.step_kind,
         )
 
     def _take_new_length(self) -> None:
@@ -186,7 +163,9 @@ class Training:
     def loop(self) -> None:
         """Take steps until the schedule ends, early stopping says so, or somebody stops the run."""
         progress = self.progress
-        self._evaluate_at_start()
+        is_new = progress.step == 0 and not self.run.state().evaluations
+        if is_new and self.validation is not None and self.card.task in LANGUAGE_MODELING:
+            self.evaluate("start")
         self._phase("training")
         self._train_mode()
         self.log.start()
@@ -281,12 +260,6 @@ class Training:
         last = step == self.progress.schedule.num_steps
         return self.validation is not None and (last or (every > 0 and step % every == 0))
 
-    def _evaluate_at_start(self) -> None:
-        """Measure what a language model knows before it learns: the figure to compare with."""
-        is_new = self.progress.step == 0 and not self.run.state().evaluations
-        if is_new and self.validation is not None and self.card.task in LANGUAGE_MODELING:
-            self.evaluate("start")
-
     def evaluate(self, cause: Cause) -> None:
         """Measure the weights on the validation rows and note whether they are the best so far."""
         progress = self.progress
@@ -298,13 +271,10 @@ class Training:
         measured = self.reader.read(self.validation, scores).metrics
         name = self.main_metric
         value = measured[f"eval_{name}"] * (-1 if name in LOWER_IS_BETTER else 1)
-        # Weights that are no numbers get the accuracy of the first class, which is no gain.
-        # The model as it was loaded is no candidate: there is no checkpoint of it.
-        is_best = (
-            cause != "start"
-            and math.isfinite(scores.loss)
-            and (progress.best_value is None or value > progress.best_value)
-        )
+        # Weights that are no numbers get the accuracy of the first class, which is no gain; of the
+        # model as it was loaded there is no checkpoint.
+        is_gain = progress.best_value is None or value > progress.best_value
+        is_best = is_gain and cause != "start" and math.isfinite(scores.loss)
         train_loss = progress.loss_sum / progress.loss_count if progress.loss_count else None
         if is_best:
             progress.best_value, progress.best_step = value, progress.step

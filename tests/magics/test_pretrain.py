@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ast import literal_eval
+
 import pytest
 
 from nbtransfer.errors import DataError, ModelError, SpecError
@@ -16,7 +18,7 @@ NAMES = {"texts": TEXTS, "number": 3}
 def test_as_code_is_the_call_that_does_the_same(capsys):
     line = "demo:bert-tiny texts --epochs 2 --whole-word --mask-share 0.2 --as-code"
     assert pretrain(line, None, NAMES) is None
-    assert capsys.readouterr().out == (
+    assert literal_eval(capsys.readouterr().out)["text/plain"] == (
         "import nbtransfer as nt\n\n"
         "run = nt.pretrain(\n"
         "    'demo:bert-tiny',\n"
@@ -24,7 +26,7 @@ def test_as_code_is_the_call_that_does_the_same(capsys):
         "    num_train_epochs=2,\n"
         "    mlm_probability=0.2,\n"
         "    whole_word_mask=True,\n"
-        ")\n"
+        ")"
     )
 
 

@@ -72,7 +72,7 @@ def test_gaps_of_a_text_are_what_is_to_be_guessed():
 
 
 def test_a_tokenizer_without_a_mask_cannot_hide():
-    with pytest.raises(DataError, match="no mask token.*causal-language-modeling"):
+    with pytest.raises(DataError, match=r"no mask token.*causal-language-modeling"):
         MASKED.encode(SimpleNamespace(mask_token_id=None), table("a"), 9, CARD)
 
 
