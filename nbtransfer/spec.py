@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -18,7 +19,7 @@ TaskName = Literal[
     "text-regression",
     "text-classification",
 ]
-Technique = Literal["full", "head", "features"]
+Technique = Literal["full", "top:2", "head", "features"]  # top:N for any N
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 StepKind = Literal["auto", "eager", "graphed"]
@@ -26,7 +27,7 @@ StepKind = Literal["auto", "eager", "graphed"]
 # Fields that name a column of the data; each task reads some of them.
 ROLES = ("text", "text_pair", "label")
 LANGUAGE_MODELING = ("masked-language-modeling", "causal-language-modeling")
-NOT_BUILT_TECHNIQUES = ("top", "gradual", "layerwise", "lora", "setfit")
+NOT_BUILT_TECHNIQUES = ("gradual", "layerwise", "lora", "setfit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,8 @@ class RunSpec:
         text: the column that holds the text.
         text_pair: the column that holds a second text, to be read with the first.
         label: the column that holds the class.
-        technique: `full` trains every layer, `head` only the classification head, `features` a
-            linear layer on the mean-pooled, frozen encoder.
+        technique: `full` trains every layer, `top:N` the last N and the head, `head` only the head,
+            `features` a linear layer on the mean-pooled, frozen encoder.
         num_train_epochs: passes over the training rows; may be a fraction.
         max_steps: optimizer steps in all; overrides the epochs when positive.
         per_device_train_batch_size: rows a forward pass.
@@ -81,7 +82,7 @@ class RunSpec:
     text: str | None = None
     text_pair: str | None = None
     label: str | None = None
-    technique: Technique = "full"
+    technique: str = "full"
     num_train_epochs: float = 3.0
     max_steps: int = -1
     per_device_train_batch_size: int = 16
@@ -154,6 +155,13 @@ class RunSpec:
 
 _MAX_LISTED = 8
 
+
+def top_layers(technique: object) -> int | None:
+    """Return how many layers `top:N` trains; None for another technique, or a wrong one."""
+    found = re.fullmatch(r"top:([1-9][0-9]{0,2})", str(technique))
+    return int(found[1]) if found else None
+
+
 _CHOICES: dict[str, tuple[str, ...]] = {
     "task": get_args(TaskName),
     "technique": get_args(Technique),
@@ -188,6 +196,8 @@ def _choice_problems(spec: RunSpec) -> list[str]:
     found = []
     for name, choices in _CHOICES.items():
         value = getattr(spec, name)
+        if name == "technique" and top_layers(value) is not None:
+            continue
         is_free = value is None and RunSpec.__dataclass_fields__[name].default is None
         if is_free or value in choices:
             continue
