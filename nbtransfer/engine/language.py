@@ -60,7 +60,7 @@ class HiddenTokens:
 
         `right` and `guessed` count its tokens, int64 arrays (B,); `guesses` are the C likeliest
         tokens of each hidden one, int32, and `shares` their probabilities, float32, lists of arrays
-        (hidden tokens of the row, C).
+        (hidden tokens of the row, C). `wrong_*`: see `surest_wrong`.
         """
         assert labels is not None
         kept = labels != IGNORED
@@ -75,13 +75,18 @@ class HiddenTokens:
         right = _sum_by_row((guesses[:, 0] == wanted).double(), rows, len(labels))
         cuts = counts.cumsum(0)[:-1].tolist()
         tokens = guesses.int().cpu().numpy()
-        shares = (best - whole[:, None]).exp().cpu().numpy()
+        shares = (best - whole[:, None]).exp()
+        chosen = torch.zeros(labels.shape, device=labels.device)
+        chosen[kept] = torch.where(guesses[:, 0] == wanted, 0.0, shares[:, 0])
+        said = torch.zeros_like(labels)
+        said[kept] = guesses[:, 0]
         return {
+            **surest_wrong(said, chosen),
             "right": right.long().cpu().numpy(),
             "guessed": counts.cpu().numpy(),
             "loss": _sum_by_row(losses, rows, len(labels)).cpu().numpy(),
             "guesses": np.split(tokens, cuts),
-            "shares": np.split(shares, cuts),
+            "shares": np.split(shares.cpu().numpy(), cuts),
         }
 
 
@@ -104,7 +109,7 @@ class NextTokens:
         """Return what was guessed of each row; without labels, what follows it.
 
         `right` and `guessed` count its tokens, int64 arrays (B,); `continuation` is a list of int32
-        arrays.
+        arrays. `wrong_*`: see `surest_wrong`.
         """
         if labels is None:
             return {"continuation": continuations(model, batch)}
@@ -115,14 +120,37 @@ class NextTokens:
             wanted = labels[start : start + size]
             logits = logits_of(model(**part))
             following = wanted[:, 1:]
+            best, said = logits[:, :-1].float().max(2)
+            shares = (best - logits[:, :-1].float().logsumexp(2)).exp()
+            is_wrong = (following != IGNORED) & (said != following)
+            found = surest_wrong(said, torch.where(is_wrong, shares, 0.0))
             parts.append(
                 {
-                    "right": (logits[:, :-1].argmax(2) == following).sum(1).cpu().numpy(),
+                    **found,
+                    "wrong_place": found["wrong_place"] + 1,
+                    "right": (said == following).sum(1).cpu().numpy(),
                     "guessed": (following != IGNORED).sum(1).cpu().numpy(),
                     "loss": next_token_losses(logits, wanted).double().sum(1).cpu().numpy(),
                 }
             )
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def surest_wrong(said: torch.Tensor, shares: torch.Tensor) -> dict[str, np.ndarray]:
+    """Return each row's surest wrong guess: its place, token and probability.
+
+    Args:
+        said: int tensor (B, T), the guesses.
+        shares: float tensor (B, T), their probabilities, 0 where a guess is right or none.
+
+    Returns:
+        `wrong_place` and `wrong_token`, int64 arrays (B,), `wrong_share`, float32 (B,), 0 where
+        nothing is wrong.
+    """
+    share, place = shares.max(1)
+    token = said.gather(1, place[:, None]).squeeze(1)
+    named = {"wrong_place": place, "wrong_token": token, "wrong_share": share}
+    return {name: tensor.cpu().numpy() for name, tensor in named.items()}
 
 
 def hidden_logits(model: nn.Module, batch: Batch, kept: torch.Tensor) -> torch.Tensor:

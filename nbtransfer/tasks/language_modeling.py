@@ -12,6 +12,7 @@ from nbtransfer.tasks.blocks import framed_blocks, running_blocks
 from nbtransfer.tasks.documents import prepare_documents
 from nbtransfer.tasks.findings import Findings
 from nbtransfer.tasks.inputs import text_rows
+from nbtransfer.tasks.language_guesses import surest_mistakes, wrong_guesses
 from nbtransfer.tasks.language_metrics import document_columns, language_metrics
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ class _LanguageModeling:
     def findings(
         self, answers: Answers, table: pa.Table, predictions: pa.Table, card: DataCard
     ) -> Findings:
-        """Return nothing: a language model has no classes, and every document is in the table."""
-        return Findings()
+        """Return the surest wrong guesses, one a document."""
+        return Findings(mistakes=surest_mistakes(predictions))
 
 
 class MaskedLanguageModeling(_LanguageModeling):
@@ -136,7 +137,7 @@ class MaskedLanguageModeling(_LanguageModeling):
         import pyarrow as pa
 
         if "row" in table.column_names:
-            return document_columns(answers, encoding.sources, table)
+            return _judged(answers, encoding, table, tokenizer)
         tokens: list[list[list[str]]] = [[] for _ in range(table.num_rows)]
         shares: list[list[list[float]]] = [[] for _ in range(table.num_rows)]
         guesses, probabilities = answers.get("guesses"), answers.get("shares")
@@ -234,7 +235,7 @@ class CausalLanguageModeling(_LanguageModeling):
         import pyarrow as pa
 
         if "row" in table.column_names:
-            return document_columns(answers, encoding.sources, table)
+            return _judged(answers, encoding, table, tokenizer)
         found = answers.get("continuation")
         assert found is None or isinstance(found, Ragged)
         more = [
@@ -321,6 +322,17 @@ def continuing_tokens(tokenizer: Tokenizer) -> np.ndarray:
         "whole_word_mask needs a tokenizer that marks where words begin, and this one does not. "
         "Leave it out."
     )
+
+
+def _judged(
+    answers: Answers, encoding: Encoding, table: pa.Table, tokenizer: Tokenizer
+) -> pa.Table:
+    """Return each document's figures, and its surest wrong guess."""
+    found = document_columns(answers, encoding.sources, table)
+    wrong = wrong_guesses(answers, encoding, table.num_rows, tokenizer)
+    for name, values in wrong.items():
+        found = found.append_column(name, values)
+    return found
 
 
 def _is_joined(token: str) -> bool:

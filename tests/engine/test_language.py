@@ -259,3 +259,25 @@ def test_corpora_are_files_and_from_scratch_forgets_the_weights(tmp_path, family
     trained, _ = loaded(folder, task_named(run.data_card.task).auto_class)
     name = next(n for n in start if n.endswith(("word_embeddings.weight", "wte.weight")))
     assert not torch.equal(start[name], trained.state_dict()[name])
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_the_surest_wrong_guess_is_found_at_its_place(tmp_path, family):
+    encoded, model, objective = rows_and_model(tmp_path, family)
+    batch = encoded.batch(np.arange(6))
+    labels = batch.pop("labels")
+    logits = model(**batch).logits
+    shift = 0 if family == "bert" else 1
+    shares = torch.softmax(logits, 2)
+    found = objective.answers(model, batch, labels)
+    for row in range(6):
+        guesses = []
+        for place in range(shift, labels.shape[1]):
+            share, token = shares[row, place - shift].max(0)
+            if labels[row, place] not in (IGNORED, token):
+                guesses.append((share.item(), place, token.item()))
+        share, place, token = max(guesses)
+        assert found["wrong_place"][row] == place
+        assert found["wrong_token"][row] == token
+        assert found["wrong_share"][row] == pytest.approx(share, rel=1e-4)

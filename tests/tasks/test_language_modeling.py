@@ -157,3 +157,26 @@ def test_a_continued_text_is_the_prompt_and_what_follows():
     answers = {"continuation": Ragged(np.array([108, 109]), np.array([0, 2]))}
     decoded = CAUSAL.decode(answers, None, table("ab", rows=False), CARD, Words())
     assert CAUSAL.results(decoded, CARD) == [Continued("abbc", "ab", "bc")]
+
+
+def test_a_report_shows_the_surest_wrong_guess_of_each_document():
+    table_of = table("abcdef", "gh", "ij")
+    encoding = MASKED.encode(Words([1], [2]), table_of, 20, CARD)
+    answers = {
+        "loss": np.zeros(3),
+        "guessed": np.ones(3),
+        "right": np.zeros(3),
+        "wrong_place": np.array([3, 1, 0]),
+        "wrong_token": np.array([10 + ord("x"), 10 + ord("y"), 0]),
+        "wrong_share": np.array([0.5, 0.75, 0.0], np.float32),
+    }
+    predictions = MASKED.decode(answers, encoding, table_of, CARD, Readable([1], [2]))
+    assert predictions["wrong_probability"].to_pylist() == [0.5, 0.75, None]
+    first, second = MASKED.findings(answers, table_of, predictions, CARD).mistakes
+    assert first == ("[?] h", "g", "y", 0.75, 1)
+    assert second == ("ab [?] def", "c", "x", 0.5, 0)
+
+
+class Readable(Words):
+    def decode(self, ids, skip_special_tokens=False):
+        return "".join(chr(i - 10) for i in ids if i > 10)
