@@ -13,11 +13,11 @@ from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
 TaskName = Literal[
-    "masked-language-modeling",
-    "causal-language-modeling",
     "multi-label-classification",
     "text-regression",
     "text-classification",
+    "masked-language-modeling",
+    "causal-language-modeling",
 ]
 Technique = Literal["full", "top:2", "head", "features"]  # top:N for any N
 Scheduler = Literal["linear", "cosine", "constant"]

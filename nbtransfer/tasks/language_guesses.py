@@ -49,18 +49,17 @@ def wrong_guesses(
             rows.append((None, None, None, None))
             continue
         block = best[document]
-        place, ids = int(places[block]), encoding.tokens.row(block).tolist()  # type: ignore[call-overload]
+        place, ids = int(places[block]), encoding.tokens.row(block).tolist()
         before = ids[max(0, place - _CONTEXT) : place]
         after = ids[place + 1 : place + 1 + _CONTEXT] if encoding.masking is not None else []
         context = _GAP.join(tokenizer.decode(x, skip_special_tokens=True) for x in (before, after))
-        said, right = (tokenizer.decode([x]).strip() for x in (int(tokens[block]), ids[place]))  # type: ignore[call-overload]
+        said, right = (tokenizer.decode([x]).strip() for x in (int(tokens[block]), ids[place]))
         rows.append((context.strip(), said, right, float(shares[block])))
-    context, said, right, probability = zip(*rows, strict=True) if rows else ((), (), (), ())
     return {
-        "wrong_context": pa.array(context, pa.string()),
-        "wrong_token": pa.array(said, pa.string()),
-        "right_token": pa.array(right, pa.string()),
-        "wrong_probability": pa.array(probability, pa.float64()),
+        "wrong_context": pa.array([row[0] for row in rows], pa.string()),
+        "wrong_token": pa.array([row[1] for row in rows], pa.string()),
+        "right_token": pa.array([row[2] for row in rows], pa.string()),
+        "wrong_probability": pa.array([row[3] for row in rows], pa.float64()),
     }
 
 

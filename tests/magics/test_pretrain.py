@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ast import literal_eval
-
 import pytest
 
 from nbtransfer.errors import DataError, ModelError, SpecError
@@ -15,10 +13,10 @@ TEXTS = [f"the quick fox number {i} reads the log" for i in range(40)]
 NAMES = {"texts": TEXTS, "number": 3}
 
 
-def test_as_code_is_the_call_that_does_the_same(capsys):
+def test_as_code_is_the_call_that_does_the_same(cells):
+    cells.names["texts"] = TEXTS
     line = "demo:bert-tiny texts --epochs 2 --whole-word --mask-share 0.2 --as-code"
-    assert pretrain(line, None, NAMES) is None
-    assert literal_eval(capsys.readouterr().out)["text/plain"] == (
+    assert cells.ok(f"%pretrain {line}").shown == (
         "import nbtransfer as nt\n\n"
         "run = nt.pretrain(\n"
         "    'demo:bert-tiny',\n"
