@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbtransfer.errors import quoted
+from nbtransfer.spec import LANGUAGE_MODELING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ def warnings_for(
     found = (
         *data.warnings,
         *_about_data(plan, spec, data),
-        *_about_model(plan, spec, model),
+        *_about_model(plan, spec, data, model),
         *_about_schedule(plan, spec),
         *_about_machine(plan, spec, hardware),
     )
@@ -81,7 +82,15 @@ def _about_classes(spec: RunSpec, data: DataCard) -> Iterator[str]:
         )
 
 
-def _about_model(plan: Plan, spec: RunSpec, model: ModelCard) -> Iterator[str]:
+def _about_model(plan: Plan, spec: RunSpec, data: DataCard, model: ModelCard) -> Iterator[str]:
+    if data.task in LANGUAGE_MODELING:
+        if model.lacks_lm_head and not spec.from_scratch:
+            yield (
+                f"{quoted(model.name)} was saved without the head that guesses tokens: a random "
+                "one must be learned first, and perplexity says little about the rest until then. "
+                "Take a model saved with its head, such as demo:bert-tiny or bert-base-uncased."
+            )
+        return
     if spec.from_scratch and plan.technique != "full":
         yield (
             f"from_scratch with technique={plan.technique!r} freezes random weights. Take "

@@ -12,7 +12,13 @@ from typing import Any, Literal, get_args
 from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
-TaskName = Literal["multi-label-classification", "text-regression", "text-classification"]
+TaskName = Literal[
+    "multi-label-classification",
+    "text-regression",
+    "text-classification",
+    "masked-language-modeling",
+    "causal-language-modeling",
+]
 Technique = Literal["full", "top:2", "head", "features"]  # top:N for any N
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -20,6 +26,7 @@ StepKind = Literal["auto", "eager", "graphed"]
 
 # Fields that name a column of the data; each task reads some of them.
 ROLES = ("text", "text_pair", "label")
+LANGUAGE_MODELING = ("masked-language-modeling", "causal-language-modeling")
 NOT_BUILT_TECHNIQUES = ("gradual", "layerwise", "lora", "setfit")
 
 
@@ -55,6 +62,8 @@ class RunSpec:
         metric_for_best_model: decides which evaluated model is kept; None takes the task's main
             one.
         class_weights: `balanced`, or a weight for each class by name.
+        mlm_probability: share of tokens that masked language modelling hides.
+        whole_word_mask: hide all tokens of a word together.
         early_stopping_patience: evaluations without a better metric after which training stops.
         eval_steps: optimizer steps between evaluations; None evaluates after each epoch.
         precision: arithmetic of the forward and backward pass; weights stay float32.
@@ -91,6 +100,8 @@ class RunSpec:
     validation: str | float | bool | None = None
     metric_for_best_model: str | None = None
     class_weights: str | dict[str, float] | None = None
+    mlm_probability: float = 0.15
+    whole_word_mask: bool = False
     early_stopping_patience: int | None = None
     eval_steps: int | None = None
     precision: Precision = "auto"
@@ -174,6 +185,7 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
     "adam_epsilon": (0, 1, False, False),
     "max_grad_norm": (0, 1e9, True, False),
     "max_length": (4, 1_000_000, True, True),
+    "mlm_probability": (0, 0.9, False, False),
     "early_stopping_patience": (1, 1000, True, True),
     "eval_steps": (1, 1e9, True, True),
     "seed": (0, 2**32 - 1, True, True),
@@ -218,7 +230,7 @@ def _choice_problems(spec: RunSpec) -> list[str]:
             f"class_weights={quoted(spec.class_weights)} must be 'balanced' or weights by class "
             "name, as in {'negative': 1.0, 'positive': 3.0}."
         )
-    for name in ("use_cpu", "from_scratch"):
+    for name in ("use_cpu", "from_scratch", "whole_word_mask"):
         if not isinstance(getattr(spec, name), bool):
             found.append(f"{name}={quoted(getattr(spec, name))} must be True or False.")
     return found

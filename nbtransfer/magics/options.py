@@ -64,6 +64,8 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     ),
     "max_length": ("", "Data", "tokens a text is cut to (default: keeps 99 % whole)", ()),
     "class_weights": ("", "Data", "balanced, or weights by class: a=1,b=3", "weights"),
+    "mlm_probability": ("--mask-share", "Data", "tokens hidden to be guessed (0.15)", ()),
+    "whole_word_mask": ("--whole-word", "Data", "hide all tokens of a word together", ()),
     "technique": ("", "Training", "which part learns (default: full)", _choices(Technique)),
     "num_train_epochs": ("--epochs", "Training", "passes over the training rows (3)", ()),
     "learning_rate": ("--lr", "Training", "peak learning rate (default: by technique)", ()),
@@ -159,11 +161,24 @@ _MODES = (
 _COLUMNS = tuple(option for option in _SPEC if option.name in ROLES)
 _TASK = next(option for option in _SPEC if option.name == "task")
 
+# What unlabelled texts have no use for.
+_LABELLED_ONLY = {*ROLES} - {"text"} | {"class_weights", "technique", "task"}
+
 SPEC_NAMES = frozenset(option.name for option in _SPEC)
 TRAINER = _trainer_options({flag for option in _SPEC for flag in option.flags})
 
 SYNTAX: dict[str, Syntax] = {
     "finetune": Syntax(("MODEL", "DATA"), (*_SPEC, *_MODES, _RUNS_DIR, _HELP, *TRAINER)),
+    "pretrain": Syntax(
+        ("MODEL", "CORPUS"),
+        (
+            *(option for option in _SPEC if option.name not in _LABELLED_ONLY),
+            *(option for option in _MODES if option.name in ("plan", "as_code", "background")),
+            _RUNS_DIR,
+            _HELP,
+            *TRAINER,
+        ),
+    ),
     "evaluate": Syntax(
         ("RUN", "DATA"),
         (

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TASKS: dict[TaskName, str] = {
     "multi-label-classification": "multi_label:MultiLabelClassification",
     "text-regression": "regression:TextRegression",
+    "masked-language-modeling": "language_modeling:MaskedLanguageModeling",
+    "causal-language-modeling": "language_modeling:CausalLanguageModeling",
     "text-classification": "text_classification:TextClassification",
 }
 

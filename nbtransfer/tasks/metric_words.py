@@ -13,6 +13,7 @@ LOWER_IS_BETTER = frozenset({"loss", "perplexity", "rmse"})
 
 # A task's own order is that of its tables; the first shares among them are drawn as curves.
 _WORDS = {
+    "perplexity": "perplexity",
     "accuracy": "accuracy",
     "f1_macro": "macro F1",
     "f1_micro": "micro F1",
@@ -27,7 +28,6 @@ _WORDS = {
     "rouge1": "ROUGE-1",
     "rouge2": "ROUGE-2",
     "rougeL": "ROUGE-L",
-    "perplexity": "perplexity",
     "pearson": "Pearson",
     "spearman": "Spearman",
     "rmse": "RMSE",
