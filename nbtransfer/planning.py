@@ -152,7 +152,8 @@ def make_plan(
         *precision.problems,
         *_data_problems(spec, data),
     ]
-    num_trainable = estimates.num_trainable_parameters(model, len(data.label_names), spec.technique)
+    num_outputs = 2 if task.objective(data) == "spans" else len(data.label_names)
+    num_trainable = estimates.num_trainable_parameters(model, num_outputs, spec.technique)
     tokens_in_memory = min(length.max_length, length.longest)
     memory_bytes = estimates.runtime_bytes(hardware.device) + memory_by_technique(
         model,

@@ -11,13 +11,13 @@ from typing import Any, Literal, get_args
 from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
-TaskName = Literal["text-classification"]
+TaskName = Literal["question-answering", "text-classification"]
 Technique = Literal["full", "head", "features"]
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 # Fields that name a column of the data; each task reads some of them.
-ROLES = ("text", "label")
+ROLES = ("text", "label", "question", "context", "answers", "answer_start")
 NOT_BUILT_TECHNIQUES = ("top", "gradual", "layerwise", "lora", "setfit")
 
 
@@ -31,6 +31,10 @@ class RunSpec:
         task: the task's name; None recognises it from the data.
         text: the column that holds the text.
         label: the column that holds the class.
+        question: the column that holds the question.
+        context: the column that holds the text that answers it.
+        answers: the column that holds the answers: SQuAD's texts and starts, or one text.
+        answer_start: the column that holds the answers' first characters, where `answers` does not.
         technique: `full` trains every layer, `head` only the classification head, `features` a
             linear layer on the mean-pooled, frozen encoder.
         num_train_epochs: passes over the training rows; may be a fraction.
@@ -67,6 +71,10 @@ class RunSpec:
     task: TaskName | None = None
     text: str | None = None
     label: str | None = None
+    question: str | None = None
+    context: str | None = None
+    answers: str | None = None
+    answer_start: str | None = None
     technique: Technique = "full"
     num_train_epochs: float = 3.0
     max_steps: int = -1

@@ -63,6 +63,7 @@ class DataCard:
         notes: choices made, in words.
         warnings: what the user should look at.
         roles: the column read for each of the task's roles.
+        num_unanswerable: by split, questions that have no answer.
         problem_type: what is asked of each row, where a task has several forms; transformers' name.
     """
 
@@ -83,7 +84,13 @@ class DataCard:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     roles: dict[str, str] = field(default_factory=dict)
+    num_unanswerable: dict[str, int] = field(default_factory=dict)
     problem_type: str = "single_label_classification"
+
+    @property
+    def has_unanswerable(self) -> bool:
+        """Whether train teaches that a question may have no answer."""
+        return self.num_unanswerable.get("train", 0) > 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""

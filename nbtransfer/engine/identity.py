@@ -29,6 +29,10 @@ FREE_FIELDS = (
     "data",
     "text",
     "label",
+    "question",
+    "context",
+    "answers",
+    "answer_start",
     "validation",
 )
 

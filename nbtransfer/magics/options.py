@@ -54,6 +54,10 @@ def _choices(of: object) -> tuple[str, ...]:
 _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "text": ("", "Data", "column that holds the text", "column"),
     "label": ("", "Data", "column that holds the class", "column"),
+    "question": ("", "Data", "column that holds the question", "column"),
+    "context": ("", "Data", "column that holds the text that answers it", "column"),
+    "answers": ("", "Data", "column that holds the answers", "column"),
+    "answer_start": ("", "Data", "column of their first characters, if apart", "column"),
     "validation": (
         "",
         "Data",
