@@ -13,6 +13,7 @@ from nbtransfer.choices import (
     Length,
     choose_length,
     choose_precision,
+    choose_windows,
     count_steps,
     default_learning_rate,
 )
@@ -141,18 +142,19 @@ def make_plan(
     if problems:  # plan on with the sound values, so that all other problems are found too
         spec = _sound(spec)
     hardware = on_cpu(hardware) if spec.use_cpu else hardware
-    steps = count_steps(spec, data.num_rows["train"])
-    length = choose_length(spec, lengths, model)
+    task = task_named(data.task)
+    in_windows = task.objective(data) == "spans"
+    length = (choose_windows if in_windows else choose_length)(spec, lengths, model)
+    steps = count_steps(spec, round(data.num_rows["train"] * length.rows_per_text))
     precision = choose_precision(spec, hardware)
     num_validation = data.num_rows.get("validation", 0)
-    task = task_named(data.task)
     problems += [
         *_task_problems(spec, task),
         *length.problems,
         *precision.problems,
         *_data_problems(spec, data),
     ]
-    num_outputs = 2 if task.objective(data) == "spans" else len(data.label_names)
+    num_outputs = 2 if in_windows else len(data.label_names)
     num_trainable = estimates.num_trainable_parameters(model, num_outputs, spec.technique)
     tokens_in_memory = min(length.max_length, length.longest)
     memory_bytes = estimates.runtime_bytes(hardware.device) + memory_by_technique(
@@ -201,7 +203,7 @@ def make_plan(
         raise SpecError(problems)
     return dataclasses.replace(
         plan,
-        time_s=_estimate_time(plan, model, hardware, mean_tokens=length.mean * _PADDING),
+        time_s=_estimate_time(plan, model, hardware, length),
         warnings=warnings_for(plan, spec, data, model, hardware),
     )
 
@@ -266,12 +268,16 @@ def _capacity_problems(plan: Plan, model: ModelCard, hardware: Hardware) -> list
     return found
 
 
-def _estimate_time(
-    plan: Plan, model: ModelCard, hardware: Hardware, *, mean_tokens: float
-) -> float:
-    def evaluate(num_rows: int) -> float:
+def _estimate_time(plan: Plan, model: ModelCard, hardware: Hardware, length: Length) -> float:
+    mean_tokens = length.mean * _PADDING
+
+    def evaluate(num_texts: int) -> float:
         return estimates.evaluation_seconds(
-            model, hardware, num_rows=num_rows, tokens=mean_tokens, precision=plan.precision
+            model,
+            hardware,
+            num_rows=round(num_texts * length.rows_per_text),
+            tokens=mean_tokens,
+            precision=plan.precision,
         )
 
     every = plan.eval_every_steps
@@ -306,6 +312,12 @@ def _notes(
     if lengths is None:
         notes.append(
             f"Texts are cut at {length.max_length} tokens; their lengths are not known yet."
+        )
+    if length.rows_per_text > 1:
+        num_rows = data.num_rows["train"]
+        notes.append(
+            f"Contexts that {length.max_length} tokens do not hold are read in overlapping windows: "
+            f"{num_rows:,} training rows become about {round(num_rows * length.rows_per_text):,}."
         )
     if spec.learning_rate is None:
         rate = default_learning_rate(model, spec.technique)

@@ -29,9 +29,11 @@ class Lengths(NamedTuple):
 
     Attributes:
         tokens: int32 array (rows,), with special tokens, uncut.
+        first: the same of the first of several texts a row; None where there is one.
     """
 
     tokens: np.ndarray
+    first: np.ndarray | None = None
 
     def cut(self, max_length: int) -> tuple[float, float]:
         """Return the share of texts and the share of tokens that `max_length` cuts off."""
@@ -117,7 +119,9 @@ def measure_lengths(columns: Sequence[pa.ChunkedArray], tokenizer_file: str) -> 
         rows = spread_rows(num_rows, MAX_MEASURED_TEXTS)
         columns = [column.take(rows) for column in columns]
     counted = [token_lengths(column, tokenizer_file).tokens for column in columns]
-    return Lengths(sum(counted[1:], start=counted[0]))
+    if len(counted) == 1:
+        return Lengths(counted[0])
+    return Lengths(sum(counted[1:], start=counted[0]), counted[0])
 
 
 def spread_rows(num_rows: int, wanted: int) -> list[int]:

@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from nbtransfer.choices import count_steps
 from nbtransfer.data.encode import batches_of
 from nbtransfer.engine.evaluate import extract_features
 from nbtransfer.engine.memory import smaller_evaluation_warning
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from nbtransfer.data.encode import Encoded
     from nbtransfer.data.encoding import Encoding
+    from nbtransfer.planning import Plan
     from nbtransfer.runs.events import EventWriter
     from nbtransfer.runs.run import Run
     from nbtransfer.spec import RunSpec
@@ -98,6 +100,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
     train = rows_of("train")
     validation = rows_of("validation") if run.paths.split("validation").is_file() else None
     lengths = train.encoded.lengths
+    _say_what_is_lost(train, validation, events)
     events.append(
         "data_encoded",
         num_train=len(lengths),
@@ -128,6 +131,40 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         tokenizer=tokenizer,
         train=train,
         validation=validation,
+    )
+
+
+def _say_what_is_lost(train: Rows, validation: Rows | None, events: EventWriter) -> None:
+    for split, rows in (("train", train), ("validation", validation)):
+        for sentence in () if rows is None else rows.encoding.lost:
+            headline, _, advice = sentence.partition(": ")
+            events.append(
+                "warning_raised", code="answers_lost", headline=f"{split}: {headline}", advice=advice
+            )
+
+
+def plan_of_encoded(run: Run, num_rows: int, events: EventWriter) -> Plan:
+    """Return the plan with the steps that there are of `num_rows` encoded training rows.
+
+    The kernel can only estimate how many windows long contexts make.
+    """
+    plan, spec = run.plan, run.spec
+    if num_rows == plan.num_train_rows:
+        return plan
+    steps = count_steps(spec, num_rows)
+    if steps.total != plan.num_steps:
+        reason = f"{plan.num_train_rows:,} training rows became {num_rows:,} windows"
+        events.append(
+            "plan_changed", field="num_steps", old=plan.num_steps, new=steps.total, reason=reason
+        )
+    every = int(spec.eval_steps or steps.per_epoch) if plan.eval_every_steps else 0
+    return dataclasses.replace(
+        plan,
+        num_steps=steps.total,
+        steps_per_epoch=steps.per_epoch,
+        warmup_steps=steps.warmup,
+        num_train_epochs=steps.epochs,
+        eval_every_steps=every,
     )
 
 

@@ -23,7 +23,7 @@ from nbtransfer.engine.evaluate import Scores, score_rows
 from nbtransfer.engine.export import export_run
 from nbtransfer.engine.identity import check_identity, job_identity
 from nbtransfer.engine.live import LiveControls
-from nbtransfer.engine.loading import Rows, class_weights, load_run
+from nbtransfer.engine.loading import Rows, class_weights, load_run, plan_of_encoded
 from nbtransfer.engine.memory import smaller_batch_warning, smaller_evaluation_warning
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
@@ -73,9 +73,9 @@ class Training:
         self.events = events
         self.stop_signal = stop_signal
         self.run = Run(paths.dir)
-        self.spec, self.plan = self.run.spec, self.run.plan
+        self.spec = self.run.spec
         self.card = self.run.data_card
-        self.main_metric = self.plan.metric_for_best_model
+        self.main_metric = self.run.plan.metric_for_best_model
         self.ended_by: str | None = None
         self.identity = job_identity(self.run)
         self.writer = CheckpointWriter(paths.checkpoints_dir)
@@ -83,6 +83,7 @@ class Training:
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
         self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation
+        self.plan = plan_of_encoded(self.run, len(self.train_rows.lengths), events)
         weights = class_weights(self.spec, self.train_rows.targets, self.card.label_names)
         task = task_named(self.card.task)
         self.reader = Reader(task, self.card, self.loaded.tokenizer)

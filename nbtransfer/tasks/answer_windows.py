@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer.data.encoding import Encoding, Ragged
+from nbtransfer.data.windows import longest_question, overlap_of
 from nbtransfer.errors import DataError, count_of, quoted
 
 if TYPE_CHECKING:
@@ -21,16 +22,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 1_000  # questions a tokenizer call: bounds the memory of its Python lists
 OUTSIDE = -1  # the place of a token that is not of the context
-
-
-def overlap_of(max_length: int) -> int:
-    """Return how many context tokens two neighbouring windows share."""
-    return max_length // 3
-
-
-def longest_question(max_length: int) -> int:
-    """Return how many tokens a question with its special tokens may take: half of a window."""
-    return max_length // 2
 
 
 def encode_windows(
