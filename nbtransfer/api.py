@@ -268,14 +268,14 @@ def predict(run: object, inputs: object, *, runs_dir: RunsDir = None) -> list[An
     from nbtransfer.tasks.catalog import task_named
 
     opened = open_run(run, runs_dir=runs_dir)
-    values = _values(inputs)
+    values = input_rows(inputs)
     card = opened.data_card
     task = task_named(card.task)
     rows = task.inputs(values)
     return task.results(predict_rows(opened, rows), card) if values else []
 
 
-def _values(inputs: Any) -> list[Any]:  # noqa: ANN401 -- whatever a user has
+def input_rows(inputs: Any) -> list[Any]:  # noqa: ANN401 -- whatever a user has
     """Return inputs as a list; the rows of a table as dicts."""
     if isinstance(inputs, (str, Mapping)):
         return [inputs]

@@ -316,7 +316,7 @@ def _notes(
     if length.rows_per_text > 1:
         num_rows = data.num_rows["train"]
         notes.append(
-            f"Contexts that {length.max_length} tokens do not hold are read in overlapping windows: "
+            f"Contexts beyond {length.max_length} tokens are read in overlapping windows: "
             f"{num_rows:,} training rows become about {round(num_rows * length.rows_per_text):,}."
         )
     if spec.learning_rate is None:

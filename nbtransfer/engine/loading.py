@@ -139,7 +139,10 @@ def _say_what_is_lost(train: Rows, validation: Rows | None, events: EventWriter)
         for sentence in () if rows is None else rows.encoding.lost:
             headline, _, advice = sentence.partition(": ")
             events.append(
-                "warning_raised", code="answers_lost", headline=f"{split}: {headline}", advice=advice
+                "warning_raised",
+                code="answers_lost",
+                headline=f"{split}: {headline}",
+                advice=advice,
             )
 
 

@@ -181,6 +181,8 @@ SYNTAX: dict[str, Syntax] = {
         ("RUN", "TEXT..."),
         (
             Option("column", ("--column",), "column", "column of a table that holds texts", "Data"),
+            Option("question", ("--question",), "text", "a question to answer", "Data"),
+            Option("context", ("--context",), "text", "text or variable that answers it", "Data"),
             _RUNS_DIR,
             _HELP,
         ),

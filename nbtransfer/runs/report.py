@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nbtransfer.runs.paths import EvaluationPaths
 
 _MAX_LINES = 12
+_MAX_MISTAKES = 5
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -142,6 +143,8 @@ class Report:
             " · ".join(figures),
             *(f"{_printable(k)} {_percent(v)}" for k, v in self.baselines.items()),
         ]
+        if self.answers:
+            head += ["", *map(_wrong_answer, self.mistakes[:_MAX_MISTAKES])]
         if not self.per_class:
             return "\n".join(head)
         shown = self.per_class[:_MAX_LINES]
@@ -230,6 +233,15 @@ def read_report(paths: EvaluationPaths) -> Report:
             f"({type(error).__name__}). Evaluate again: nt.evaluate(run)."
         ) from error
     return dataclasses.replace(report, predictions_file=paths.predictions)
+
+
+def _wrong_answer(mistake: Mistake) -> str:
+    question, said, right = (
+        _printable(text, 80) for text in (mistake.text, mistake.predicted, mistake.actual)
+    )
+    return (
+        f"{question} {_percent(mistake.probability)} {said!r}, is {right!r} (row {mistake.row:,})"
+    )
 
 
 def _answer_row(record: dict[str, Any]) -> AnswerRow:

@@ -33,7 +33,8 @@ def answer_findings(table: pa.Table, predictions: pa.Table) -> Findings:
     wrong.sort(key=lambda i: -said[i]["probability"])
     rows = table.take(wrong[:MAX_ROWS]).to_pylist()
     shown = [
-        _answer_row(row, said[i], scores[i].f1) for row, i in zip(rows, wrong[:MAX_ROWS], strict=True)
+        _answer_row(row, said[i], scores[i].f1)
+        for row, i in zip(rows, wrong[:MAX_ROWS], strict=True)
     ]
     mistakes = tuple(
         Mistake(
@@ -92,7 +93,8 @@ def excerpt(
         begin = max(0, places[0][0] - _AROUND)
         end = min(len(context), begin + _MAX_EXCERPT)
     # Whole words at both ends.
-    while 0 < begin and begin < places[0][0] and not context[begin - 1].isspace():
+    lowest = max(0, begin - _AROUND)
+    while begin > lowest and not context[begin - 1].isspace():
         begin -= 1
     while end < len(context) and not context[end].isspace() and end - begin < 2 * _MAX_EXCERPT:
         end += 1

@@ -82,8 +82,13 @@ def best_spans(
     kept = kept[np.lexsort((ends[kept], starts[kept], -scores[kept], rows[kept]))]
     place = np.arange(len(kept)) - np.searchsorted(rows[kept], rows[kept])
     kept = kept[place < num_best]
-    whole = (values[kept].astype(np.int64) for values in (rows, starts, ends))
-    return Spans(*whole, scores[kept], null)
+    return Spans(
+        rows[kept].astype(np.int64),
+        starts[kept].astype(np.int64),
+        ends[kept].astype(np.int64),
+        scores[kept],
+        null,
+    )
 
 
 def _of_windows(

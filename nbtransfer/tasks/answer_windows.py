@@ -94,7 +94,8 @@ def encode_windows(
         "ends": joined("ends", "int32"),
         "null": _null_tokens(tokens, getattr(tokenizer, "cls_token_id", None)),
     }
-    targets, lost = None, ()
+    targets: np.ndarray | None = None
+    lost: tuple[str, ...] = ()
     if "answers" in table.column_names:
         targets = _targets(table, offsets, rows, details)
         lost = _lost_answers(table, rows, targets, details["null"])

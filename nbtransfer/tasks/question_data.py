@@ -167,7 +167,9 @@ def _hold_out(examples: Mapping[str, pa.Table], validation: object, split_seed: 
         elif validation is not False:
             notes = ("no validation: there is one context only",)
             warning = "nothing is held out for validation: all questions share one context."
-            return chosen._replace(splits={s: splits[s] for s in order}, notes=notes, warnings=(warning,))
+            return chosen._replace(
+                splits={s: splits[s] for s in order}, notes=notes, warnings=(warning,)
+            )
         return chosen._replace(splits={s: splits[s] for s in order}, notes=notes)
     held = np.isin(ids["train"], chosen.splits["validation"]["context_id"].to_numpy())
     splits = {
