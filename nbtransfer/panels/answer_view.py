@@ -6,6 +6,7 @@ on a page that drops styles; the plain text says the same in words.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from IPython.display import display
@@ -48,7 +49,7 @@ def marked_context(context: str, right: Sequence[Place], said: Place | None) -> 
     places = [*right, *([] if said is None else [said])]
     borders = sorted({0, len(context), *(edge for place in places for edge in place)})
     parts: list[object] = []
-    for start, end in zip(borders[:-1], borders[1:], strict=True):
+    for start, end in itertools.pairwise(borders):
         part: object = context[start:end]
         if said is not None and said[0] <= start and end <= said[1]:
             part = tag("u", part)
