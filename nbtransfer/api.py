@@ -271,13 +271,13 @@ def predict(run: object, inputs: object, *, runs_dir: RunsDir = None) -> list[An
     values = input_rows(inputs)
     card = opened.data_card
     task = task_named(card.task)
-    rows = task.inputs(values)
+    rows = task.inputs(values, card)
     return task.results(predict_rows(opened, rows), card) if values else []
 
 
 def input_rows(inputs: Any) -> list[Any]:  # noqa: ANN401 -- whatever a user has
     """Return inputs as a list; the rows of a table as dicts."""
-    if isinstance(inputs, (str, Mapping)):
+    if isinstance(inputs, (str, Mapping, tuple)):
         return [inputs]
     if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):  # a DataFrame
         return inputs.to_dict("records")  # type: ignore[no-any-return]

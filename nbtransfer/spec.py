@@ -11,13 +11,21 @@ from typing import Any, Literal, get_args
 from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
-TaskName = Literal["question-answering", "text-classification"]
+TaskName = Literal[
+    "question-answering",
+    "multi-label-classification",
+    "text-regression",
+    "text-classification",
+]
 Technique = Literal["full", "head", "features"]
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 # Fields that name a column of the data; each task reads some of them.
-ROLES = ("text", "label", "question", "context", "answers", "answer_start")
+ROLES = (
+    *("text", "text_pair", "label"),
+    *("question", "context", "answers", "answer_start"),
+)
 NOT_BUILT_TECHNIQUES = ("top", "gradual", "layerwise", "lora", "setfit")
 
 
@@ -30,6 +38,7 @@ class RunSpec:
         data: the data as typed: `demo:NAME`, a file or glob, a hub id, or a variable's name.
         task: the task's name; None recognises it from the data.
         text: the column that holds the text.
+        text_pair: the column that holds a second text, to be read with the first.
         label: the column that holds the class.
         question: the column that holds the question.
         context: the column that holds the text that answers it.
@@ -70,6 +79,7 @@ class RunSpec:
     data: str
     task: TaskName | None = None
     text: str | None = None
+    text_pair: str | None = None
     label: str | None = None
     question: str | None = None
     context: str | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer.errors import RunError, quoted
+from nbtransfer.spec import ROLES
 
 if TYPE_CHECKING:
     from nbtransfer.runs.run import Run
@@ -27,13 +28,8 @@ FREE_FIELDS = (
     "name",
     "model",
     "data",
-    "text",
-    "label",
-    "question",
-    "context",
-    "answers",
-    "answer_start",
     "validation",
+    *ROLES,
 )
 
 

@@ -15,7 +15,7 @@ from nbtransfer.data.encode import batches_of
 from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.loading import Rows
 from nbtransfer.engine.objectives import objective_of
-from nbtransfer.engine.reporting import Reader, write_evaluation
+from nbtransfer.engine.reporting import Reader, with_decision, write_evaluation
 from nbtransfer.models.load import load_finetuned
 from nbtransfer.runs.files import read_json, read_table, write_table
 from nbtransfer.runs.run import Run
@@ -46,7 +46,7 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
     """
     request = read_json(paths.request)
     run = Run(request["run_dir"])
-    card = run.data_card
+    card = with_decision(run.data_card, run.paths.model_dir)
     task = task_named(card.task)
     torch.set_num_threads(run.plan.num_threads)
     AcceleratorState._reset_state(reset_partial_state=True)

@@ -53,6 +53,7 @@ def _choices(of: object) -> tuple[str, ...]:
 # Field of RunSpec: shorter spelling, group, help, and choices or the kind of a text.
 _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "text": ("", "Data", "column that holds the text", "column"),
+    "text_pair": ("", "Data", "column of second texts, to be read with the first", "column"),
     "label": ("", "Data", "column that holds the class", "column"),
     "question": ("", "Data", "column that holds the question", "column"),
     "context": ("", "Data", "column that holds the text that answers it", "column"),

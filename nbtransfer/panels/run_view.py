@@ -90,7 +90,7 @@ class About:
             task=data.task,
             num_train_rows=plan.num_train_rows,
             num_validation_rows=plan.num_validation_rows,
-            num_classes=len(data.label_names),
+            num_classes=len(data.label_names) if data.class_counts else 0,
             num_steps=plan.num_steps,
             num_train_epochs=plan.num_train_epochs,
             learning_rate=plan.learning_rate,

@@ -135,12 +135,12 @@ class Controls:
     def follow(self, draft: Draft) -> None:
         """Bring choices, ranges and hints up to what the draft found, without asking again."""
         with self._quiet():
-            columns = draft.columns
-            for control, guess in (
-                (self.text, columns and columns.text),
-                (self.label, columns and columns.label),
-            ):
-                card = draft.prepared.card if draft.prepared is not None else None
+            card = draft.prepared.card if draft.prepared is not None else None
+            roles = card.roles if card is not None else {}
+            if draft.columns is not None:
+                roles = draft.columns.roles
+            for control, role in ((self.text, "text"), (self.label, "label")):
+                guess = roles.get(role)
                 choices = offers.column_choices(draft.tables, card)
                 value = control.value or guess
                 control.offer(choices if value else [_CHOOSE, *choices], value)

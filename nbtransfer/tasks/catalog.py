@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # In the order in which data is recognised; the last one takes what no other does.
 TASKS: dict[TaskName, str] = {
     "question-answering": "question_answering:QuestionAnswering",
+    "multi-label-classification": "multi_label:MultiLabelClassification",
+    "text-regression": "regression:TextRegression",
     "text-classification": "text_classification:TextClassification",
 }
 

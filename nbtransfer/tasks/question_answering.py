@@ -112,7 +112,11 @@ class QuestionAnswering:
         """Return answers in their contexts, wrong ones first."""
         return answer_findings(table, predictions)
 
-    def inputs(self, values: Sequence[object]) -> pa.Table:
+    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+        """Return the card as it is: nothing is decided on answers."""
+        return card
+
+    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
         """Return questions and their contexts."""
         return question_inputs(values)
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbtransfer.data.card import DataCard, describe_columns, find_repetition, text_ids
+from nbtransfer.data.card import (
+    DataCard,
+    describe_columns,
+    find_repetition,
+    fingerprint_of_rows,
+    text_ids,
+)
 from nbtransfer.data.columns import spoken
 from nbtransfer.data.splits import choose_validation
 from nbtransfer.errors import DataError, count_of, quoted
@@ -251,20 +257,8 @@ def _card(
         num_conflicts=0,
         majority_share=None,
         roles=columns.roles,
-        fingerprint=_fingerprint(splits),
+        fingerprint=fingerprint_of_rows(splits),
         num_unanswerable=unanswerable,
         notes=(*notes, *chosen.notes),
         warnings=tuple(warnings),
     )
-
-
-def _fingerprint(splits: Mapping[str, pa.Table]) -> str:
-    """Return the sha256 of the rows, however Arrow cut their chunks."""
-    import hashlib
-    import json
-
-    total = hashlib.sha256()
-    for split, table in splits.items():
-        columns = [table[name].to_pylist() for name in table.column_names]
-        total.update(json.dumps([split, columns]).encode())
-    return total.hexdigest()

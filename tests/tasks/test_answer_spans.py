@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,7 @@ def windows_of(lengths, sources, draw):
     """Windows of a question of two tokens and a context whose characters count on by threes."""
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     starts, ends = np.full(offsets[-1], -1), np.full(offsets[-1], -1)
-    for begin, end in zip(offsets[:-1], offsets[1:], strict=True):
+    for begin, end in itertools.pairwise(offsets):
         first = 3 * int(draw.integers(0, 4))  # windows of a row may hold the same places
         size = end - begin - 4
         starts[begin + 3 : end - 1] = first + 3 * np.arange(size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -104,11 +106,13 @@ def test_windows_hold_every_token_and_overlap(tokenizer, num_words, max_length):
     for window in range(found.tokens.num_rows):
         here = slice(*found.tokens.offsets[window : window + 2])
         begins, ends = found.details["starts"][here], found.details["ends"][here]
-        parts.append(list(zip(begins[begins >= 0].tolist(), ends[begins >= 0].tolist())))
+        parts.append(
+            list(zip(begins[begins >= 0].tolist(), ends[begins >= 0].tolist(), strict=True))
+        )
         assert (found.tokens.values[here][: found.details["null"][window]] >= 0).all()
     covered = {c for part in parts for a, b in part for c in range(a, b)}
     assert covered >= {i for i, c in enumerate(context) if not c.isspace()}
-    for before, after in zip(parts[:-1], parts[1:], strict=True):
+    for before, after in itertools.pairwise(parts):
         assert before[-overlap_of(max_length) :] == after[: overlap_of(max_length)]
     assert (found.sources == 0).all()
 
