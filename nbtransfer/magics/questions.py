@@ -69,7 +69,8 @@ def read_questions(
 
 
 def _rows(value: object, name: str) -> list[Mapping[str, str]]:
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
+    holds_rows = hasattr(value, "__iter__") or hasattr(value, "to_pylist")
+    if isinstance(value, str) or not holds_rows:
         raise DataError(
             f"{name} is {quoted(value)}. Give a dict of question and context, a list of them, or a "
             "table with these columns."
