@@ -23,7 +23,7 @@ TEXT = "Ann Lee opened the mill."
         ([(0, 7)], None, "<mark>Ann Lee</mark> opened the mill."),
         ([], (0, 3), "<u>Ann</u> Lee opened the mill."),
         ([(0, 7)], (4, 14), "<mark>Ann </mark><mark><u>Lee</u></mark><u> opened</u> the mill."),
-        ([(0, 4), (4, 7)], (0, 7), "<mark><u>Ann </u></mark><mark><u>Lee</u></mark> opened" + TEXT[14:]),
+        ([(0, 4), (4, 7)], (0, 7), "<mark><u>Ann </u></mark><mark><u>Lee</u></mark>" + TEXT[7:]),
         ([], None, TEXT),
     ],
 )  # fmt: skip
