@@ -35,7 +35,8 @@ def test_the_table_shows_what_the_earlier_training_was_worth(book):
         name.strip(): float(value)
         for name, value in re.findall(r"^([a-z].*?)\s{2,}(\d\.\d+)", text, re.MULTILINE)
     }
-    assert f1["fine-tuned"] > f1["the likeliest sentence"] > f1["same network, random weights"] - 0.1
+    assert f1["fine-tuned"] > f1["the likeliest sentence"]
+    assert f1["fine-tuned"] > f1["same network, random weights"] + 0.2
     assert f1["fine-tuned"] > 0.45
 
 
