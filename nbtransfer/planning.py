@@ -13,6 +13,7 @@ from nbtransfer.choices import (
     Length,
     choose_length,
     choose_precision,
+    choose_step,
     choose_windows,
     count_steps,
     default_learning_rate,
@@ -57,7 +58,7 @@ class Plan:
         precision: arithmetic of the passes: `fp32`, `bf16` or `fp16`.
         precision_reason: why this one.
         num_threads: CPU threads; results on a CPU depend on it.
-        step_kind: how a step is taken.
+        step_kind: how a step is taken: `eager` or `graphed`.
         step_reason: why so.
         eval_every_steps: optimizer steps between evaluations; 0 without validation data.
         num_train_rows: rows in train.
@@ -147,6 +148,7 @@ def make_plan(
     length = (choose_windows if in_windows else choose_length)(spec, lengths, model)
     steps = count_steps(spec, round(data.num_rows["train"] * length.rows_per_text))
     precision = choose_precision(spec, hardware)
+    step = choose_step(spec, hardware, model, precision.chosen)
     num_validation = data.num_rows.get("validation", 0)
     problems += [
         *_task_problems(spec, task),
@@ -182,8 +184,8 @@ def make_plan(
         precision=precision.chosen,
         precision_reason=precision.reason,
         num_threads=hardware.num_threads,
-        step_kind="eager",
-        step_reason="padded batches of similar lengths; works on every device",
+        step_kind=step.kind,
+        step_reason=step.reason,
         eval_every_steps=int(spec.eval_steps or steps.per_epoch) if num_validation else 0,
         num_train_rows=data.num_rows["train"],
         num_validation_rows=num_validation,

@@ -20,6 +20,7 @@ TaskName = Literal[
 Technique = Literal["full", "head", "features"]
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+StepKind = Literal["auto", "eager", "graphed"]
 
 # Fields that name a column of the data; each task reads some of them.
 ROLES = (
@@ -68,6 +69,8 @@ class RunSpec:
         early_stopping_patience: evaluations without a better metric after which training stops.
         eval_steps: optimizer steps between evaluations; None evaluates after each epoch.
         precision: arithmetic of the forward and backward pass; weights stay float32.
+        step: how a step is taken: `eager` (padded batches, any device) or `graphed` (packed batches
+            and CUDA graphs, not measured on this release); `auto` takes eager.
         use_cpu: train on the CPU even where an accelerator is there.
         from_scratch: start from random weights of the same architecture (to show what pre-training
             buys).
@@ -106,6 +109,7 @@ class RunSpec:
     early_stopping_patience: int | None = None
     eval_steps: int | None = None
     precision: Precision = "auto"
+    step: StepKind = "auto"
     use_cpu: bool = False
     from_scratch: bool = False
     seed: int = 42
@@ -160,6 +164,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "technique": get_args(Technique),
     "lr_scheduler_type": get_args(Scheduler),
     "precision": get_args(Precision),
+    "step": get_args(StepKind),
     "metric_for_best_model": METRICS,
 }
 

@@ -26,14 +26,15 @@ LAYERS = (
     ("runs",),
     ("plots",),
     ("engine",),
-    ("jobs",),
+    ("jobs", "answers"),
     ("api",),
     ("panels", "demo"),
     ("magics",),
     ("headless",),
     ("cli",),
 )
-HOT = ("engine", "data.encode", "models.load", "models.freezing")
+HOT = ("engine", "data.encode", "models.load", "models.freezing", "models.packing")
+HOT += ("models.packed_attention",)
 VIEW = ("panels", "magics")
 COLD_AMONG_VIEW = ("panels.markup",)
 

@@ -128,6 +128,7 @@ def test_a_choice_that_is_no_choice_is_refused_in_a_short_line(name, value):
         ("lr_scheduler_type", "linaer", "linear"),
         ("technique", "feature", "features"),
         ("precision", "bf-16", "bf16"),
+        ("step", "graph", "graphed"),
         ("metric_for_best_model", "f1-macro", "f1_macro"),
     ],
 )

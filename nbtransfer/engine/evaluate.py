@@ -82,7 +82,7 @@ def score_rows(
         if between is not None:
             between()
 
-    batch_size = _in_batches(encoded.lengths, batch_size, forward)
+    batch_size = in_batches(encoded.lengths, batch_size, forward)
     loss = float("nan")
     if "loss" in arrays:
         loss = float(arrays["loss"].sum() / max(1, encoded.num_targets.sum()))
@@ -110,13 +110,13 @@ def extract_features(
             batch.pop("labels", None)
             features[torch.from_numpy(rows)] = model.features(**batch).float().cpu()
 
-    batch_size = _in_batches(encoded.lengths, batch_size, forward)
+    batch_size = in_batches(encoded.lengths, batch_size, forward)
     assert not isinstance(encoded.targets, Ragged)
     found = EncodedFeatures(features=features, lengths=encoded.lengths, targets=encoded.targets)
     return found, batch_size
 
 
-def _in_batches(lengths: np.ndarray, batch_size: int, forward: Callable[[np.ndarray], None]) -> int:
+def in_batches(lengths: np.ndarray, batch_size: int, forward: Callable[[np.ndarray], None]) -> int:
     """Call `forward` with all rows, longest first; a batch that memory does not hold is halved.
 
     Returns:

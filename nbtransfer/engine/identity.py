@@ -25,6 +25,7 @@ FREE_FIELDS = (
     "early_stopping_patience",
     "per_device_eval_batch_size",
     "metric_for_best_model",
+    "step",  # what it comes to is told by `step kind`
     "name",
     "model",
     "data",

@@ -115,7 +115,7 @@ class EagerStep:
         total = torch.zeros((), device=device)
         size = self.micro_batch_size
         for start in range(0, len(rows), size):
-            torch.manual_seed(_seed_of(self._seed, step, start))
+            torch.manual_seed(dropout_seed(self._seed, step, start))
             batch = {
                 name: tensor.to(device, non_blocking=True)
                 for name, tensor in self._encoded.batch(
@@ -142,5 +142,6 @@ class EagerStep:
         return StepResult(total, norm)
 
 
-def _seed_of(seed: int, step: int, start: int) -> int:
+def dropout_seed(seed: int, step: int, start: int) -> int:
+    """Return what dropout is seeded with for the micro-batch that begins at row `start`."""
     return (seed * _MIX + step * 1_000_003 + start) % 2**63

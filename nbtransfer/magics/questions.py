@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbtransfer import api
+from nbtransfer.answers import input_rows
 from nbtransfer.errors import DataError, SpecError, nearest, quoted
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _rows(value: object, name: str) -> list[Mapping[str, str]]:
             f"{name} is {quoted(value)}. Give a dict of question and context, a list of them, or a "
             "table with these columns."
         )
-    return api.input_rows(value)
+    return input_rows(value)
 
 
 def _text(value: str, names: Names) -> str:

@@ -45,7 +45,7 @@ def decided_rows(job: Job) -> list[tuple[str, str]]:
         ),
         ("batch", f"{plan.per_device_train_batch_size} x {plan.gradient_accumulation_steps}"),
         ("max length", f"{plan.max_length:,} tokens, {cut_words(plan)}"),
-        ("device", f"{plan.device_name} ({plan.device}, {plan.step_kind})"),
+        ("device", f"{plan.device_name} ({plan.device})"),
         *plan_rows(plan),
     ]
 

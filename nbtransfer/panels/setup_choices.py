@@ -177,7 +177,7 @@ def more_summary(spec: RunSpec) -> str:
     ]
     if spec.early_stopping_patience is not None:
         parts.append(f"stops after {spec.early_stopping_patience} without a gain")
-    parts += [f"precision {spec.precision}", f"seed {spec.seed}"]
+    parts += [f"precision {spec.precision}", f"steps {spec.step}", f"seed {spec.seed}"]
     return "More: " + ", ".join(parts)
 
 
@@ -213,6 +213,7 @@ def plan_rows(plan: Plan) -> list[tuple[str, str]]:
         ("memory", f"{bytes_text(plan.memory_bytes)} of {total}"),
         ("disk", bytes_text(plan.disk_bytes)),
         ("precision", f"{plan.precision}{reason}"),
+        ("steps taken", f"{plan.step_kind}: {plan.step_reason}"),
         *(
             [("baseline to beat", f"{plan.baseline_accuracy * 100:.1f} % majority")]
             if plan.baseline_accuracy is not None

@@ -91,6 +91,8 @@ class Controls:
         self.stopping = Select("Early stopping", stopping, patience)
         precisions = [Choice(name, name) for name in ("auto", "fp32", "bf16", "fp16")]
         self.precision = Select("Precision", precisions, spec.precision)
+        kinds = [Choice(name, name) for name in ("auto", "eager", "graphed")]
+        self.step = Select("Steps", kinds, spec.step)
         self.seed = widgets.BoundedIntText(
             value=spec.seed, min=0, max=2**32 - 1, description="Seed"
         )
@@ -129,6 +131,7 @@ class Controls:
             class_weights=self.weights.value,
             early_stopping_patience=self.stopping.value,
             precision=self.precision.value,
+            step=self.step.value,
             seed=self.seed.value,
         )
 
@@ -172,7 +175,7 @@ class Controls:
         """The dropdowns whose change asks for another plan and nothing else; the technique too."""
         return (
             *(self.text, self.label, self.validation, self.technique),
-            *(self.metric, self.weights, self.stopping, self.precision),
+            *(self.metric, self.weights, self.stopping, self.precision, self.step),
         )
 
     def _fields(self) -> tuple[Any, ...]:
@@ -185,7 +188,7 @@ class Controls:
         box = plain_box(
             [
                 *(self.metric.control, self.stopping.control, self.warmup, self.decay, hint),
-                *(self.weights.control, self.precision.control, self.seed),
+                *(self.weights.control, self.precision.control, self.step.control, self.seed),
             ]
         )
         box.add_class("nbt-more-fields")
