@@ -40,7 +40,10 @@ METRICS = tuple(_WORDS)
 _AS_PERCENT = frozenset({"accuracy", "exact_match", "has_answer_exact_match", "no_answer_accuracy"})
 _UP_TO_100 = frozenset({"bleu", "chrf"})  # sacreBLEU's own scale
 _LEFT_OUT = frozenset(
-    {"precision_macro", "recall_macro", "loss", "has_answer_f1", "has_answer_exact_match"}
+    {
+        *("precision_macro", "recall_macro", "loss"),
+        *("has_answer_f1", "has_answer_exact_match", "no_answer_accuracy"),
+    }
 )  # of tables by evaluation
 _NO_SHARES = _UP_TO_100 | LOWER_IS_BETTER | {"pearson", "spearman"}
 _MAX_SHOWN = 3
