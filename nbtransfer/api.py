@@ -72,7 +72,7 @@ def finetune(
         task: recognised from the data if not given.
         text: the column of texts; recognised if not given, as all columns are.
         label: the column of classes.
-        technique: `full`, `head` or `features`.
+        technique: `full`, `top:N` (the last N layers), `head` or `features`.
         num_train_epochs: passes over the training rows.
         per_device_train_batch_size: rows a forward pass.
         learning_rate: the schedule's peak; chosen by technique and size if not given.

@@ -35,6 +35,20 @@ def default_learning_rate(model: ModelCard, technique: str) -> float:
     return 5e-5 if model.num_parameters < 200e6 else 2e-5
 
 
+# Families whose layers take one vector a token and nothing else that the layers below computed.
+CUT_FAMILIES = frozenset(("bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert"))
+
+
+def frozen_note(model: ModelCard) -> str:
+    """Return whether the frozen layers' part of the work is done once, or in every epoch."""
+    if model.model_type in CUT_FAMILIES:
+        return "What the frozen layers say of each text is computed once and kept."
+    return (
+        f"The frozen layers are computed in every epoch: models of family {model.model_type!r} "
+        "cannot be cut there yet."
+    )
+
+
 class Steps(NamedTuple):
     """Optimizer steps in all, of an epoch and of the warm-up; passes over the rows."""
 

@@ -17,11 +17,12 @@ from nbtransfer.choices import (
     choose_windows,
     count_steps,
     default_learning_rate,
+    frozen_note,
 )
 from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.estimates import memory_by_technique
 from nbtransfer.hardware import Hardware, detect_hardware, on_cpu
-from nbtransfer.spec import RunSpec
+from nbtransfer.spec import RunSpec, top_layers
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def make_plan(
         *length.problems,
         *precision.problems,
         *_data_problems(spec, data),
+        *_layer_problems(spec, model),
     ]
     num_outputs = 2 if in_windows else len(data.label_names)
     num_trainable = estimates.num_trainable_parameters(model, num_outputs, spec.technique)
@@ -218,7 +220,7 @@ def _task_problems(spec: RunSpec, task: Task) -> list[str]:
         "technique": (spec.technique, task.techniques),
     }
     for name, (value, choices) in asked.items():
-        if value is None or value in choices:
+        if value is None or value in choices or (top_layers(value) and "top:2" in choices):
             continue
         close = nearest(str(value), choices)
         hint = f" Did you mean {close!r}?" if close else ""
@@ -229,6 +231,16 @@ def _task_problems(spec: RunSpec, task: Task) -> list[str]:
     if spec.class_weights is not None and "class_weights" not in task.options:
         found.append(f"class_weights weigh single classes of texts; {task.title} has none.")
     return found
+
+
+def _layer_problems(spec: RunSpec, model: ModelCard) -> list[str]:
+    count = top_layers(spec.technique)
+    if count is None or count < model.num_layers:
+        return []
+    return [
+        f"technique={spec.technique!r}: {quoted(model.name)} has {model.num_layers} layers. Take "
+        f"top:1 to top:{model.num_layers - 1}, or 'full' to train them all."
+    ]
 
 
 def _data_problems(spec: RunSpec, data: DataCard) -> list[str]:
@@ -326,6 +338,8 @@ def _notes(
         notes.append(
             f"Learning rate {rate_text(rate)}, the default for technique {spec.technique!r} here."
         )
+    if spec.technique == "head" or top_layers(spec.technique):
+        notes.append(frozen_note(model))
     if hardware.num_devices > 1:
         notes.append(f"One of {hardware.num_devices} devices is used.")
     if isinstance(spec.class_weights, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -17,7 +18,7 @@ TaskName = Literal[
     "text-regression",
     "text-classification",
 ]
-Technique = Literal["full", "head", "features"]
+Technique = Literal["full", "top:2", "head", "features"]  # top:N for any N
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 StepKind = Literal["auto", "eager", "graphed"]
@@ -27,7 +28,7 @@ ROLES = (
     *("text", "text_pair", "label"),
     *("question", "context", "answers", "answer_start"),
 )
-NOT_BUILT_TECHNIQUES = ("top", "gradual", "layerwise", "lora", "setfit")
+NOT_BUILT_TECHNIQUES = ("gradual", "layerwise", "lora", "setfit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,8 @@ class RunSpec:
         context: the column that holds the text that answers it.
         answers: the column that holds the answers: SQuAD's texts and starts, or one text.
         answer_start: the column that holds the answers' first characters, where `answers` does not.
-        technique: `full` trains every layer, `head` only the classification head, `features` a
-            linear layer on the mean-pooled, frozen encoder.
+        technique: `full` trains every layer, `top:N` the last N and the head, `head` only the head,
+            `features` a linear layer on the mean-pooled, frozen encoder.
         num_train_epochs: passes over the training rows; may be a fraction.
         max_steps: optimizer steps in all; overrides the epochs when positive.
         per_device_train_batch_size: rows a forward pass.
@@ -89,6 +90,7 @@ class RunSpec:
     answers: str | None = None
     answer_start: str | None = None
     technique: Technique = "full"
+    technique: str = "full"
     num_train_epochs: float = 3.0
     max_steps: int = -1
     per_device_train_batch_size: int = 16
@@ -159,6 +161,13 @@ class RunSpec:
 
 _MAX_LISTED = 8
 
+
+def top_layers(technique: object) -> int | None:
+    """Return how many layers `top:N` trains; None for another technique, or a wrong one."""
+    found = re.fullmatch(r"top:([1-9][0-9]{0,2})", str(technique))
+    return int(found[1]) if found else None
+
+
 _CHOICES: dict[str, tuple[str, ...]] = {
     "task": get_args(TaskName),
     "technique": get_args(Technique),
@@ -192,6 +201,8 @@ def _choice_problems(spec: RunSpec) -> list[str]:
     found = []
     for name, choices in _CHOICES.items():
         value = getattr(spec, name)
+        if name == "technique" and top_layers(value) is not None:
+            continue
         is_free = value is None and RunSpec.__dataclass_fields__[name].default is None
         if is_free or value in choices:
             continue

@@ -44,7 +44,9 @@ class Controls:
         self.label = Select("Label", [with_choice([_CHOOSE], spec.label)[0]], spec.label)
         validation = with_choice(offers.validation_choices(None), spec.validation)
         self.validation = Select("Validation", validation, spec.validation)
-        techniques = [Choice(n, f"{n} · {words}") for n, words in offers.TECHNIQUES.items()]
+        techniques = [
+            Choice(n, f"{n} · {words}") for n, words in offers.techniques(spec.technique).items()
+        ]
         self.technique = Select("Technique", techniques, spec.technique)
 
         # A slider would silently pull in what was given beyond its ends: they make room for it.
@@ -152,7 +154,7 @@ class Controls:
                 self.model.settle(offers.model_words(draft.model))
             if draft.tables is not None:
                 self.data.settle(offers.data_words(draft.tables))
-            self.rate_hint.value = _small(offers.RATE_HINTS[draft.spec.technique])
+            self.rate_hint.value = _small(offers.rate_hint(draft.spec.technique))
             if draft.model is not None:
                 self._bound_length(draft)
             if draft.plan is not None:

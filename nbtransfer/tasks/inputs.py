@@ -27,8 +27,8 @@ def encode_rows(
     """Return the texts (or pairs of texts) of prepared rows as tokens, one encoded row each."""
     import numpy as np
 
-    pairs = table["text_pair"].to_pylist() if "text_pair" in table.column_names else None
-    tokens, segments = encode_texts(tokenizer, table["text"].to_pylist(), max_length, pairs)
+    pairs = table["text_pair"] if "text_pair" in table.column_names else None
+    tokens, segments = encode_texts(tokenizer, table["text"], max_length, pairs)
     return Encoding(
         tokens=tokens, segments=segments, targets=targets, sources=np.arange(table.num_rows)
     )

@@ -35,7 +35,7 @@ class MultiLabelClassification:
     auto_class = "AutoModelForSequenceClassification"
     roles = ("text", "text_pair", "label")
     metrics = ("f1_micro", "f1_macro", "accuracy", "loss")
-    techniques = ("full", "head", "features")
+    techniques = ("full", "top:2", "head", "features")
     options = ()
 
     def recognises(self, tables: Tables, columns: Mapping[str, str | None]) -> bool:

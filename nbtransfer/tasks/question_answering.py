@@ -36,7 +36,7 @@ class QuestionAnswering:
     auto_class = "AutoModelForQuestionAnswering"
     roles = ROLES
     metrics = ("f1", "exact_match", "loss")
-    techniques = ("full", "head")
+    techniques = ("full", "top:2", "head")
     options = ()
 
     def recognises(self, tables: Tables, columns: Mapping[str, str | None]) -> bool:

@@ -37,7 +37,7 @@ class TextRegression:
     auto_class = "AutoModelForSequenceClassification"
     roles = ("text", "text_pair", "label")
     metrics = ("pearson", "spearman", "rmse", "loss")
-    techniques = ("full", "head", "features")
+    techniques = ("full", "top:2", "head", "features")
     options = ()
 
     def recognises(self, tables: Tables, columns: Mapping[str, str | None]) -> bool:

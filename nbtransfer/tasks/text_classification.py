@@ -30,7 +30,7 @@ class TextClassification:
     auto_class = "AutoModelForSequenceClassification"
     roles = ("text", "text_pair", "label")
     metrics = ("f1_macro", "accuracy", "precision_macro", "recall_macro", "loss")
-    techniques = ("full", "head", "features")
+    techniques = ("full", "top:2", "head", "features")
     options = ("class_weights",)
 
     def recognises(self, tables: Tables, columns: Mapping[str, str | None]) -> bool:
