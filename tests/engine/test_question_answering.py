@@ -209,3 +209,22 @@ def test_losses_and_answers_are_those_of_transformers_trainer(tmp_path):
     weights = load_file(run.paths.model_dir / "model.safetensors")
     for name, tensor in network.state_dict().items():
         assert torch.allclose(weights[name], tensor, atol=1e-5), name
+
+
+@pytest.mark.parametrize("technique", ["head", "top:1"])
+def test_frozen_layers_stay_as_they_were(tmp_path, technique):
+    from transformers import AutoModel
+
+    from nbtransfer.models.catalog import open_model
+
+    run = make_question_run(tmp_path, num_rows=20, technique=technique, num_train_epochs=1)
+    assert work(str(run.dir)), run.log()
+    before = AutoModel.from_pretrained(open_model("demo:bert-tiny", runs_dir=tmp_path).location)
+    after = load_file(run.paths.model_dir / "model.safetensors")
+    changed = {
+        name
+        for name, tensor in before.state_dict().items()
+        if f"bert.{name}" in after and not (after[f"bert.{name}"] == tensor).all()
+    }
+    assert all(name.startswith("encoder.layer.1.") for name in changed)
+    assert bool(changed) == (technique == "top:1")
