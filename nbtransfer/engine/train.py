@@ -19,7 +19,8 @@ from nbtransfer.engine.export import export_run
 from nbtransfer.engine.identity import check_identity, job_identity
 from nbtransfer.engine.live import LiveControls
 from nbtransfer.engine.loading import Rows, class_weights, load_run, plan_of_encoded
-from nbtransfer.engine.memory import smaller_batch_warning, smaller_evaluation_warning
+from nbtransfer.engine.memory import smaller_evaluation_warning
+from nbtransfer.engine.memory_watch import MemoryWatch
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.progress import Progress
@@ -135,6 +136,13 @@ class Training:
         mixed = self.accelerator.mixed_precision
         precision = "fp32" if mixed == "no" else mixed
         self.log = StepLog(self.events, self.accelerator.device, self.progress, precision)
+        self.memory = MemoryWatch(
+            self.take_step,
+            self.progress,
+            self.log,
+            self.events,
+            spec.per_device_train_batch_size * spec.gradient_accumulation_steps,
+        )
         self.events.append(
             "training_started",
             num_steps=self.progress.schedule.num_steps,
@@ -165,6 +173,7 @@ class Training:
         self._train_mode()
         self.log.start()
         last_checkpoint = time.monotonic()
+        self.memory.probe(self.accelerator.device)
         while progress.step < progress.schedule.num_steps:
             if self._obey():
                 break
@@ -172,7 +181,6 @@ class Training:
             rate = progress.schedule.learning_rate(step)
             set_learning_rate(self.optimizer, rate)
             rows = self.step_rows(step)
-            micro_batch_size = self.take_step.micro_batch_size
             result = self.take_step(rows, step)
             progress.step = step + 1
             self.log.add(
@@ -183,9 +191,7 @@ class Training:
                 num_tokens=int(self.train_rows.lengths[rows].sum()),
                 rows=rows,
             )
-            ran_out = self.take_step.micro_batch_size < micro_batch_size
-            if ran_out:
-                self._note_smaller_micro_batch(micro_batch_size)
+            ran_out = self.memory.ran_out()
             self.announce()
             if self._evaluation_is_due():
                 self.evaluate("schedule")
@@ -200,15 +206,6 @@ class Training:
             if ran_out:  # no later life of the run may take the next steps in the old size
                 self.announce(wait=True)
         self.log.flush()
-
-    def _note_smaller_micro_batch(self, old: int) -> None:
-        """Say that memory ran out, and keep the smaller size."""
-        progress, spec = self.progress, self.spec
-        progress.micro_batch_size = new = self.take_step.micro_batch_size
-        effective = spec.per_device_train_batch_size * spec.gradient_accumulation_steps
-        warning = smaller_batch_warning(progress.step, old, new, effective)
-        self.log.flush()
-        self.events.append("warning_raised", **warning._asdict())
 
     def _obey(self) -> bool:
         """Do what control.json and SIGTERM ask for, for as long as the run is paused.
