@@ -89,7 +89,6 @@ class RunSpec:
     context: str | None = None
     answers: str | None = None
     answer_start: str | None = None
-    technique: Technique = "full"
     technique: str = "full"
     num_train_epochs: float = 3.0
     max_steps: int = -1

@@ -240,7 +240,7 @@ def _wrong_answer(mistake: Mistake) -> str:
         _printable(text, 80) for text in (mistake.text, mistake.predicted, mistake.actual)
     )
     return (
-        f"{question} {_percent(mistake.probability)} {said!r}, is {right!r} (row {mistake.row:,})"
+        f"{question} {_percent(mistake.probability or 0.0)} {said!r}, is {right!r} (row {mistake.row:,})"
     )
 
 
