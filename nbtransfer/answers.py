@@ -122,12 +122,13 @@ def predict(run: object, inputs: object, *, runs_dir: RunsDir = None) -> list[An
 
     Args:
         run: a Run, its name or folder; None takes the newest.
-        inputs: one text, or several (a list, a Series, a column of a Dataset).
+        inputs: one text, or several (a list, a Series, a column of a Dataset); for a task that
+            reads several columns, a dict of them, a list of dicts, or a table.
         runs_dir: where runs are kept.
 
     Returns:
         One result for each input: of text classification, with `.label`, `.score` and
-        `.probabilities`.
+        `.probabilities`; of question answering, with `.answer`, `.score`, `.start` and `.end`.
 
     Raises:
         RunError: no such run or model.
@@ -137,11 +138,22 @@ def predict(run: object, inputs: object, *, runs_dir: RunsDir = None) -> list[An
     from nbtransfer.tasks.catalog import task_named
 
     opened = store.open_run(run, resolve_runs_dir(runs_dir))
-    values = [inputs] if isinstance(inputs, (str, Mapping, tuple)) else list(inputs)  # type: ignore[call-overload]
+    values = input_rows(inputs)
     card = opened.data_card
     task = task_named(card.task)
     rows = task.inputs(values, card)
     return task.results(predict_rows(opened, rows), card) if values else []
+
+
+def input_rows(inputs: Any) -> list[Any]:  # noqa: ANN401 -- whatever a user has
+    """Return inputs as a list; the rows of a table as dicts."""
+    if isinstance(inputs, (str, Mapping, tuple)):
+        return [inputs]
+    if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):  # a DataFrame
+        return inputs.to_dict("records")  # type: ignore[no-any-return]
+    if hasattr(inputs, "column_names") and hasattr(inputs, "to_pylist"):  # a pyarrow Table
+        return inputs.to_pylist()  # type: ignore[no-any-return]
+    return list(inputs)
 
 
 def embeddings(

@@ -31,6 +31,10 @@ _SHORT = {
 _FIRST = (
     "text",
     "label",
+    "question",
+    "context",
+    "answers",
+    "answer_start",
     "technique",
     "learning_rate",
     "num_train_epochs",

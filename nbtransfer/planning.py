@@ -14,6 +14,7 @@ from nbtransfer.choices import (
     choose_length,
     choose_precision,
     choose_step,
+    choose_windows,
     count_steps,
     default_learning_rate,
     frozen_note,
@@ -144,17 +145,18 @@ def make_plan(
     if problems:  # plan on with the sound values, so that all other problems are found too
         spec = _sound(spec)
     hardware = on_cpu(hardware) if spec.use_cpu else hardware
+    task = task_named(data.task)
+    in_windows = task.objective(data) == "spans"
     blocks = None
     if data.task in LANGUAGE_MODELING:
         blocks = plan_blocks(spec, data, lengths, model)
         length, steps = blocks.length, count_steps(spec, blocks.num_blocks)
     else:
-        length = choose_length(spec, lengths, model)
-        steps = count_steps(spec, data.num_rows["train"])
+        length = (choose_windows if in_windows else choose_length)(spec, lengths, model)
+        steps = count_steps(spec, round(data.num_rows["train"] * length.rows_per_text))
     precision = choose_precision(spec, hardware)
     step = choose_step(spec, hardware, model, precision.chosen)
     num_validation = data.num_rows.get("validation", 0)
-    task = task_named(data.task)
     problems += [
         *_task_problems(spec, task),
         *length.problems,
@@ -162,7 +164,8 @@ def make_plan(
         *_data_problems(spec, data),
         *_layer_problems(spec, model),
     ]
-    num_trainable = estimates.num_trainable_parameters(model, len(data.label_names), spec.technique)
+    num_outputs = 2 if in_windows else len(data.label_names)
+    num_trainable = estimates.num_trainable_parameters(model, num_outputs, spec.technique)
     tokens_in_memory = min(length.max_length, length.longest)
     memory_bytes = estimates.runtime_bytes(hardware.device) + memory_by_technique(
         model,
@@ -216,7 +219,7 @@ def make_plan(
         raise SpecError(problems)
     return dataclasses.replace(
         plan,
-        time_s=_estimate_time(plan, model, hardware, mean_tokens=length.mean * _PADDING),
+        time_s=_estimate_time(plan, model, hardware, length),
         warnings=warnings_for(plan, spec, data, model, hardware),
     )
 
@@ -295,12 +298,16 @@ def _capacity_problems(plan: Plan, model: ModelCard, hardware: Hardware) -> list
     return found
 
 
-def _estimate_time(
-    plan: Plan, model: ModelCard, hardware: Hardware, *, mean_tokens: float
-) -> float:
-    def evaluate(num_rows: int) -> float:
+def _estimate_time(plan: Plan, model: ModelCard, hardware: Hardware, length: Length) -> float:
+    mean_tokens = length.mean * _PADDING
+
+    def evaluate(num_texts: int) -> float:
         return estimates.evaluation_seconds(
-            model, hardware, num_rows=num_rows, tokens=mean_tokens, precision=plan.precision
+            model,
+            hardware,
+            num_rows=round(num_texts * length.rows_per_text),
+            tokens=mean_tokens,
+            precision=plan.precision,
         )
 
     every = plan.eval_every_steps
@@ -335,6 +342,12 @@ def _notes(
     if lengths is None and data.task not in LANGUAGE_MODELING:
         notes.append(
             f"Texts are cut at {length.max_length} tokens; their lengths are not known yet."
+        )
+    if length.rows_per_text > 1:
+        num_rows = data.num_rows["train"]
+        notes.append(
+            f"Contexts beyond {length.max_length} tokens are read in overlapping windows: "
+            f"{num_rows:,} training rows become about {round(num_rows * length.rows_per_text):,}."
         )
     if spec.learning_rate is None:
         rate = default_learning_rate(model, spec.technique)

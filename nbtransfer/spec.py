@@ -13,6 +13,7 @@ from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
 TaskName = Literal[
+    "question-answering",
     "multi-label-classification",
     "text-regression",
     "text-classification",
@@ -25,8 +26,11 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 StepKind = Literal["auto", "eager", "graphed"]
 
 # Fields that name a column of the data; each task reads some of them.
-ROLES = ("text", "text_pair", "label")
 LANGUAGE_MODELING = ("masked-language-modeling", "causal-language-modeling")
+ROLES = (
+    *("text", "text_pair", "label"),
+    *("question", "context", "answers", "answer_start"),
+)
 NOT_BUILT_TECHNIQUES = ("gradual", "layerwise", "lora", "setfit")
 
 
@@ -41,6 +45,10 @@ class RunSpec:
         text: the column that holds the text.
         text_pair: the column that holds a second text, to be read with the first.
         label: the column that holds the class.
+        question: the column that holds the question.
+        context: the column that holds the text that answers it.
+        answers: the column that holds the answers: SQuAD's texts and starts, or one text.
+        answer_start: the column that holds the answers' first characters, where `answers` does not.
         technique: `full` trains every layer, `top:N` the last N and the head, `head` only the head,
             `features` a linear layer on the mean-pooled, frozen encoder.
         num_train_epochs: passes over the training rows; may be a fraction.
@@ -82,6 +90,10 @@ class RunSpec:
     text: str | None = None
     text_pair: str | None = None
     label: str | None = None
+    question: str | None = None
+    context: str | None = None
+    answers: str | None = None
+    answer_start: str | None = None
     technique: str = "full"
     num_train_epochs: float = 3.0
     max_steps: int = -1

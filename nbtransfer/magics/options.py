@@ -55,6 +55,10 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "text": ("", "Data", "column that holds the text", "column"),
     "text_pair": ("", "Data", "column of second texts, to be read with the first", "column"),
     "label": ("", "Data", "column that holds the class", "column"),
+    "question": ("", "Data", "column that holds the question", "column"),
+    "context": ("", "Data", "column that holds the text that answers it", "column"),
+    "answers": ("", "Data", "column that holds the answers", "column"),
+    "answer_start": ("", "Data", "column of their first characters, if apart", "column"),
     "validation": (
         "",
         "Data",
@@ -201,6 +205,8 @@ SYNTAX: dict[str, Syntax] = {
         ("RUN", "TEXT..."),
         (
             Option("column", ("--column",), "column", "column of a table that holds texts", "Data"),
+            Option("question", ("--question",), "text", "a question to answer", "Data"),
+            Option("context", ("--context",), "text", "text or variable that answers it", "Data"),
             _RUNS_DIR,
             _HELP,
         ),

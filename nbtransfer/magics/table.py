@@ -81,6 +81,8 @@ Ask a run's model for the class of texts, with probabilities.
     %predict RUN texts                 a variable: a text, a list, a Series
     %predict RUN df.review             a column, also df["my review"], or df --column review
     found = %predict RUN df.review     keep the list of predictions
+    %predict RUN --question "Who won?" --context story
+                                       question answering; also RUN rows, with these two columns
 
 %predict --help lists the options.""",
     ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from IPython.display import display
 
+from nbtransfer.panels.answer_view import wrong_answers
 from nbtransfer.panels.figure_bundle import show_figure
 from nbtransfer.panels.markup import Markup, join, tag
 from nbtransfer.panels.quantities import duration_text, share_text
@@ -152,6 +153,8 @@ def _class_row(row: ClassRow) -> Markup:
 
 
 def _mistakes(report: Report) -> Markup:
+    if report.answers:
+        return wrong_answers(report)
     shown = report.mistakes[:_MAX_MISTAKES]
     if not shown:
         return tag("h4", "No mistakes on these rows", class_=_HEADING)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtransfer.errors import DataError, RunError, count_of
 from nbtransfer.runs.files import read_json, read_table, write_json, write_table
-from nbtransfer.tasks.findings import ClassRow, Findings, Mistake
+from nbtransfer.tasks.findings import AnswerRow, ClassRow, Findings, Mistake
 from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nbtransfer.runs.paths import EvaluationPaths
 
 _MAX_LINES = 12
+_MAX_MISTAKES = 5
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -34,12 +35,14 @@ class Report:
         metrics: the task's, each with `eval_` before its name, and `eval_loss` (mean, in nats).
         duration_s: seconds the evaluation took.
         task: the task's name.
-        labels: see `Findings`, as the next five.
+        labels: see `Findings`, as the next seven.
         interval: of the accuracy, for rows drawn at random.
         per_class: by class, or by type of entity.
         confusion_matrix: empty where the task has no classes.
         majority_accuracy: None where the task has no classes.
         mistakes: at most 50; long texts are cut.
+        answers: wrong answers to questions in their contexts, at most 50.
+        num_wrong: wrong answers in all, where the confusion matrix does not say.
         baselines: the main metric of other models on the same rows, by name; may be empty.
     """
 
@@ -56,6 +59,8 @@ class Report:
     confusion_matrix: tuple[tuple[int, ...], ...] = ()
     majority_accuracy: float | None = None
     mistakes: tuple[Mistake, ...] = ()
+    answers: tuple[AnswerRow, ...] = ()
+    num_wrong: int | None = None
     baselines: dict[str, float] = field(default_factory=dict)
     predictions_file: Path | None = field(default=None, compare=False)
 
@@ -63,7 +68,7 @@ class Report:
     def num_mistakes(self) -> int:
         """Wrong answers in all; of a task without classes, those that are kept."""
         if not self.confusion_matrix:
-            return len(self.mistakes)
+            return len(self.mistakes) if self.num_wrong is None else self.num_wrong
         return self.num_rows - sum(row[i] for i, row in enumerate(self.confusion_matrix))
 
     def predictions(self) -> pa.Table:
@@ -86,6 +91,7 @@ class Report:
         record = dataclasses.asdict(self) | {
             "per_class": [row._asdict() for row in self.per_class],
             "mistakes": [row._asdict() for row in self.mistakes],
+            "answers": [row._asdict() for row in self.answers],
             "metrics": {k: v if math.isfinite(v) else str(v) for k, v in self.metrics.items()},
         }
         del record["predictions_file"]
@@ -109,6 +115,7 @@ class Report:
                 "mistakes": tuple(
                     Mistake(*(r[name] for name in Mistake._fields)) for r in kept["mistakes"]
                 ),
+                "answers": tuple(map(_answer_row, kept.get("answers", ()))),
             }
         )
 
@@ -136,6 +143,8 @@ class Report:
             " · ".join(figures),
             *(f"{_printable(k)} {_percent(v)}" for k, v in self.baselines.items()),
         ]
+        if self.answers:
+            head += ["", *map(_wrong_answer, self.mistakes[:_MAX_MISTAKES])]
         if not self.per_class:
             return "\n".join(head)
         shown = self.per_class[:_MAX_LINES]
@@ -224,6 +233,22 @@ def read_report(paths: EvaluationPaths) -> Report:
             f"({type(error).__name__}). Evaluate again: nt.evaluate(run)."
         ) from error
     return dataclasses.replace(report, predictions_file=paths.predictions)
+
+
+def _wrong_answer(mistake: Mistake) -> str:
+    question, said, right = (
+        _printable(text, 80) for text in (mistake.text, mistake.predicted, mistake.actual)
+    )
+    share = _percent(mistake.probability or 0.0)
+    return f"{question} {share} {said!r}, is {right!r} (row {mistake.row:,})"
+
+
+def _answer_row(record: dict[str, Any]) -> AnswerRow:
+    row = AnswerRow(*(record[name] for name in AnswerRow._fields))
+    return row._replace(
+        right=tuple((first, last) for first, last in row.right),
+        predicted=None if row.predicted is None else (row.predicted[0], row.predicted[1]),
+    )
 
 
 def _percent(share: float) -> str:

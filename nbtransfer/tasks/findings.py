@@ -28,6 +28,28 @@ class Mistake(NamedTuple):
     row: int
 
 
+class AnswerRow(NamedTuple):
+    """One wrong answer in its context.
+
+    Attributes:
+        question: what was asked.
+        context: the part of the context around the answers.
+        right: first character and the one after the last of each right answer, in `context`.
+        predicted: the same of the answer given; None for "there is no answer".
+        f1: how many words the two share.
+        probability: what the model gave its answer.
+        row: the source's row.
+    """
+
+    question: str
+    context: str
+    right: tuple[tuple[int, int], ...]
+    predicted: tuple[int, int] | None
+    f1: float
+    probability: float
+    row: int
+
+
 class Findings(NamedTuple):
     """What there is to see of some rows' answers; a task leaves empty what it has not.
 
@@ -38,6 +60,8 @@ class Findings(NamedTuple):
         interval: the 95 % interval (low, high) of the share of right answers, where one is counted.
         majority_accuracy: the accuracy of always saying the training rows' largest class.
         mistakes: wrong answers, the surest first; or for generated texts the worst.
+        answers: wrong answers to questions in their contexts, the same rows as `mistakes`.
+        num_wrong: wrong answers in all, where `confusion_matrix` does not say.
     """
 
     labels: tuple[str, ...] = ()
@@ -46,3 +70,5 @@ class Findings(NamedTuple):
     interval: tuple[float, float] | None = None
     majority_accuracy: float | None = None
     mistakes: tuple[Mistake, ...] = ()
+    answers: tuple[AnswerRow, ...] = ()
+    num_wrong: int | None = None

@@ -19,6 +19,9 @@ _WORDS = {
     "f1_micro": "micro F1",
     "f1": "F1",
     "exact_match": "exact match",
+    "has_answer_f1": "F1 where there is an answer",
+    "has_answer_exact_match": "exact match where there is one",
+    "no_answer_accuracy": "accuracy where there is none",
     "precision": "precision",
     "recall": "recall",
     "precision_macro": "macro precision",
@@ -34,9 +37,14 @@ _WORDS = {
     "loss": "loss",
 }
 METRICS = tuple(_WORDS)
-_AS_PERCENT = frozenset({"accuracy", "exact_match"})
+_AS_PERCENT = frozenset({"accuracy", "exact_match", "has_answer_exact_match", "no_answer_accuracy"})
 _UP_TO_100 = frozenset({"bleu", "chrf"})  # sacreBLEU's own scale
-_LEFT_OUT = frozenset({"precision_macro", "recall_macro", "loss"})  # of tables by evaluation
+_LEFT_OUT = frozenset(
+    {
+        *("precision_macro", "recall_macro", "loss"),
+        *("has_answer_f1", "has_answer_exact_match", "no_answer_accuracy"),
+    }
+)  # of tables by evaluation
 _NO_SHARES = _UP_TO_100 | LOWER_IS_BETTER | {"pearson", "spearman"}
 _MAX_SHOWN = 3
 
