@@ -11,13 +11,13 @@ from typing import Any, Literal, get_args
 from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
-TaskName = Literal["text-classification"]
+TaskName = Literal["text-classification", "token-classification"]
 Technique = Literal["full", "head", "features"]
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 # Fields that name a column of the data; each task reads some of them.
-ROLES = ("text", "label")
+ROLES = ("text", "label", "tokens", "tags", "spans")
 NOT_BUILT_TECHNIQUES = ("top", "gradual", "layerwise", "lora", "setfit")
 
 
@@ -31,6 +31,9 @@ class RunSpec:
         task: the task's name; None recognises it from the data.
         text: the column that holds the text.
         label: the column that holds the class.
+        tokens: the column that holds each row's words.
+        tags: the column that holds a tag for each word.
+        spans: the column that holds the entities of `text`, each with start, end and label.
         technique: `full` trains every layer, `head` only the classification head, `features` a
             linear layer on the mean-pooled, frozen encoder.
         num_train_epochs: passes over the training rows; may be a fraction.
@@ -67,6 +70,9 @@ class RunSpec:
     task: TaskName | None = None
     text: str | None = None
     label: str | None = None
+    tokens: str | None = None
+    tags: str | None = None
+    spans: str | None = None
     technique: Technique = "full"
     num_train_epochs: float = 3.0
     max_steps: int = -1

@@ -29,6 +29,9 @@ FREE_FIELDS = (
     "data",
     "text",
     "label",
+    "tokens",
+    "tags",
+    "spans",
     "validation",
 )
 

@@ -54,6 +54,9 @@ def _choices(of: object) -> tuple[str, ...]:
 _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "text": ("", "Data", "column that holds the text", "column"),
     "label": ("", "Data", "column that holds the class", "column"),
+    "tokens": ("", "Data", "column that holds each row's words (entities)", "column"),
+    "tags": ("", "Data", "column that holds a tag for each word (entities)", "column"),
+    "spans": ("", "Data", "column that holds start, end, label of each entity", "column"),
     "validation": (
         "",
         "Data",

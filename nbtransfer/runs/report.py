@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtransfer.errors import DataError, RunError, count_of
 from nbtransfer.runs.files import read_json, read_table, write_json, write_table
-from nbtransfer.tasks.findings import ClassRow, Findings, Mistake
+from nbtransfer.tasks.findings import ClassRow, Findings, MarkedSpan, MarkedText, Mistake
 from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
 
 if TYPE_CHECKING:
@@ -34,12 +34,13 @@ class Report:
         metrics: the task's, each with `eval_` before its name, and `eval_loss` (mean, in nats).
         duration_s: seconds the evaluation took.
         task: the task's name.
-        labels: see `Findings`, as the next five.
+        labels: see `Findings`, as the next five, and `marked`.
         interval: of the accuracy, for rows drawn at random.
         per_class: by class, or by type of entity.
         confusion_matrix: empty where the task has no classes.
         majority_accuracy: None where the task has no classes.
         mistakes: at most 50; long texts are cut.
+        marked: at most 50 of a task that marks entities.
         baselines: the main metric of other models on the same rows, by name; may be empty.
     """
 
@@ -56,6 +57,7 @@ class Report:
     confusion_matrix: tuple[tuple[int, ...], ...] = ()
     majority_accuracy: float | None = None
     mistakes: tuple[Mistake, ...] = ()
+    marked: tuple[MarkedText, ...] = ()
     baselines: dict[str, float] = field(default_factory=dict)
     predictions_file: Path | None = field(default=None, compare=False)
 
@@ -64,7 +66,7 @@ class Report:
         """Wrong answers in all; of a task without classes, those that are kept."""
         if not self.confusion_matrix:
             return len(self.mistakes)
-        return self.num_rows - sum(row[i] for i, row in enumerate(self.confusion_matrix))
+        return sum(sum(row) - row[i] for i, row in enumerate(self.confusion_matrix))
 
     def predictions(self) -> pa.Table:
         """Return every answer, in the columns of the task.
@@ -86,6 +88,11 @@ class Report:
         record = dataclasses.asdict(self) | {
             "per_class": [row._asdict() for row in self.per_class],
             "mistakes": [row._asdict() for row in self.mistakes],
+            "marked": [
+                row._asdict()
+                | {"gold": list(map(list, row.gold)), "predicted": list(map(list, row.predicted))}
+                for row in self.marked
+            ],
             "metrics": {k: v if math.isfinite(v) else str(v) for k, v in self.metrics.items()},
         }
         del record["predictions_file"]
@@ -108,6 +115,15 @@ class Report:
                 "confusion_matrix": tuple(tuple(row) for row in kept["confusion_matrix"]),
                 "mistakes": tuple(
                     Mistake(*(r[name] for name in Mistake._fields)) for r in kept["mistakes"]
+                ),
+                "marked": tuple(
+                    MarkedText(
+                        r["text"],
+                        tuple(MarkedSpan(*span) for span in r["gold"]),
+                        tuple(MarkedSpan(*span) for span in r["predicted"]),
+                        r["row"],
+                    )
+                    for r in kept.get("marked", ())
                 ),
             }
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # In the order in which data is recognised; the last one takes what no other does.
 TASKS: dict[TaskName, str] = {
+    "token-classification": "token_classification:TokenClassification",
     "text-classification": "text_classification:TextClassification",
 }
 

@@ -25,6 +25,26 @@ class Mistake(NamedTuple):
     row: int
 
 
+class MarkedSpan(NamedTuple):
+    """Characters `start` to `end` of a text, and what they are."""
+
+    start: int
+    end: int
+    label: str
+
+
+class MarkedText(NamedTuple):
+    """A text with what is marked in it, `gold` rightly and `predicted` by the model.
+
+    `row` is the source's row.
+    """
+
+    text: str
+    gold: tuple[MarkedSpan, ...]
+    predicted: tuple[MarkedSpan, ...]
+    row: int
+
+
 class Findings(NamedTuple):
     """What there is to see of some rows' answers; a task leaves empty what it has not.
 
@@ -35,6 +55,7 @@ class Findings(NamedTuple):
         interval: the 95 % interval (low, high) of the share of right answers, where one is counted.
         majority_accuracy: the accuracy of always saying the training rows' largest class.
         mistakes: wrong answers, the surest first; or for generated texts the worst.
+        marked: texts in which something is marked wrongly, the worst first.
     """
 
     labels: tuple[str, ...] = ()
@@ -43,3 +64,4 @@ class Findings(NamedTuple):
     interval: tuple[float, float] | None = None
     majority_accuracy: float | None = None
     mistakes: tuple[Mistake, ...] = ()
+    marked: tuple[MarkedText, ...] = ()

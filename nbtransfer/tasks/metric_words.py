@@ -13,10 +13,10 @@ LOWER_IS_BETTER = frozenset({"loss", "perplexity", "rmse"})
 
 # In the order of tables; the first shares among them are drawn as curves.
 _WORDS = {
+    "f1": "F1",
     "accuracy": "accuracy",
     "f1_macro": "macro F1",
     "f1_micro": "micro F1",
-    "f1": "F1",
     "exact_match": "exact match",
     "precision": "precision",
     "recall": "recall",
