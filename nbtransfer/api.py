@@ -8,12 +8,12 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbtransfer.errors import DataError, RunError, SpecError, quoted
+from nbtransfer.errors import DataError, RunError, SpecError, nearest, quoted
 from nbtransfer.jobs import Job, prepare_job, resume_job, start_job
 from nbtransfer.runs import store
 from nbtransfer.runs.interrupts import InterruptCounter
 from nbtransfer.settings import resolve_runs_dir
-from nbtransfer.spec import RunSpec
+from nbtransfer.spec import ROLES, RunSpec
 from nbtransfer.tasks.text_classification import Prediction
 
 if TYPE_CHECKING:
@@ -169,10 +169,9 @@ def evaluate(
     data: object = None,
     *,
     split: str | None = None,
-    text: str | None = None,
-    label: str | None = None,
     data_name: str | None = None,
     runs_dir: RunsDir = None,
+    **columns: str | None,
 ) -> Report:
     """Measure a run's model on held-out rows.
 
@@ -181,25 +180,29 @@ def evaluate(
         data: labelled rows, as for `finetune`; None takes the run's own `split`.
         split: `validation` (the default), `test` or `train` of the run's own rows; of `data`, by
             default the first there is of test, validation and train.
-        text: the column of texts in `data`; by default the run's.
-        label: the column of classes in `data`; by default the run's.
         data_name: what to call data that is no string.
         runs_dir: where runs are kept.
+        columns: the columns of `data` by role (`text=`, `label=` and so on); by default the run's.
 
     Returns:
         The report; it is kept in the run's folder.
 
     Raises:
         RunError: no such run, split or model.
-        DataError: the rows do not fit the run's classes.
+        DataError: the rows do not fit the run's task or classes.
+        TypeError: there is no such argument.
     """
+    if strange := [name for name in columns if name not in ROLES]:
+        close = nearest(strange[0], ("split", "data_name", "runs_dir", *ROLES))
+        hint = f" Did you mean {close!r}?" if close else ""
+        raise TypeError(f"evaluate() has no argument {strange[0]!r}.{hint}")
     from nbtransfer.runs.files import read_table
     from nbtransfer.runs.scoring import evaluate_rows, require_model
 
     opened = open_run(run, runs_dir=runs_dir)
     require_model(opened)
     if data is not None:
-        return _evaluate_on(opened, data, split, {"text": text, "label": label}, data_name)
+        return _evaluate_on(opened, data, split, columns, data_name)
     name = split or "validation"
     if name == "validation" and opened.paths.evaluation(name).report.is_file():
         return opened.report(name)

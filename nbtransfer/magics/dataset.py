@@ -7,6 +7,7 @@ from nbtransfer.magics.arguments import parse
 from nbtransfer.magics.help_text import help_text
 from nbtransfer.magics.names import Names, data_names, resolve_data
 from nbtransfer.magics.say import say
+from nbtransfer.spec import ROLES
 
 
 def dataset(line: str, cell: str | None, names: Names) -> None:
@@ -19,7 +20,8 @@ def dataset(line: str, cell: str | None, names: Names) -> None:
         found = ", ".join([*data_names(names), "demo:tweets"])
         raise DataError(f"%dataset needs DATA. There is: {found}.")
     data = resolve_data(asked.words[0], names)
-    options = {k: v for k, v in asked.values.items() if k in ("text", "label", "max_length")}
+    options = {k: v for k, v in asked.values.items() if k in ("task", "max_length")}
+    options["columns"] = {role: asked.values[role] for role in ROLES if role in asked.values}
     if "model" in asked.values:
         model = asked.values["model"]
         options["model"] = None if model.lower() in ("no", "none") else model

@@ -19,6 +19,7 @@ from nbtransfer.magics.names import (
 )
 from nbtransfer.magics.say import say
 from nbtransfer.settings import resolve_runs_dir
+from nbtransfer.spec import ROLES
 
 if TYPE_CHECKING:
     from nbtransfer.runs.report import Report
@@ -36,9 +37,8 @@ def evaluate(line: str, cell: str | None, names: Names) -> Report | None:
         run,
         data.value,
         split=asked.get("split"),
-        text=asked.get("text"),
-        label=asked.get("label"),
         data_name=data.name,
+        **{role: asked.get(role) for role in ROLES},
     )
     from nbtransfer.panels.report_panel import show_report
 
@@ -56,7 +56,7 @@ def _run_and_data(asked: Arguments, names: Names) -> tuple[Run, Named]:
         run = require_run(words.pop(0), names, runs_dir)
     # What is typed is looked up before a run is guessed, so that the message is about the word.
     data = resolve_data(words[0], names) if words else Named(None)
-    if data.value is None and (columns := [t for t in ("text", "label") if asked.get(t)]):
+    if data.value is None and (columns := [role for role in ROLES if asked.get(role)]):
         typed = " and ".join(asked.typed[name] for name in columns)
         raise SpecError(f"{typed} name columns of DATA, and none is given: %evaluate RUN DATA")
     if run is None:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Literal, NamedTuple
 
 from nbtransfer.keywords import DROPPED, RENAMED
-from nbtransfer.spec import Precision, RunSpec, Scheduler, TaskName, Technique
+from nbtransfer.spec import ROLES, Precision, RunSpec, Scheduler, TaskName, Technique
 from nbtransfer.tasks.metric_words import METRICS
 
 Kind = Literal[
@@ -157,7 +157,8 @@ _MODES = (
     Option("resume", ("--resume",), "run", "go on with a run from its last checkpoint", "Run"),
     Option("allow", ("--allow",), "switch", "with --resume: take other epochs or intervals", "Run"),
 )
-_TEXT, _LABEL = (option for option in _SPEC if option.name in ("text", "label"))
+_COLUMNS = tuple(option for option in _SPEC if option.name in ROLES)
+_TASK = next(option for option in _SPEC if option.name == "task")
 
 SPEC_NAMES = frozenset(option.name for option in _SPEC)
 TRAINER = _trainer_options({flag for option in _SPEC for flag in option.flags})
@@ -170,8 +171,7 @@ SYNTAX: dict[str, Syntax] = {
             Option(
                 "split", ("--split",), "text", "which rows", "Data", ("validation", "test", "train")
             ),
-            _TEXT,
-            _LABEL,
+            *_COLUMNS,
             _RUNS_DIR,
             _HELP,
         ),
@@ -195,8 +195,8 @@ SYNTAX: dict[str, Syntax] = {
     "dataset": Syntax(
         ("DATA",),
         (
-            _TEXT,
-            _LABEL,
+            _TASK,
+            *_COLUMNS,
             Option("model", ("--model",), "model", "whose tokens are counted, or no", "Data"),
             Option("max_length", ("--max-length",), "whole", "where texts would be cut", "Data"),
             _RUNS_DIR,

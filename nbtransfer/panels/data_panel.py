@@ -17,9 +17,11 @@ from nbtransfer.panels.data_view import (
     data_text,
 )
 from nbtransfer.settings import resolve_runs_dir
-from nbtransfer.tasks.catalog import task_named
+from nbtransfer.tasks.catalog import choose_task, task_named
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import pyarrow as pa
     from IPython.display import DisplayHandle
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from nbtransfer.data.lengths import Lengths
     from nbtransfer.data.sources import Tables
     from nbtransfer.models.card import ModelCard
+    from nbtransfer.spec import TaskName
     from nbtransfer.tasks.task import Prepared
 
 NUM_HEAD_ROWS = 8
@@ -48,8 +51,8 @@ def show_dataset(
     data: object,
     *,
     name: str | None = None,
-    text: str | None = None,
-    label: str | None = None,
+    task: TaskName | None = None,
+    columns: Mapping[str, str | None] | None = None,
     model: str | None = _USUAL_MODEL,
     max_length: int | None = None,
 ) -> None:
@@ -58,8 +61,8 @@ def show_dataset(
     Args:
         data: an object of the notebook, `demo:NAME`, a path or a hub id.
         name: what to call an object.
-        text: the column that holds the text; recognised where it is not named.
-        label: the column that holds the class; recognised where it is not named.
+        task: the task to prepare it for; recognised where it is not named.
+        columns: the columns to read, by role; recognised where they are not named.
         model: whose tokens are counted; None, or the demo model where it is not installed, counts
             words.
         max_length: where texts would be cut; None takes the suggested length.
@@ -80,7 +83,7 @@ def show_dataset(
     problems: tuple[str, ...] = ()
     prepared = None
     try:
-        prepared = _prepare(tables, text, label)
+        prepared = _prepare(tables, task, columns or {})
     except DataError as error:
         problems = error.problems
     measured = measure(prepared, opened, max_length) if prepared is not None else None
@@ -99,11 +102,8 @@ def _show(view: DataView, shown: DisplayHandle | None = None) -> DisplayHandle |
     return shown
 
 
-def _prepare(tables: Tables, text: str | None, label: str | None) -> Prepared:
-    from nbtransfer.tasks.catalog import choose_task
-
-    columns = {"text": text, "label": label}
-    return choose_task(None, tables, columns).prepare(tables, columns)
+def _prepare(tables: Tables, task: TaskName | None, columns: Mapping[str, str | None]) -> Prepared:
+    return choose_task(task, tables, columns).prepare(tables, columns)
 
 
 def _open_tokenizer(model: str | None) -> tuple[ModelCard | None, tuple[str, ...]]:
@@ -189,7 +189,8 @@ def make_view(
         num_rows = {name: table.num_rows for name, table in tables.splits.items()}
     tokenized: tuple[TokenizedText, ...] = ()
     if model is not None and prepared is not None:
-        texts = prepared.splits["train"]["text"][:NUM_TOKENIZED].to_pylist()
+        read = task_named(prepared.card.task).texts(prepared.splits["train"])[0]
+        texts = read[:NUM_TOKENIZED].to_pylist()
         kept = facts.max_length if facts is not None else model.max_positions
         tokenized = tokenize_for_show(texts, str(model.tokenizer_file), kept)
     return DataView(
@@ -271,6 +272,8 @@ def _show_figure(prepared: Prepared, measured: Measured | None) -> None:
     lengths = measured.lengths if measured is not None else None
     max_length = measured.facts.max_length if measured is not None and lengths is not None else None
     info = plot.data_overview_info(prepared.card, lengths, max_length)
+    if not info.classes and not info.bins:
+        return
     show_figure(
         plot.data_overview_figure(info),
         plot.data_overview_png(info),

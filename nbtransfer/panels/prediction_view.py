@@ -10,11 +10,10 @@ from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.quantities import share_text
 from nbtransfer.panels.style import card
 from nbtransfer.panels.text_table import text_table
+from nbtransfer.tasks.text_classification import Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from nbtransfer.api import Prediction
 
 MAX_ROWS = 20
 MAX_CLASSES = 4
@@ -34,16 +33,29 @@ def show_predictions(texts: Sequence[str], predictions: Sequence[Prediction]) ->
 def prediction_rows(
     texts: Sequence[str], predictions: Sequence[Prediction]
 ) -> tuple[list[str], list[list[str]]]:
-    """Return headings and cells: text, class, its probability, then every class if they are few."""
-    names = list(predictions[0].probabilities) if predictions else []
-    shown = names if 2 < len(names) <= MAX_CLASSES else []
+    """Return headings and cells: the text, then what the task says of it.
+
+    Of classes: the likeliest, its probability, then every class if they are few.
+    """
+    headings: list[str] = []
     rows = []
     for text, found in list(zip(texts, predictions, strict=True))[:MAX_ROWS]:
-        line = " ".join(text.split())
-        cut = line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
-        each = [share_text(found.probabilities[name]) for name in shown]
-        rows.append([cut, found.label, share_text(found.score), *each])
-    return ["text", "class", "probability", *shown], rows
+        cells = _class_cells(found) if isinstance(found, Prediction) else found.cells()
+        headings = list(cells)
+        rows.append([_cut(text), *map(_cut, cells.values())])
+    return ["text", *headings], rows
+
+
+def _class_cells(found: Prediction) -> dict[str, str]:
+    names = list(found.probabilities)
+    shown = names if 2 < len(names) <= MAX_CLASSES else []
+    each = {name: share_text(found.probabilities[name]) for name in shown}
+    return {"class": found.label, "probability": share_text(found.score), **each}
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
 
 
 def predictions_markup(headings: list[str], rows: list[list[str]], note: str) -> Markup:

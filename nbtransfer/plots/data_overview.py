@@ -149,10 +149,10 @@ def _class_title(info: DataOverviewInfo) -> str:
 
 
 def data_overview_figure(info: DataOverviewInfo) -> go.Figure:
-    """Return both plots as one plotly figure, side by side."""
+    """Return both plots as one plotly figure, side by side; one alone where the other is empty."""
     import plotly.graph_objects as go
 
-    both = bool(info.bins)
+    both = bool(info.bins and info.classes)
     figure = go.Figure()
     for split, counts in info.counts.items():
         figure.add_bar(
@@ -169,19 +169,21 @@ def data_overview_figure(info: DataOverviewInfo) -> go.Figure:
             domain=[0.0, 0.42 if both else 1.0],
             title={"text": _class_title(info), **title},
             rangemode="tozero",
+            visible=bool(info.classes),
         ),
         "yaxis": plotly_axis(
             tickvals=list(range(len(info.classes))),
             ticktext=[plotly_label(name) for name in info.classes],
             range=[len(info.classes) - 0.5, -0.5],
             showgrid=False,
+            visible=bool(info.classes),
         ),
         "barmode": "group",
         "bargap": 0.25,
         "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
         "margin": {"l": 10, "r": 10, "t": 28, "b": 10},
     }
-    if both:
+    if info.bins:
         width = _bin_width(info)
         figure.add_bar(
             x=[_centre(b, width) for b in info.bins],
@@ -196,7 +198,7 @@ def data_overview_figure(info: DataOverviewInfo) -> go.Figure:
             yaxis="y2",
         )
         layout["xaxis2"] = plotly_axis(
-            domain=[0.5, 1.0],
+            domain=[0.5 if both else 0.0, 1.0],
             anchor="y2",
             title={"text": _length_title(info), **title},
             showgrid=False,
@@ -235,13 +237,12 @@ def data_overview_figure(info: DataOverviewInfo) -> go.Figure:
 
 def data_overview_png(info: DataOverviewInfo) -> bytes:
     """Return both plots as one PNG."""
+    import numpy as np
+
     with agg_figure(_WIDTH, _height(info)) as figure:
-        if info.bins:
-            left, right = figure.subplots(1, 2)
-            _draw_lengths(right, info)
-        else:
-            left = figure.subplots()
-        _draw_classes(left, info)
+        drawn = [_draw_classes] * bool(info.classes) + [_draw_lengths] * bool(info.bins)
+        for draw, axes in zip(drawn, np.atleast_1d(figure.subplots(1, len(drawn))), strict=True):
+            draw(axes, info)
         figure.tight_layout(pad=0.4, w_pad=2)
         return png_bytes(figure)
 
@@ -293,7 +294,9 @@ def _plain(axes: Axes, grid: str) -> None:
 
 def data_overview_text(info: DataOverviewInfo) -> str:
     """Return the class counts and the share that is cut as lines of text."""
-    lines = [f"{_class_title(info)} ({', '.join(map(plain_label, info.counts))}):"]
+    lines = []
+    if info.classes:
+        lines = [f"{_class_title(info)} ({', '.join(map(plain_label, info.counts))}):"]
     for i, name in enumerate(info.classes):
         values = ", ".join(f"{counts[i]:,}" for counts in info.counts.values())
         lines.append(f"  {plain_label(name)}: {values}")

@@ -115,7 +115,6 @@ def _with_text_ids(examples: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
     """Return the tables with a number per text: comparing texts is dear, so it is done once."""
     import pyarrow as pa
 
-
     ids = text_ids([table.column("text") for table in examples.values()])
     return {
         split: table.append_column("text_id", pa.array(numbers))

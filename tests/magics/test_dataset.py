@@ -20,8 +20,7 @@ def test_data_and_options_are_handed_on(cells, shown, rows):
     assert data is rows
     assert options == {
         "name": "films",
-        "text": "review",
-        "label": "stars",
+        "columns": {"text": "review", "label": "stars"},
         "max_length": 64,
         "model": "demo:bert-tiny",
     }
@@ -29,7 +28,7 @@ def test_data_and_options_are_handed_on(cells, shown, rows):
 
 def test_no_model_counts_words(cells, shown):
     cells.ok("%dataset demo:tweets --model none")
-    assert shown == [("demo:tweets", {"name": None, "model": None})]
+    assert shown == [("demo:tweets", {"name": None, "columns": {}, "model": None})]
 
 
 @pytest.mark.parametrize(

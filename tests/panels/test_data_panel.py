@@ -113,7 +113,7 @@ def test_repetition_overlap_and_conflicts_are_counted(shown):
     tables = load_tables(rows, name="df")
     held_out = load_tables(validation, name="df").splits["train"]
     tables = tables._replace(splits={**tables.splits, "validation": held_out})
-    prepared = data_panel._prepare(tables, None, None)
+    prepared = data_panel._prepare(tables, None, {})
     view = data_panel.make_view(tables, prepared, None, None, (), ())
     text = data_text(view)
     assert "1 duplicates in train" in text
@@ -124,7 +124,9 @@ def test_repetition_overlap_and_conflicts_are_counted(shown):
 def test_text_of_the_data_cannot_become_markup(shown):
     bad = "<img src=x onerror=alert(1)>"
     rows = [{"text": f"{bad} {i}", "label": f"<b>{i % 2}</b>", "<script>": bad} for i in range(20)]
-    data_panel.show_dataset(rows, name="<i>df</i>", text="text", label="label", model=None)
+    data_panel.show_dataset(
+        rows, name="<i>df</i>", columns={"text": "text", "label": "label"}, model=None
+    )
     page = Reader(shown[0]["text/html"])
     names = {name for name, _ in page.elements}
     assert not names & {"img", "script", "i"}
@@ -149,7 +151,7 @@ def test_many_classes_are_cut_to_the_largest_and_the_rest_is_summed(shown):
 def test_the_suggested_length_is_stated_with_what_it_cuts(opened, reviews, monkeypatch):
     tokens = Lengths(np.array([10] * 990 + [500] * 10, dtype=np.int32))
     monkeypatch.setattr(data_panel, "measure_lengths", lambda texts, file: tokens)
-    prepared = data_panel._prepare(load_tables(reviews, name="df"), None, None)
+    prepared = data_panel._prepare(load_tables(reviews, name="df"), None, {})
     from nbtransfer.models.catalog import open_model
 
     card = open_model("demo:minilm", runs_dir=None)
@@ -169,15 +171,15 @@ def test_words_of_very_many_texts_are_counted_on_evenly_spread_ones(monkeypatch)
 def test_lengths_of_a_sample_are_said_to_be_so(reviews, monkeypatch):
     monkeypatch.setattr(data_panel, "MAX_MEASURED_TEXTS", 10)
     tables = load_tables(reviews, name="df")
-    prepared = data_panel._prepare(tables, None, None)
-    measured = data_panel.measure(prepared, None, None)
+    prepared = data_panel._prepare(tables, None, {})
+    measured = data_panel.measure(prepared, None, {})
     view = data_panel.make_view(tables, prepared, measured, None, (), ())
     assert "Lengths were counted on 10 of 54 texts." in view.notes
 
 
 def test_tokens_are_separate_marks_and_those_cut_off_are_told(reviews):
     tables = load_tables(reviews, name="df")
-    prepared = data_panel._prepare(tables, None, None)
+    prepared = data_panel._prepare(tables, None, {})
     view = data_panel.make_view(tables, prepared, None, None, (), ())
     view = view._replace(
         tokenizer="demo:minilm",
@@ -221,6 +223,6 @@ def test_missing_cells_are_empty_and_long_ones_on_one_line():
 )
 def test_what_the_length_cuts_is_told_in_words(reviews, facts, words):
     tables = load_tables(reviews, name="df")
-    prepared = data_panel._prepare(tables, None, None)
+    prepared = data_panel._prepare(tables, None, {})
     measured = data_panel.Measured(None, facts)
     assert words in data_text(data_panel.make_view(tables, prepared, measured, None, (), ()))
