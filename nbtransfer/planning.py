@@ -49,7 +49,7 @@ class Plan:
         gradient_accumulation_steps: forward passes an optimizer step.
         max_length: tokens a text is cut to.
         share_texts_cut: share of the training texts that are longer.
-        share_tokens_cut: share of their tokens that is lost.
+        share_tokens_cut: share of their tokens that is lost; 0 where they are read in windows.
         technique: which part learns.
         device: `cpu`, `cuda` or `mps`.
         device_name: its name.
@@ -172,7 +172,7 @@ def make_plan(
         gradient_accumulation_steps=int(spec.gradient_accumulation_steps),
         max_length=length.max_length,
         share_texts_cut=length.share_texts_cut,
-        share_tokens_cut=length.share_tokens_cut,
+        share_tokens_cut=0.0 if task.reads_windows else length.share_tokens_cut,
         technique=spec.technique,
         device=hardware.device,
         device_name=hardware.name,

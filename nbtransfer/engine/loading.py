@@ -11,11 +11,12 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from nbtransfer.choices import count_steps
 from nbtransfer.data.encode import batches_of
 from nbtransfer.engine.evaluate import extract_features
 from nbtransfer.engine.memory import smaller_evaluation_warning
 from nbtransfer.models.load import MeanPooledClassifier, load_for_training
-from nbtransfer.runs.files import read_table
+from nbtransfer.runs.files import read_table, write_json
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         return Rows(encoded=encoded, encoding=encoding, table=table)
 
     train = rows_of("train")
+    _plan_for_windows(run, train, events)
     validation = rows_of("validation") if run.paths.split("validation").is_file() else None
     lengths = train.encoded.lengths
     events.append(
@@ -129,6 +131,31 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         train=train,
         validation=validation,
     )
+
+
+def _plan_for_windows(run: Run, train: Rows, events: EventWriter) -> None:
+    """Count the steps anew where long texts became several rows, and write that down."""
+    plan, num_rows = run.plan, train.encoding.tokens.num_rows
+    steps = count_steps(run.spec, num_rows)
+    if num_rows == train.table.num_rows or steps.per_epoch == plan.steps_per_epoch:
+        return
+    reason = (
+        f"{train.table.num_rows:,} texts are read in {num_rows:,} windows of at most "
+        f"{plan.max_length} tokens"
+    )
+    events.append(
+        "plan_changed", field="num_steps", old=plan.num_steps, new=steps.total, reason=reason
+    )
+    changed = dataclasses.replace(
+        plan,
+        num_steps=steps.total,
+        steps_per_epoch=steps.per_epoch,
+        num_train_epochs=steps.epochs,
+        warmup_steps=steps.warmup,
+        eval_every_steps=plan.eval_every_steps and int(run.spec.eval_steps or steps.per_epoch),
+    )
+    write_json(run.paths.plan, changed.to_json())
+    del run.plan  # it is read anew
 
 
 def class_weights(

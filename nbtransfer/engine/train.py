@@ -73,13 +73,13 @@ class Training:
         self.events = events
         self.stop_signal = stop_signal
         self.run = Run(paths.dir)
-        self.spec, self.plan = self.run.spec, self.run.plan
-        self.card = self.run.data_card
-        self.main_metric = self.plan.metric_for_best_model
+        self.spec, self.card = self.run.spec, self.run.data_card
         self.ended_by: str | None = None
-        self.identity = job_identity(self.run)
         self.writer = CheckpointWriter(paths.checkpoints_dir)
         self.loaded = load_run(self.run, events)
+        self.plan = self.run.plan  # loading may have changed it
+        self.main_metric = self.plan.metric_for_best_model
+        self.identity = job_identity(self.run)
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
         self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation

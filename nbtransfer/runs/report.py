@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.errors import DataError, RunError, count_of
 from nbtransfer.runs.files import read_json, read_table, write_json, write_table
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from nbtransfer.runs.paths import EvaluationPaths
 
 _MAX_LINES = 12
+
+
+class Words(NamedTuple):
+    """One class, several, what is counted of each, and who always gives the same answer."""
+
+    one: str
+    several: str
+    rows: str
+    majority: str
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -60,6 +69,13 @@ class Report:
     marked: tuple[MarkedText, ...] = ()
     baselines: dict[str, float] = field(default_factory=dict)
     predictions_file: Path | None = field(default=None, compare=False)
+
+    @property
+    def words(self) -> Words:
+        """How a reader calls what is counted by class."""
+        if self.task == "token-classification":
+            return Words("entity", "Entities", "number", "accuracy of finding none")
+        return Words("class", "Classes", "rows", "majority class")
 
     @property
     def num_mistakes(self) -> int:
@@ -146,7 +162,7 @@ class Report:
             low, high = self.interval
             figures[0] += f" (95 %: {100 * low:.1f} to {100 * high:.1f})"
         if self.majority_accuracy is not None:
-            figures.append(f"majority class {_percent(self.majority_accuracy)}")
+            figures.append(f"{self.words.majority} {_percent(self.majority_accuracy)}")
         head = [
             f"{self.run_id} on {self.split}: {count_of(self.num_rows, 'row')}",
             " · ".join(figures),
@@ -155,11 +171,11 @@ class Report:
         if not self.per_class:
             return "\n".join(head)
         shown = self.per_class[:_MAX_LINES]
-        width = max(len("class"), *(len(_printable(row.label)) for row in shown))
-        lines = [f"{'class':<{width}}  precision  recall     F1    rows"]
+        width = max(len(self.words.one), *(len(_printable(row.label)) for row in shown))
+        lines = [f"{self.words.one:<{width}}  precision  recall     F1  {self.words.rows:>6}"]
         lines += [
             f"{_printable(row.label):<{width}}      {row.precision:.3f}   {row.recall:.3f}  "
-            f"{row.f1:.3f}  {row.support:>6,}"
+            f"{row.f1:.3f}  {row.support:>{max(6, len(self.words.rows))},}"
             for row in shown
         ]
         if len(self.per_class) > len(shown):

@@ -93,6 +93,8 @@ def _marked(predictions: pa.Table) -> tuple[MarkedText, ...]:
     """Return the sentences with most wrong entities, in that order; equal ones in theirs."""
     import heapq
 
+    import pyarrow as pa
+
     def wrong(row: int) -> int:
         gold, found = sets[row]
         return len(gold ^ found)
@@ -106,7 +108,7 @@ def _marked(predictions: pa.Table) -> tuple[MarkedText, ...]:
         (row for row in range(len(sets)) if wrong(row)),
         key=lambda row: (-wrong(row), row),
     )
-    table = predictions.take(worst)
+    table = predictions.take(pa.array(worst, pa.int64()))
     found = []
     for row, place in zip(table.to_pylist(), worst, strict=True):
         gold, guessed = sets[place]

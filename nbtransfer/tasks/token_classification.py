@@ -43,6 +43,11 @@ class Entities(NamedTuple):
     text: str
     entities: tuple[Entity, ...]
 
+    def cells(self) -> dict[str, str]:
+        """Return what a table shows of it."""
+        listed = ", ".join(f"{e.text} ({e.label})" for e in self.entities)
+        return {"entities": listed or "none"}
+
 
 class TokenClassification:
     """Entities: a tag for each word."""
@@ -54,6 +59,7 @@ class TokenClassification:
     metrics = ("f1", "precision", "recall", "accuracy", "loss")
     techniques = ("full", "head")
     options = ()
+    reads_windows = True
 
     def recognises(self, tables: Tables, columns: Mapping[str, str | None]) -> bool:
         """Return whether there are words with tags, or texts with spans."""
