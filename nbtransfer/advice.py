@@ -81,9 +81,7 @@ def _about_classes(spec: RunSpec, data: DataCard) -> Iterator[str]:
         )
 
 
-def _about_model(
-    plan: Plan, spec: RunSpec, data: DataCard, model: ModelCard
-) -> Iterator[str]:
+def _about_model(plan: Plan, spec: RunSpec, data: DataCard, model: ModelCard) -> Iterator[str]:
     reads_pooled = data.task == "text-classification"
     if spec.from_scratch and plan.technique != "full":
         yield (

@@ -1,5 +1,4 @@
-"""Reading CoNLL files: a word a line with its tag in the last column, an empty line between
-sentences."""
+"""Reading CoNLL files: a word a line, its tag in the last column, sentences apart by a blank line."""
 
 from __future__ import annotations
 

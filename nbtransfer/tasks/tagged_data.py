@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from typing import TYPE_CHECKING
 
 from nbtransfer.data.card import DataCard, describe_columns, find_repetition, fingerprint, text_ids
 from nbtransfer.data.splits import Splits, choose_validation
-from nbtransfer.errors import DataError, quoted
+from nbtransfer.errors import DataError, MissingPackageError, quoted
 from nbtransfer.tasks.class_labels import alike_names
 from nbtransfer.tasks.labelled_data import with_validation
 from nbtransfer.tasks.tag_columns import Columns, choose_columns
@@ -55,7 +56,10 @@ def prepare(
 
     Raises:
         DataError: naming every problem found.
+        MissingPackageError: if seqeval, which measures entities, is not installed.
     """
+    if importlib.util.find_spec("seqeval") is None:  # better said now than after the training
+        raise MissingPackageError("seqeval", "Measuring entities")
     columns = choose_columns(tables, asked)
     notes = [*tables.notes, *columns.notes]
     raw, validation = with_validation(tables, validation, notes)

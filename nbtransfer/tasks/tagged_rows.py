@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.data.columns import column_facts, frame_name, spoken, valid_text
@@ -92,9 +93,7 @@ def _from_tags(
         return []
     odd = _Oddities()
     rows = []
-    pairs = zip(
-        table[columns.words].to_pylist(), table[columns.tags].to_pylist(), strict=True
-    )
+    pairs = zip(table[columns.words].to_pylist(), table[columns.tags].to_pylist(), strict=True)
     for row, (tokens, tags) in enumerate(pairs):
         if not tokens or tags is None:
             odd.add("{n} rows left out: no words or no tags", row)
@@ -245,12 +244,14 @@ def _span_keys(
     is_nested = (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and (
         pa.types.is_struct(kind.value_type) or pa.types.is_null(kind.value_type)
     )
-    keys = (None,) * 3
+    keys: tuple[str | None, ...] = (None, None, None)
     if is_nested and pa.types.is_struct(kind.value_type):
         keys = tuple(key_of(kind, names) for names in (START_KEYS, END_KEYS, KIND_KEYS))
     elif is_nested:
-        problems.append(f"every list of spans column {quoted(columns.tags)} of {where} is empty: "
-                        "there is nothing to learn. Mark some entities.")
+        problems.append(
+            f"every list of spans column {quoted(columns.tags)} of {where} is empty: "
+            "there is nothing to learn. Mark some entities."
+        )
         return None
     start, end, label = keys
     if start is None or end is None or label is None:
@@ -265,8 +266,9 @@ def _span_keys(
 def _span_problem(text: str, spans: list[tuple[Any, ...]]) -> str | None:
     """Return what is wrong with the spans of a text."""
     for start, end, kind in spans:
-        numbers = all(isinstance(n, int) or (isinstance(n, float) and n.is_integer())
-                      for n in (start, end))
+        numbers = all(
+            isinstance(n, int) or (isinstance(n, float) and n.is_integer()) for n in (start, end)
+        )
         if not numbers:
             return (
                 f"a span from {quoted(start)} to {quoted(end)}: places are whole numbers of "
@@ -280,10 +282,10 @@ def _span_problem(text: str, spans: list[tuple[Any, ...]]) -> str | None:
         if kind is None or not str(kind).strip():
             return f"a span from {start:g} to {end:g} without a label. Name its type."
     ordered = sorted(spans, key=lambda span: span[:2])
-    for (_, end, _), (start, other, _) in zip(ordered, ordered[1:], strict=False):
+    for (_, end, _), (start, other, _) in itertools.pairwise(ordered):
         if start < end:
             return (
-                f"overlapping spans: {quoted(text[int(start):int(other)], 30)} begins at "
+                f"overlapping spans: {quoted(text[int(start) : int(other)], 30)} begins at "
                 f"{start:g}, before the one before it ends at {end:g}. Keep one of them."
             )
     return None
