@@ -1,4 +1,4 @@
-"""Reading CoNLL files: a word a line, its tag in the last column, sentences apart by a blank line."""
+"""Reading CoNLL files: a word and its tag a line, a blank line between sentences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbtransfer.data.columns import table_from_columns
 from nbtransfer.data.csv_files import decode
-from nbtransfer.errors import DataError, quoted
+from nbtransfer.errors import DataError, count_of, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,15 +54,15 @@ def read_conll(data: bytes, name: str) -> tuple[pa.Table, list[str]]:
             sentences[-1].append(fields)
         elif not (line.startswith("#") and not sentences[-1]):
             raise DataError(
-                f"{name}: line {number:,} has {len(fields)} columns instead of {num_columns} "
+                f"{name}: line {number:,} has {count_of(len(fields), 'column')} instead of {num_columns} "
                 f"({quoted(line)}). Give each word a line, and its tag in the last column."
             )
     kept = [sentence for sentence in sentences if sentence]
     notes.append(
-        f"read as CoNLL: {len(kept):,} sentences, words in column 1, tags in column {num_columns}"
+        f"read as CoNLL: {count_of(len(kept), 'sentence')}, words in column 1, tags in column {num_columns}"
     )
     if num_documents:
-        notes.append(f"{num_documents:,} lines {_DOCUMENT} are left out")
+        notes.append(f"{count_of(num_documents, 'line')} {_DOCUMENT} left out")
     columns = {
         "tokens": [[fields[0] for fields in sentence] for sentence in kept],
         "tags": [[fields[-1].strip() for fields in sentence] for sentence in kept],
