@@ -54,12 +54,13 @@ def read_conll(data: bytes, name: str) -> tuple[pa.Table, list[str]]:
             sentences[-1].append(fields)
         elif not (line.startswith("#") and not sentences[-1]):
             raise DataError(
-                f"{name}: line {number:,} has {count_of(len(fields), 'column')} instead of {num_columns} "
-                f"({quoted(line)}). Give each word a line, and its tag in the last column."
+                f"{name}: line {number:,} has {count_of(len(fields), 'column')} instead of "
+                f"{num_columns} ({quoted(line)}). Give each word a line, with its tag last."
             )
     kept = [sentence for sentence in sentences if sentence]
     notes.append(
-        f"read as CoNLL: {count_of(len(kept), 'sentence')}, words in column 1, tags in column {num_columns}"
+        f"read as CoNLL: {count_of(len(kept), 'sentence')}, words in column 1, tags in column "
+        f"{num_columns}"
     )
     if num_documents:
         notes.append(f"{count_of(num_documents, 'line')} {_DOCUMENT} left out")

@@ -56,7 +56,7 @@ def test_a_ragged_line_is_named():
 
 
 def test_one_column_is_refused():
-    with pytest.raises(DataError, match="x.conll has no column of tags"):
+    with pytest.raises(DataError, match=r"x\.conll has no column of tags"):
         rows("Ada\nlives\n")
 
 

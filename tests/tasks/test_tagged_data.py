@@ -86,7 +86,7 @@ def test_a_label_named_for_tagged_data_is_refused_by_the_task():
 
 
 NOTES = [
-    ("IOB1", {"tags": [["I-PER", "I-PER", "O", "I-PER"], *TAGS[1:]][:2] + [["I-LOC", "O", "O"]]},
+    ("IOB1", {"tags": [["I-PER", "I-PER", "O", "I-PER"], ["O", "O"], ["I-LOC", "O", "O"]]},
      "tags are written as IOB1; they are converted to IOB2"),
     ("IOBES", {"tags": [["B-PER", "E-PER", "O", "S-PER"], ["O", "O"], ["S-LOC", "O", "O"]]},
      "tags are written as IOBES; they are converted to IOB2"),
