@@ -22,6 +22,7 @@ _HOME = {
     "finetune": "nbtransfer.api",
     "evaluate": "nbtransfer.api",
     "predict": "nbtransfer.api",
+    "embeddings": "nbtransfer.api",
     "plan": "nbtransfer.api",
     "list_runs": "nbtransfer.api",
     "open_run": "nbtransfer.api",

@@ -32,7 +32,7 @@ def warnings_for(
         *_about_data(plan, spec, data),
         *_about_model(plan, spec, data, model),
         *_about_schedule(plan, spec),
-        *_about_machine(plan, hardware),
+        *_about_machine(plan, spec, hardware),
     )
     return tuple(dict.fromkeys(found))
 
@@ -82,7 +82,7 @@ def _about_classes(spec: RunSpec, data: DataCard) -> Iterator[str]:
 
 
 def _about_model(plan: Plan, spec: RunSpec, data: DataCard, model: ModelCard) -> Iterator[str]:
-    reads_pooled = data.task == "text-classification"
+    reads_pooled = data.task != "token-classification"
     if spec.from_scratch and plan.technique != "full":
         yield (
             f"from_scratch with technique={plan.technique!r} freezes random weights. Take "
@@ -128,7 +128,7 @@ def _about_schedule(plan: Plan, spec: RunSpec) -> Iterator[str]:
         )
 
 
-def _about_machine(plan: Plan, hardware: Hardware) -> Iterator[str]:
+def _about_machine(plan: Plan, spec: RunSpec, hardware: Hardware) -> Iterator[str]:
     if hardware.advice:
         yield hardware.advice
     if plan.memory_bytes > hardware.free_bytes:
@@ -146,6 +146,13 @@ def _about_machine(plan: Plan, hardware: Hardware) -> Iterator[str]:
         )
     if plan.precision == "bf16" and plan.device == "cpu" and not hardware.bf16:
         yield "this processor has no bf16 units: precision='bf16' is slower here than 'fp32'."
+    if spec.step == "graphed" and plan.step_kind != "graphed":
+        yield f"step='graphed' is not for this run; it takes {plan.step_reason}."
+    elif plan.step_kind == "graphed":
+        yield (
+            "step='graphed' was never measured on a GPU in this release: compare a short run with "
+            "step='eager' before you rely on it."
+        )
 
 
 def rate_text(rate: float) -> str:

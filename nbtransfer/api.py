@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbtransfer.errors import DataError, RunError, SpecError, nearest, quoted
+from nbtransfer.answers import RunsDir, embeddings, evaluate, predict
+from nbtransfer.errors import SpecError
 from nbtransfer.jobs import Job, prepare_job, resume_job, start_job
 from nbtransfer.runs import store
 from nbtransfer.runs.interrupts import InterruptCounter
 from nbtransfer.settings import resolve_runs_dir
-from nbtransfer.spec import ROLES, RunSpec
+from nbtransfer.spec import RunSpec
 from nbtransfer.tasks.text_classification import Prediction
 
 if TYPE_CHECKING:
     from nbtransfer.planning import Plan
-    from nbtransfer.runs.report import Report
     from nbtransfer.runs.run import Run
 
 __all__ = [
     "Job",
     "Prediction",
+    "embeddings",
     "evaluate",
     "finetune",
     "list_runs",
@@ -36,8 +35,6 @@ __all__ = [
     "show_run",
     "start_job",
 ]
-
-RunsDir = str | os.PathLike[str] | None
 
 
 def finetune(
@@ -75,7 +72,7 @@ def finetune(
         task: recognised from the data if not given.
         text: the column of texts; recognised if not given, as all columns are.
         label: the column of classes.
-        technique: `full`, `head` or `features`.
+        technique: `full`, `top:N` (the last N layers), `head` or `features`.
         num_train_epochs: passes over the training rows.
         per_device_train_batch_size: rows a forward pass.
         learning_rate: the schedule's peak; chosen by technique and size if not given.
@@ -162,116 +159,6 @@ def resume_run(
 def plan(model: object, data: object, *, runs_dir: RunsDir = None, **keywords: object) -> Plan:
     """Return what `finetune` would do with the same arguments: steps, time, memory, warnings."""
     return prepare_job(model, data, keywords=keywords, runs_dir=runs_dir).plan
-
-
-def evaluate(
-    run: object = None,
-    data: object = None,
-    *,
-    split: str | None = None,
-    data_name: str | None = None,
-    runs_dir: RunsDir = None,
-    **columns: str | None,
-) -> Report:
-    """Measure a run's model on held-out rows.
-
-    Args:
-        run: a Run, its name or folder; None takes the newest.
-        data: labelled rows, as for `finetune`; None takes the run's own `split`.
-        split: `validation` (the default), `test` or `train` of the run's own rows; of `data`, by
-            default the first there is of test, validation and train.
-        data_name: what to call data that is no string.
-        runs_dir: where runs are kept.
-        columns: the columns of `data` by role (`text=`, `label=` and so on); by default the run's.
-
-    Returns:
-        The report; it is kept in the run's folder.
-
-    Raises:
-        RunError: no such run, split or model.
-        DataError: the rows do not fit the run's task or classes.
-        TypeError: there is no such argument.
-    """
-    if strange := [name for name in columns if name not in ROLES]:
-        close = nearest(strange[0], ("split", "data_name", "runs_dir", *ROLES))
-        hint = f" Did you mean {close!r}?" if close else ""
-        raise TypeError(f"evaluate() has no argument {strange[0]!r}.{hint}")
-    from nbtransfer.runs.files import read_table
-    from nbtransfer.runs.scoring import evaluate_rows, require_model
-
-    opened = open_run(run, runs_dir=runs_dir)
-    require_model(opened)
-    if data is not None:
-        return _evaluate_on(opened, data, split, columns, data_name)
-    name = split or "validation"
-    if name == "validation" and opened.paths.evaluation(name).report.is_file():
-        return opened.report(name)
-    if not opened.paths.split(name).is_file():
-        there = ", ".join(opened.data_card.num_rows)
-        raise RunError(
-            f"run {opened.id!r} has no split {quoted(name)}. Splits: {there}. "
-            f"Measure one of them, or rows of yours: %evaluate {opened.id} DATA",
-            opened,
-        )
-    return evaluate_rows(opened, read_table(opened.paths.split(name)), name=name, split=name)
-
-
-def _evaluate_on(
-    run: Run, data: object, split: str | None, columns: dict[str, str | None], name: str | None
-) -> Report:
-    """Evaluate on rows that are not the run's own, by its columns where the data has them."""
-    from nbtransfer.data.sources import load_tables
-    from nbtransfer.runs.scoring import evaluate_rows
-    from nbtransfer.tasks.catalog import task_named
-
-    tables = load_tables(data, name=name)
-    if split is None:
-        split = next(s for s in ("test", "validation", "train") if s in tables.splits)
-    if split not in tables.splits:
-        there = ", ".join(tables.splits)
-        raise DataError(f"{tables.name} has no split {quoted(split)}. Splits: {there}.")
-    rows = tables.splits[split]
-    card = run.data_card
-    known = {role: c for role, c in card.roles.items() if c in rows.column_names}
-    prepared = task_named(card.task).prepare(
-        tables._replace(splits={"train": rows}),
-        {**known, **{role: column for role, column in columns.items() if column}},
-        validation=False,
-        trained_on=card,
-    )
-    letters = (c if c.isascii() and c.isalnum() else "-" for c in tables.name)
-    slug = "".join(letters).strip("-")[:40] or "data"
-    if slug == "validation":  # the run's own report has that name, and stays
-        slug = "validation-data"
-    shown = tables.name if len(tables.splits) == 1 else f"{tables.name} ({split})"
-    return evaluate_rows(run, prepared.splits["train"], name=slug, split=shown)
-
-
-def predict(run: object, inputs: object, *, runs_dir: RunsDir = None) -> list[Any]:
-    """Return what a run's model says of texts.
-
-    Args:
-        run: a Run, its name or folder; None takes the newest.
-        inputs: one text, or several (a list, a Series, a column of a Dataset).
-        runs_dir: where runs are kept.
-
-    Returns:
-        One result for each input: of text classification, with `.label`, `.score` and
-        `.probabilities`.
-
-    Raises:
-        RunError: no such run or model.
-        DataError: an input is not what the task reads.
-    """
-    from nbtransfer.runs.scoring import predict_rows
-    from nbtransfer.tasks.catalog import task_named
-
-    opened = open_run(run, runs_dir=runs_dir)
-    values = [inputs] if isinstance(inputs, (str, Mapping)) else list(inputs)  # type: ignore[call-overload]
-    card = opened.data_card
-    task = task_named(card.task)
-    rows = task.inputs(values)
-    return task.results(predict_rows(opened, rows), card) if values else []
 
 
 def list_runs(*, runs_dir: RunsDir = None) -> list[Run]:

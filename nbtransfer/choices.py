@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _DEFAULT_MAX_LENGTH = 512
 _GUESSED_MEAN_TOKENS = 128
 
+# Families whose batches can be packed without padding: transformers hands their attention over.
+PACKED_DECODERS = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3"})
+PACKED_OFFSET = frozenset({"camembert", "roberta", "xlm-roberta"})  # positions count from padding's
+PACKED_FAMILIES = PACKED_DECODERS | PACKED_OFFSET | {"bert", "distilbert", "electra", "modernbert"}
+
 
 def default_learning_rate(model: ModelCard, technique: str) -> float:
     """Return the peak learning rate where none is asked for: smaller for larger models."""
@@ -28,6 +33,20 @@ def default_learning_rate(model: ModelCard, technique: str) -> float:
     if model.num_parameters < 40e6:
         return 1e-4
     return 5e-5 if model.num_parameters < 200e6 else 2e-5
+
+
+# Families whose layers take one vector a token and nothing else that the layers below computed.
+CUT_FAMILIES = frozenset(("bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert"))
+
+
+def frozen_note(model: ModelCard) -> str:
+    """Return whether the frozen layers' part of the work is done once, or in every epoch."""
+    if model.model_type in CUT_FAMILIES:
+        return "What the frozen layers say of each text is computed once and kept."
+    return (
+        f"The frozen layers are computed in every epoch: models of family {model.model_type!r} "
+        "cannot be cut there yet."
+    )
 
 
 class Steps(NamedTuple):
@@ -87,6 +106,41 @@ def choose_length(spec: RunSpec, lengths: Lengths | None, model: ModelCard) -> L
     return Length(
         chosen, mean, int(lengths.tokens.max()), float(texts_cut), float(tokens_cut), problems
     )
+
+
+class StepChoice(NamedTuple):
+    """How steps are taken, and why."""
+
+    kind: str
+    reason: str
+
+
+def choose_step(spec: RunSpec, hardware: Hardware, model: ModelCard, precision: str) -> StepChoice:
+    """Return the way of taking steps asked for, or eager ones and why."""
+    if spec.step == "eager":
+        return StepChoice("eager", "padded batches, as asked")
+    if spec.step == "auto":
+        # Graphed ones are for a release that was measured on a GPU; see Decisions.
+        return StepChoice("eager", "padded batches of similar lengths; works on every device")
+    if problem := _why_not_graphed(spec, hardware, model, precision):
+        return StepChoice("eager", f"padded batches: {problem}")
+    return StepChoice("graphed", "packed batches and CUDA graphs, not measured on this release")
+
+
+def _why_not_graphed(
+    spec: RunSpec, hardware: Hardware, model: ModelCard, precision: str
+) -> str | None:
+    if hardware.device != "cuda":
+        return f"{hardware.name} has no CUDA graphs"
+    if precision == "fp16":
+        return "with fp16 the host must look at each step's gradients"
+    if precision != "bf16":
+        return f"flash attention takes bf16, and this run is in {precision}"
+    if spec.technique == "features":
+        return "only a layer on top of stored features learns"
+    if model.model_type not in PACKED_FAMILIES:
+        return f"{model.model_type} models have an attention of their own"
+    return None
 
 
 class Precision(NamedTuple):

@@ -1,8 +1,9 @@
-"""The command line: `nbtransfer demo`, `runs`, `worker` and `lab`."""
+"""The command line: `nbtransfer demo`, `runs`, `worker`, `lab` and `bench`."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtransfer import __version__
+from nbtransfer.bench.arguments import add_arguments, arguments_of
 from nbtransfer.errors import MissingPackageError, NbTransferError, RunError
 
 if TYPE_CHECKING:
@@ -71,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="the run's folder")
     worker.set_defaults(call=_worker)
 
+    bench = commands.add_parser(
+        "bench", help="measure nbtransfer and transformers' Trainer side by side on this machine"
+    )
+    add_arguments(bench)
+    bench.set_defaults(call=_bench)
+
     lab = commands.add_parser("lab", help="open the quickstart in JupyterLab")
     lab.add_argument(
         "--output",
@@ -124,6 +132,14 @@ def _worker(options: argparse.Namespace) -> int:
     submit_run(run)
     show_run(run, wait=True)
     return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    """Measure in a process of its own: this one stays free of torch."""
+    return subprocess.call(
+        [sys.executable, "-m", "nbtransfer.bench", *arguments_of(options)],
+        env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
+    )
 
 
 def _lab(options: argparse.Namespace) -> int:

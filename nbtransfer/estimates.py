@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbtransfer.spec import top_layers
+
 if TYPE_CHECKING:
     from nbtransfer.hardware import Hardware
     from nbtransfer.models.card import ModelCard
@@ -64,7 +66,18 @@ def num_head_parameters(model: ModelCard, num_labels: int, technique: str) -> in
 def num_trainable_parameters(model: ModelCard, num_labels: int, technique: str) -> int:
     """Return the weights that a technique changes."""
     head = num_head_parameters(model, num_labels, technique)
-    return model.num_parameters + head if technique == "full" else head
+    if technique == "full":
+        return model.num_parameters + head
+    if count := top_layers(technique):
+        pooler = model.hidden_size * (model.hidden_size + 1) if _has_pooler(model) else 0
+        blocks = model.num_parameters - model.num_embedding_parameters - pooler
+        return blocks * count // max(1, model.num_layers) + pooler + head
+    return head
+
+
+def _has_pooler(model: ModelCard) -> bool:
+    """Whether the backbone has a dense layer above its blocks, which learns with the last ones."""
+    return model.model_type in ("bert", "albert") and not model.lacks_pooler
 
 
 def forward_flops(model: ModelCard, *, tokens: float) -> float:
@@ -104,7 +117,10 @@ def step_seconds(
         precision: arithmetic of the passes.
         num_trainable: weights the optimizer updates.
     """
-    passes = 3 if technique == "full" else 1  # the backward pass costs two forward passes
+    # The backward pass costs two forward passes. Below the last N layers nothing is computed: it
+    # was computed once.
+    learning = (top_layers(technique) or 0) / max(1, model.num_layers)
+    passes = 3 if technique == "full" else 3 * learning or 1
     flops = batch_size * forward_flops(model, tokens=tokens) * passes
     compute = flops / _flops_per_second(hardware, precision)
     if hardware.device == "cpu":
@@ -131,14 +147,14 @@ def memory_by_technique(
         model: the model.
         batch_size: texts a batch.
         tokens: tokens a text, padding included.
-        technique: `full` keeps gradients, moments and every block's activations; the others only
-            those of the head, and one block's activations at a time.
+        technique: `full` keeps gradients, moments and every block's activations; `top:N` those of
+            N blocks; the others only those of the head, and one block's activations at a time.
         precision: half precision stores smaller activations and a second copy of the weights.
     """
     trainable = num_trainable_parameters(model, 2, technique)
     weights = 4 * (model.num_parameters + num_head_parameters(model, 2, technique))
     gradients_and_moments = (4 + 8) * trainable
-    blocks = model.num_layers if technique == "full" else 1
+    blocks = model.num_layers if technique == "full" else top_layers(technique) or 1
     activations = blocks * batch_size * tokens * _activation_bytes(model, tokens)
     if precision != "fp32":
         activations = int(activations * 0.6)  # norms, softmax and losses stay float32

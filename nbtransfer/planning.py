@@ -13,13 +13,15 @@ from nbtransfer.choices import (
     Length,
     choose_length,
     choose_precision,
+    choose_step,
     count_steps,
     default_learning_rate,
+    frozen_note,
 )
 from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.estimates import memory_by_technique
 from nbtransfer.hardware import Hardware, detect_hardware, on_cpu
-from nbtransfer.spec import RunSpec
+from nbtransfer.spec import RunSpec, top_layers
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Plan:
         precision: arithmetic of the passes: `fp32`, `bf16` or `fp16`.
         precision_reason: why this one.
         num_threads: CPU threads; results on a CPU depend on it.
-        step_kind: how a step is taken.
+        step_kind: how a step is taken: `eager` or `graphed`.
         step_reason: why so.
         eval_every_steps: optimizer steps between evaluations; 0 without validation data.
         num_train_rows: rows in train.
@@ -144,6 +146,7 @@ def make_plan(
     steps = count_steps(spec, data.num_rows["train"])
     length = choose_length(spec, lengths, model)
     precision = choose_precision(spec, hardware)
+    step = choose_step(spec, hardware, model, precision.chosen)
     num_validation = data.num_rows.get("validation", 0)
     task = task_named(data.task)
     problems += [
@@ -151,6 +154,7 @@ def make_plan(
         *length.problems,
         *precision.problems,
         *_data_problems(spec, data),
+        *_layer_problems(spec, model),
     ]
     num_trainable = estimates.num_trainable_parameters(model, len(data.label_names), spec.technique)
     tokens_in_memory = min(length.max_length, length.longest)
@@ -179,8 +183,8 @@ def make_plan(
         precision=precision.chosen,
         precision_reason=precision.reason,
         num_threads=hardware.num_threads,
-        step_kind="eager",
-        step_reason="padded batches of similar lengths; works on every device",
+        step_kind=step.kind,
+        step_reason=step.reason,
         eval_every_steps=int(spec.eval_steps or steps.per_epoch) if num_validation else 0,
         num_train_rows=data.num_rows["train"],
         num_validation_rows=num_validation,
@@ -213,7 +217,7 @@ def _task_problems(spec: RunSpec, task: Task) -> list[str]:
         "technique": (spec.technique, task.techniques),
     }
     for name, (value, choices) in asked.items():
-        if value is None or value in choices:
+        if value is None or value in choices or (top_layers(value) and "top:2" in choices):
             continue
         close = nearest(str(value), choices)
         hint = f" Did you mean {close!r}?" if close else ""
@@ -224,6 +228,16 @@ def _task_problems(spec: RunSpec, task: Task) -> list[str]:
     if spec.class_weights is not None and "class_weights" not in task.options:
         found.append(f"class_weights weigh single classes of texts; {task.title} has none.")
     return found
+
+
+def _layer_problems(spec: RunSpec, model: ModelCard) -> list[str]:
+    count = top_layers(spec.technique)
+    if count is None or count < model.num_layers:
+        return []
+    return [
+        f"technique={spec.technique!r}: {quoted(model.name)} has {model.num_layers} layers. Take "
+        f"top:1 to top:{model.num_layers - 1}, or 'full' to train them all."
+    ]
 
 
 def _data_problems(spec: RunSpec, data: DataCard) -> list[str]:
@@ -311,6 +325,8 @@ def _notes(
         notes.append(
             f"Learning rate {rate_text(rate)}, the default for technique {spec.technique!r} here."
         )
+    if spec.technique == "head" or top_layers(spec.technique):
+        notes.append(frozen_note(model))
     if hardware.num_devices > 1:
         notes.append(f"One of {hardware.num_devices} devices is used.")
     if isinstance(spec.class_weights, dict):

@@ -5,20 +5,27 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
-TaskName = Literal["text-classification", "token-classification"]
-Technique = Literal["full", "head", "features"]
+TaskName = Literal[
+    "token-classification",
+    "multi-label-classification",
+    "text-regression",
+    "text-classification",
+]
+Technique = Literal["full", "top:2", "head", "features"]  # top:N for any N
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+StepKind = Literal["auto", "eager", "graphed"]
 
 # Fields that name a column of the data; each task reads some of them.
-ROLES = ("text", "label", "tokens", "tags", "spans")
-NOT_BUILT_TECHNIQUES = ("top", "gradual", "layerwise", "lora", "setfit")
+ROLES = ("text", "text_pair", "label", "tokens", "tags", "spans")
+NOT_BUILT_TECHNIQUES = ("gradual", "layerwise", "lora", "setfit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +37,13 @@ class RunSpec:
         data: the data as typed: `demo:NAME`, a file or glob, a hub id, or a variable's name.
         task: the task's name; None recognises it from the data.
         text: the column that holds the text.
+        text_pair: the column that holds a second text, to be read with the first.
         label: the column that holds the class.
         tokens: the column that holds each row's words.
         tags: the column that holds a tag for each word.
         spans: the column that holds the entities of `text`, each with start, end and label.
-        technique: `full` trains every layer, `head` only the classification head, `features` a
-            linear layer on the mean-pooled, frozen encoder.
+        technique: `full` trains every layer, `top:N` the last N and the head, `head` only the head,
+            `features` a linear layer on the mean-pooled, frozen encoder.
         num_train_epochs: passes over the training rows; may be a fraction.
         max_steps: optimizer steps in all; overrides the epochs when positive.
         per_device_train_batch_size: rows a forward pass.
@@ -58,6 +66,8 @@ class RunSpec:
         early_stopping_patience: evaluations without a better metric after which training stops.
         eval_steps: optimizer steps between evaluations; None evaluates after each epoch.
         precision: arithmetic of the forward and backward pass; weights stay float32.
+        step: how a step is taken: `eager` (padded batches, any device) or `graphed` (packed batches
+            and CUDA graphs, not measured on this release); `auto` takes eager.
         use_cpu: train on the CPU even where an accelerator is there.
         from_scratch: start from random weights of the same architecture (to show what pre-training
             buys).
@@ -69,11 +79,12 @@ class RunSpec:
     data: str
     task: TaskName | None = None
     text: str | None = None
+    text_pair: str | None = None
     label: str | None = None
     tokens: str | None = None
     tags: str | None = None
     spans: str | None = None
-    technique: Technique = "full"
+    technique: str = "full"
     num_train_epochs: float = 3.0
     max_steps: int = -1
     per_device_train_batch_size: int = 16
@@ -94,6 +105,7 @@ class RunSpec:
     early_stopping_patience: int | None = None
     eval_steps: int | None = None
     precision: Precision = "auto"
+    step: StepKind = "auto"
     use_cpu: bool = False
     from_scratch: bool = False
     seed: int = 42
@@ -143,11 +155,19 @@ class RunSpec:
 
 _MAX_LISTED = 8
 
+
+def top_layers(technique: object) -> int | None:
+    """Return how many layers `top:N` trains; None for another technique, or a wrong one."""
+    found = re.fullmatch(r"top:([1-9][0-9]{0,2})", str(technique))
+    return int(found[1]) if found else None
+
+
 _CHOICES: dict[str, tuple[str, ...]] = {
     "task": get_args(TaskName),
     "technique": get_args(Technique),
     "lr_scheduler_type": get_args(Scheduler),
     "precision": get_args(Precision),
+    "step": get_args(StepKind),
     "metric_for_best_model": METRICS,
 }
 
@@ -175,6 +195,8 @@ def _choice_problems(spec: RunSpec) -> list[str]:
     found = []
     for name, choices in _CHOICES.items():
         value = getattr(spec, name)
+        if name == "technique" and top_layers(value) is not None:
+            continue
         is_free = value is None and RunSpec.__dataclass_fields__[name].default is None
         if is_free or value in choices:
             continue

@@ -26,14 +26,26 @@ LAYERS = (
     ("runs",),
     ("plots",),
     ("engine",),
-    ("jobs",),
+    ("jobs", "answers"),
     ("api",),
     ("panels", "demo"),
     ("magics",),
+    ("bench",),
     ("headless",),
     ("cli",),
 )
-HOT = ("engine", "data.encode", "models.load", "models.freezing")
+HOT = (
+    "engine",
+    "bench.contestants",
+    "bench.measure",
+    "bench.alone",
+    "bench.__main__",
+    "data.encode",
+    "models.load",
+    "models.freezing",
+    "models.packing",
+    "models.packed_attention",
+)
 VIEW = ("panels", "magics")
 COLD_AMONG_VIEW = ("panels.markup",)
 
@@ -60,6 +72,7 @@ NAMED_EXCEPTIONS = {
 }
 BROAD_EXCEPT = {
     "engine/worker.py": "the worker's top level turns any failure into run_failed",
+    "bench/turns.py": "a contestant's error is raised in the thread that waits for all of them",
     "panels/follower.py": "a panel's thread shows its error in the panel",
     "panels/live_controls.py": "private kernel interfaces may change under us",
     "panels/kernel_questions.py": "private kernel interfaces, as above",

@@ -312,6 +312,9 @@ def test_a_disk_without_room_for_one_checkpoint_is_a_problem():
         ),
         ({"model": changed(MODEL, lacks_pooler=True)}, None),
         ({"precision": "bf16"}, "this processor has no bf16 units"),
+        ({"step": "graphed"}, "step='graphed' is not for this run; it takes padded batches: AMD"),
+        ({"hardware": A100, "step": "graphed"}, "never measured on a GPU in this release"),
+        ({"hardware": CPU, "step": "eager"}, None),
         ({"hardware": changed(CPU, advice="Install it.")}, "Install it."),
         (
             {"hardware": changed(CPU, disk_free_bytes=700_000_000)},
@@ -328,6 +331,34 @@ def test_warnings_say_what_and_what_to_do(arguments, warning):
     wanted = 0 if warning is None else 1
     assert len(made.warnings) == wanted, made.warnings
     assert warning is None or warning in made.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "reason"),
+    [
+        ({}, "eager", "works on every device"),
+        ({"hardware": A100}, "eager", "works on every device"),
+        ({"hardware": A100, "step": "eager"}, "eager", "as asked"),
+        ({"hardware": A100, "step": "graphed"}, "graphed", "not measured"),
+        ({"step": "graphed"}, "eager", "AMD EPYC has no CUDA graphs"),
+        ({"hardware": T4, "step": "graphed"}, "eager", "this run is in fp32"),
+        ({"hardware": T4, "step": "graphed", "precision": "fp16"}, "eager", "with fp16 the host"),
+        (
+            {"hardware": A100, "step": "graphed", "technique": "features"},
+            "eager",
+            "stored features",
+        ),
+        (
+            {"hardware": A100, "step": "graphed", "model": changed(MODEL, model_type="t5")},
+            "eager",
+            "t5 models have an attention of their own",
+        ),
+    ],
+)
+def test_how_steps_are_taken_is_chosen_with_a_reason(arguments, kind, reason):
+    made = plan(**arguments)
+    assert made.step_kind == kind
+    assert reason in made.step_reason
 
 
 def test_a_warning_of_the_data_is_not_given_twice():

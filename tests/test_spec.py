@@ -128,6 +128,7 @@ def test_a_choice_that_is_no_choice_is_refused_in_a_short_line(name, value):
         ("lr_scheduler_type", "linaer", "linear"),
         ("technique", "feature", "features"),
         ("precision", "bf-16", "bf16"),
+        ("step", "graph", "graphed"),
         ("metric_for_best_model", "f1-macro", "f1_macro"),
     ],
 )
@@ -135,11 +136,21 @@ def test_the_nearest_choice_is_offered(name, typed, meant):
     assert only_problem(**{name: typed}).endswith(f"Did you mean {meant!r}?")
 
 
-@pytest.mark.parametrize("technique", ["lora", "top:2", "gradual", "setfit", "lora:8"])
+@pytest.mark.parametrize("technique", ["lora", "gradual", "setfit", "lora:8"])
 def test_techniques_of_later_versions_are_named_as_such(technique):
     problem = only_problem(technique=technique)
     assert "not built yet" in problem
     assert "'features'" in problem
+
+
+def test_the_last_layers_may_be_any_number():
+    for technique in ("top:1", "top:2", "top:11"):
+        assert spec(technique=technique).problems() == []
+
+
+@pytest.mark.parametrize("technique", ["top", "top:0", "top:-1", "top:x", "top:1.5", "top:"])
+def test_a_wrong_number_of_last_layers_is_refused(technique):
+    assert "top:2" in only_problem(technique=technique)
 
 
 def test_a_task_that_there_is_not_is_named_with_those_there_are():

@@ -63,7 +63,10 @@ class DataCard:
         notes: choices made, in words.
         warnings: what the user should look at.
         roles: the column read for each of the task's roles.
-        problem_type: what is asked of each row, where a task has several forms; transformers' name.
+        thresholds: of several classes a row, the probability from which each is said; 0.5 where
+            none were tuned.
+        scale: of scores, the mean and standard deviation in train; the model learns them with mean
+            0 and deviation 1.
     """
 
     name: str
@@ -83,7 +86,8 @@ class DataCard:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     roles: dict[str, str] = field(default_factory=dict)
-    problem_type: str = "single_label_classification"
+    thresholds: tuple[float, ...] = ()
+    scale: tuple[float, float] = (0.0, 1.0)
 
     @property
     def counted(self) -> Counted:
@@ -111,6 +115,8 @@ class DataCard:
         values["class_counts"] = {s: tuple(c) for s, c in values["class_counts"].items()}
         for name in ("label_names", "notes", "warnings"):
             values[name] = tuple(values.get(name, ()))
+        for name, default in (("thresholds", ()), ("scale", (0.0, 1.0))):
+            values[name] = tuple(values.get(name, default))
         # Cards of version 0.1 name two columns and no roles.
         values.setdefault("roles", {"text": values["text_column"], "label": values["label_column"]})
         return cls(**values)
@@ -207,7 +213,10 @@ def text_ids(columns: Sequence[pa.ChunkedArray]) -> list[np.ndarray]:
 
 
 def fingerprint(splits: Mapping[str, pa.Table], label_names: Sequence[str]) -> str:
-    """Return the sha256 of class names, texts and labels, however Arrow cut its chunks."""
+    """Return the sha256 of class names, texts and labels, however Arrow cut its chunks.
+
+    Of a pair, both texts count.
+    """
     import numpy as np
     import pyarrow.compute as pc
 
@@ -217,17 +226,35 @@ def fingerprint(splits: Mapping[str, pa.Table], label_names: Sequence[str]) -> s
     for split, table in splits.items():
         _update(total, split.encode())
         _update(total, table.column("label").to_numpy().astype("<i4").tobytes())
-        texts, lengths = hashlib.sha256(), hashlib.sha256()
-        for chunk in table.column("text").chunks:
-            sizes = pc.binary_length(chunk).to_numpy().astype("<i8")
-            lengths.update(sizes.tobytes())
-            _, offsets, data = chunk.buffers()
-            if not len(chunk) or data is None:
+        for name in ("text", "text_pair"):
+            if name not in table.column_names:
                 continue
-            places = np.frombuffer(offsets, dtype=np.int32)
-            start, end = places[chunk.offset], places[chunk.offset + len(chunk)]
-            texts.update(memoryview(data)[start:end])
-        total.update(lengths.digest() + texts.digest())
+            texts, lengths = hashlib.sha256(), hashlib.sha256()
+            for chunk in table.column(name).chunks:
+                sizes = pc.binary_length(chunk).to_numpy().astype("<i8")
+                lengths.update(sizes.tobytes())
+                _, offsets, data = chunk.buffers()
+                if not len(chunk) or data is None:
+                    continue
+                places = np.frombuffer(offsets, dtype=np.int32)
+                start, end = places[chunk.offset], places[chunk.offset + len(chunk)]
+                texts.update(memoryview(data)[start:end])
+            total.update(lengths.digest() + texts.digest())
+    return total.hexdigest()
+
+
+def fingerprint_of_rows(splits: Mapping[str, pa.Table]) -> str:
+    """Return the sha256 of tables of any columns, however Arrow cut their chunks."""
+    import pyarrow as pa
+
+    total = hashlib.sha256()
+    for split, table in splits.items():
+        _update(total, split.encode())
+        sink = pa.BufferOutputStream()
+        whole = table.combine_chunks().replace_schema_metadata(None)
+        with pa.ipc.new_stream(sink, whole.schema) as writer:
+            writer.write_table(whole)
+        _update(total, sink.getvalue().to_pybytes())
     return total.hexdigest()
 
 

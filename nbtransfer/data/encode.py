@@ -1,9 +1,10 @@
 """Batches of encoded rows: kept ragged, padded only when a batch is made."""
 
 # Shapes: N rows, B rows of a batch, T tokens of its longest row, S targets of its longest row,
-# C classes, H features.
+# C classes, H features or hidden size, K vectors in all.
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -122,7 +123,63 @@ class EncodedFeatures:
         return found
 
 
-Encoded = EncodedTexts | EncodedFeatures
+@dataclass(frozen=True, kw_only=True)
+class EncodedFrozen:
+    """Rows with what the frozen layers say of them.
+
+    Attributes:
+        texts: the rows.
+        vectors: float32 array (K, H): one for each token, or one for each row.
+        first_only: the head reads the first token's vector alone, and so that alone is kept.
+    """
+
+    texts: EncodedTexts
+    vectors: np.ndarray
+    first_only: bool
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row, int64 array (N,)."""
+        return self.texts.lengths
+
+    @property
+    def num_targets(self) -> np.ndarray:
+        """What the mean loss of each row divides by, int64 array (N,)."""
+        return self.texts.num_targets
+
+    @property
+    def targets(self) -> np.ndarray | Ragged | None:
+        """See `EncodedTexts`."""
+        return self.texts.targets
+
+    @cached_property
+    def _narrow(self) -> EncodedTexts:
+        first = self.texts.offsets[:-1]
+        segments = self.texts.segments
+        return dataclasses.replace(
+            self.texts,
+            tokens=self.texts.tokens[first],
+            segments=None if segments is None else segments[first],
+            offsets=np.arange(len(first) + 1),
+        )
+
+    def batch(
+        self, rows: np.ndarray, draw: tuple[int, int] = _FIXED_DRAW
+    ) -> dict[str, torch.Tensor]:
+        """Return what `EncodedTexts` does, and `frozen`, float32 tensor (B, T, H)."""
+        if self.first_only:
+            found = self._narrow.batch(rows, draw)
+            return {**found, "frozen": torch.from_numpy(self.vectors[rows]).unsqueeze(1)}
+        found = self.texts.batch(rows, draw)
+        wide = found["attention_mask"].shape
+        frozen = np.zeros((*wide, self.vectors.shape[1]), np.float32)
+        for i, row in enumerate(rows):
+            start, end = self.texts.offsets[row], self.texts.offsets[row + 1]
+            frozen[i, : end - start] = self.vectors[start:end]
+        return {**found, "frozen": torch.from_numpy(frozen)}
+
+
+Encoded = EncodedTexts | EncodedFeatures | EncodedFrozen
 
 
 def batches_of(

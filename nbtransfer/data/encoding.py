@@ -7,7 +7,11 @@ Numpy only, so that tasks stay importable in the kernel; `data.encode` makes bat
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nbtransfer.data import token_cache
+from nbtransfer.data.token_cache import strings_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nbtransfer.data.masking import Masking
+    from nbtransfer.data.token_cache import Texts
 
-_CHUNK = 10_000  # rows a tokenizer call: bounds the memory of its Python lists
 IGNORED = -100  # a target that is no target, as cross-entropy understands it
 
 
@@ -83,15 +87,15 @@ class Encoding:
 
 def encode_texts(
     tokenizer: Any,  # noqa: ANN401 -- of transformers, which cold modules do not import
-    texts: Sequence[str],
+    texts: Texts,
     max_length: int,
-    pairs: Sequence[str] | None = None,
+    pairs: Texts | None = None,
 ) -> tuple[Ragged, np.ndarray | None]:
     """Tokenize `texts`, cutting each at `max_length` tokens (special tokens included).
 
     Args:
         tokenizer: the model's own.
-        texts: one a row.
+        texts: one a row; an Arrow column is read in parts.
         max_length: tokens a row is cut to.
         pairs: second texts, one a row; the longer of the two is cut first.
 
@@ -102,27 +106,37 @@ def encode_texts(
     import numpy as np
 
     typed = pairs is not None and "token_type_ids" in tokenizer.model_input_names
+    kept = token_cache.current()
+    key = None
+    columns = [texts] if pairs is None else [texts, pairs]
+    if kept is not None and len(texts):
+        key = token_cache.tokens_key(tokenizer, columns, max_length)
+        stored = None if key is None else kept.store.arrays(key)
+        if key is not None:
+            kept.found.append(stored is not None)
+        if stored is not None:
+            return Ragged(stored["tokens"], stored["offsets"]), stored.get("types")
     parts: list[np.ndarray] = []
     types: list[np.ndarray] = []
-    lengths: list[int] = []
-    for start in range(0, len(texts), _CHUNK):
-        batch = [list(texts[start : start + _CHUNK])]
-        if pairs is not None:
-            batch.append(list(pairs[start : start + _CHUNK]))
+    lengths: list[np.ndarray] = []
+    for start in range(0, len(texts), token_cache.CHUNK):
         found = tokenizer(
-            *batch,
+            *(next(strings_of(column, start)) for column in columns),
             truncation=True,
             max_length=max_length,
             return_attention_mask=False,
             return_token_type_ids=typed,
         )
-        lengths.extend(map(len, found["input_ids"]))
-        parts.append(np.fromiter((t for row in found["input_ids"] for t in row), dtype=np.int32))
+        lengths.append(np.fromiter(map(len, found["input_ids"]), dtype=np.int64))
+        parts.append(np.fromiter(chain.from_iterable(found["input_ids"]), dtype=np.int32))
         if typed:
-            types.append(
-                np.fromiter((t for row in found["token_type_ids"] for t in row), dtype=np.uint8)
-            )
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
+            types.append(np.fromiter(chain.from_iterable(found["token_type_ids"]), dtype=np.uint8))
+    offsets = np.zeros(len(texts) + 1, dtype=np.int64)
+    if parts:
+        np.cumsum(np.concatenate(lengths), out=offsets[1:])
     tokens = Ragged(np.concatenate(parts) if parts else np.zeros(0, np.int32), offsets)
-    return tokens, np.concatenate(types) if types else None
+    joined = np.concatenate(types) if types else None
+    if key is not None and kept is not None:
+        more = {} if joined is None else {"types": joined}
+        kept.store.keep_arrays(key, {"tokens": tokens.values, "offsets": offsets, **more})
+    return tokens, joined

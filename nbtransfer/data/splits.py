@@ -36,8 +36,8 @@ def choose_validation(
     """Return the examples with a validation split, or without one where False asks for none.
 
     Args:
-        examples: tables by split, `train` among them, with the columns label and text_id (equal
-            texts have equal numbers); other columns are kept.
+        examples: tables by split, `train` among them, with the column text_id (equal texts have
+            equal numbers); whole numbers in `label` are classes, of which each gives its share.
         validation: None takes the split named validation, otherwise 10 % of train; a fraction takes
             that share of train; a name takes that split; False takes none. Never the test split.
         split_seed: decides which rows are held out. It is apart from the training seed, so that
@@ -91,15 +91,18 @@ def _hold_out(
     examples: dict[str, pa.Table], fraction: float, split_seed: int, unused: str
 ) -> Splits:
     import numpy as np
+    import pyarrow as pa
 
     train = examples["train"]
-    labels = train.column("label").to_numpy()
+    has_classes = "label" in train.column_names and pa.types.is_integer(train["label"].type)
+    labels = train["label"].to_numpy() if has_classes else np.zeros(train.num_rows, np.int64)
     sizes = _sizes(np.bincount(labels), fraction)
     if not sizes.sum():
+        what = "no class has two rows" if has_classes else "there is one row only"
         return Splits(
             examples,
-            ("no validation: no class has two rows",),
-            ("nothing is held out for validation, because no class has two rows. Add rows.",),
+            (f"no validation: {what}",),
+            (f"nothing is held out for validation, because {what}. Add rows.",),
         )
     # Repeated texts come last, so that they stay in train: a copy on each side flatters the metric.
     ids = train.column("text_id").to_numpy()
@@ -116,13 +119,14 @@ def _hold_out(
             f"{singles:,} classes have one row only, which stays in train: validation cannot see "
             "them.",
         )
-        if singles > 1
+        if singles > 1 and has_classes
         else ("1 class has one row only, which stays in train: validation cannot see it.",)
-        if singles
+        if singles and has_classes
         else ()
     )
     splits = {**examples, "train": train.filter(~held), "validation": train.filter(held)}
-    how = f"{100 * fraction:.0f} % of train, stratified, seed {split_seed}"
+    by_class = ", stratified" if has_classes else ""
+    how = f"{100 * fraction:.0f} % of train{by_class}, seed {split_seed}"
     note = f"validation: {how}: {count_of(int(held.sum()), 'row')}{unused}"
     return Splits(
         _ordered(splits),

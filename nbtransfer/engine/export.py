@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from nbtransfer.engine.checkpoints import damage, load_model_state
 from nbtransfer.engine.disk import DiskFull, is_disk_full
 from nbtransfer.engine.memory import release_memory
-from nbtransfer.engine.reporting import write_evaluation
+from nbtransfer.engine.reporting import write_decision, write_evaluation
 from nbtransfer.engine.verify import NUM_ROWS, Verification
 from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
 from nbtransfer.runs.faults import reach
@@ -76,6 +76,11 @@ def _report(training: Training) -> None:
     assert training.validation is not None
     start = time.monotonic()
     scores = training.score(training.validation)
+    reader = training.reader
+    card = reader.task.tuned(scores.answers, training.validation.table, reader.card)
+    if card != reader.card:
+        write_decision(training.paths.model_dir, card)
+        training.reader = reader._replace(card=card)
     write_evaluation(
         training.paths.evaluation("validation"),
         training.reader,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer.errors import RunError, quoted
+from nbtransfer.spec import ROLES
 
 if TYPE_CHECKING:
     from nbtransfer.runs.run import Run
@@ -24,15 +25,12 @@ FREE_FIELDS = (
     "early_stopping_patience",
     "per_device_eval_batch_size",
     "metric_for_best_model",
+    "step",  # what it comes to is told by `step kind`
     "name",
     "model",
     "data",
-    "text",
-    "label",
-    "tokens",
-    "tags",
-    "spans",
     "validation",
+    *ROLES,
 )
 
 

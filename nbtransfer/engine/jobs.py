@@ -15,9 +15,11 @@ from nbtransfer.data.encode import batches_of
 from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.loading import Rows
 from nbtransfer.engine.objectives import objective_of
-from nbtransfer.engine.reporting import Reader, write_evaluation
+from nbtransfer.engine.reporting import Reader, with_decision, write_evaluation
+from nbtransfer.engine.representations import embedding_map
 from nbtransfer.models.load import load_finetuned
 from nbtransfer.runs.files import read_json, read_table, write_table
+from nbtransfer.runs.representations import write_embedding_map
 from nbtransfer.runs.run import Run
 from nbtransfer.tasks.catalog import task_named
 
@@ -42,11 +44,11 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
     """Run a kept model over the rows in `inputs.parquet` and write what it says.
 
     The request names the run folder, and for an evaluation the split: then there is a report,
-    otherwise predictions only.
+    otherwise predictions only. It may want a map of embeddings instead.
     """
     request = read_json(paths.request)
     run = Run(request["run_dir"])
-    card = run.data_card
+    card = with_decision(run.data_card, run.paths.model_dir)
     task = task_named(card.task)
     torch.set_num_threads(run.plan.num_threads)
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -55,6 +57,14 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
     config = run.paths.model_dir / "config.json"
     model, tokenizer = _load(run.paths.model_dir, task.auto_class, config.stat().st_mtime_ns)
     table = read_table(paths.inputs)
+    if request["wanted"] == "embeddings":
+        events.append("phase_started", phase="evaluating")
+        found = embedding_map(
+            run, task, model, tokenizer, table, accelerator=accelerator, split=request["split"]
+        )
+        write_embedding_map(found, paths.embedding_map)
+        events.append("job_completed")
+        return
     events.append("phase_started", phase="tokenizing")
     encoding = task.encode(tokenizer, table, run.plan.max_length, card)
     encoded = batches_of(encoding, tokenizer)

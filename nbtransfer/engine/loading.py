@@ -12,10 +12,14 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from nbtransfer.choices import count_steps
-from nbtransfer.data.encode import batches_of
+from nbtransfer.data.encode import EncodedTexts, batches_of
+from nbtransfer.data.token_cache import tokens_kept
 from nbtransfer.engine.evaluate import extract_features
-from nbtransfer.engine.memory import smaller_evaluation_warning
-from nbtransfer.models.load import MeanPooledClassifier, load_for_training
+from nbtransfer.engine.frozen import compute_once
+from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warning
+from nbtransfer.models.freezing import cut_of
+from nbtransfer.models.load import MeanPooledClassifier, backbone_of, load_for_training
+from nbtransfer.runs.cache import Cache
 from nbtransfer.runs.files import read_table, write_json
 from nbtransfer.tasks.catalog import task_named
 
@@ -70,6 +74,7 @@ class Loaded:
 def load_run(run: Run, events: EventWriter) -> Loaded:
     """Load what `run` trains with, saying in its log what is being done."""
     torch.set_num_threads(run.plan.num_threads)
+    keep_freed_memory()
     events.append("phase_started", phase="loading")
     AcceleratorState._reset_state(reset_partial_state=True)  # a warm worker had another job before
     accelerator = Accelerator(
@@ -96,9 +101,11 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         encoded = batches_of(encoding, tokenizer, pad_multiple=pad_multiple)
         return Rows(encoded=encoded, encoding=encoding, table=table)
 
-    train = rows_of("train")
-    _plan_for_windows(run, train, events)
-    validation = rows_of("validation") if run.paths.split("validation").is_file() else None
+    cache = Cache(run.dir.parent)
+    with tokens_kept(cache) as kept:
+        train = rows_of("train")
+        _plan_for_windows(run, train, events)
+        validation = rows_of("validation") if run.paths.split("validation").is_file() else None
     lengths = train.encoded.lengths
     events.append(
         "data_encoded",
@@ -107,6 +114,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         num_tokens=int(lengths.sum()),
         share_texts_cut=run.plan.share_texts_cut,
         share_tokens_cut=run.plan.share_tokens_cut,
+        cache=kept.said,
     )
     learner: nn.Module = model
     if isinstance(model, MeanPooledClassifier):
@@ -123,6 +131,31 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
 
         train = features_of(train)
         validation = None if validation is None else features_of(validation)
+    elif (
+        run.spec.technique != "full"
+        and run.plan.step_kind == "eager"  # packed steps go through all layers
+        and (cut := cut_of(model, backbone_of(model))) is not None
+    ):
+        events.append("phase_started", phase="computing frozen layers")
+
+        def above_frozen(rows: Rows) -> Rows:
+            encoded = rows.encoded
+            if not isinstance(encoded, EncodedTexts) or encoded.masking is not None:
+                return rows
+            wanted = run.spec.per_device_eval_batch_size
+            found = compute_once(accelerator, model, cut, encoded, wanted, cache)
+            events.append(
+                "frozen_layers_computed",
+                num_rows=len(encoded.lengths),
+                num_layers=cut.below,
+                cache=("hit" if found.hit else "miss") if found.place else "no room",
+                place=found.place,
+                num_bytes=found.num_bytes,
+            )
+            return dataclasses.replace(rows, encoded=found.rows)
+
+        train = above_frozen(train)
+        validation = None if validation is None else above_frozen(validation)
     return Loaded(
         accelerator=accelerator,
         model=model,

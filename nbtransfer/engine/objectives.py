@@ -66,6 +66,7 @@ class Classes(_OneAnswerARow):
 
     def __init__(self, weights: torch.Tensor | None = None) -> None:
         self._weights = weights
+        self._there = weights  # where the logits are, once they have been seen
 
     def weight(self, encoded: Encoded, rows: np.ndarray) -> float:
         """Return the rows' number, or the sum of their classes' weights."""
@@ -77,8 +78,9 @@ class Classes(_OneAnswerARow):
     def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
         """Return the cross-entropy of logits (B, C) and labels (B,), summed."""
         logits = logits_of(output).float()
-        weights = None if self._weights is None else self._weights.to(logits.device)
-        return cross_entropy(logits, labels, weight=weights, reduction="sum")
+        if self._there is not None and self._there.device != logits.device:
+            self._there = self._there.to(logits.device)  # once: a captured graph cannot fetch it
+        return cross_entropy(logits, labels, weight=self._there, reduction="sum")
 
     def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
         """Return `logits`, float64 array (B, C)."""

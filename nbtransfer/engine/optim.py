@@ -95,7 +95,10 @@ def make_optimizer(model: nn.Module, spec: RunSpec) -> torch.optim.AdamW:
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Use `rate` in every parameter group from the next step on."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        if isinstance(group["lr"], torch.Tensor):  # a captured graph reads it from where it is
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def make_moments(optimizer: torch.optim.Optimizer) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.plots.confusion_matrix import confusion_matrix_info, confusion_matrix_png
-from nbtransfer.runs.files import write_bytes
+from nbtransfer.runs.files import read_json, write_bytes, write_json
 from nbtransfer.runs.report import make_report, write_report
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
     from transformers import PreTrainedTokenizerBase
 
@@ -17,6 +20,22 @@ if TYPE_CHECKING:
     from nbtransfer.engine.loading import Rows
     from nbtransfer.runs.paths import EvaluationPaths
     from nbtransfer.tasks.task import Task
+
+
+_DECISION = "decision.json"
+
+
+def write_decision(model_dir: Path, card: DataCard) -> None:
+    """Keep with the model how its answers are to be read, as the validation rows decided it."""
+    write_json(model_dir / _DECISION, {"v": 1, "thresholds": list(card.thresholds)})
+
+
+def with_decision(card: DataCard, model_dir: Path) -> DataCard:
+    """Return the card with what was decided for the model in `model_dir`, if anything was."""
+    path = model_dir / _DECISION
+    if not path.is_file():
+        return card
+    return dataclasses.replace(card, thresholds=tuple(read_json(path)["thresholds"]))
 
 
 class Reading(NamedTuple):

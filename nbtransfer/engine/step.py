@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
+from nbtransfer.engine.dropout import cheapen_dropout
 from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
 from nbtransfer.engine.optim import make_moments
 from nbtransfer.runs.faults import reach
@@ -68,6 +69,7 @@ class EagerStep:
         self.micro_batch_size = micro_batch_size
         self._max_grad_norm = max_grad_norm
         self._seed = seed
+        self._noise = cheapen_dropout(model) if accelerator.device.type == "cpu" else None
         self._learning = [p for p in model.parameters() if p.requires_grad]
 
     def __call__(self, rows: np.ndarray, step: int) -> StepResult:
@@ -115,7 +117,9 @@ class EagerStep:
         total = torch.zeros((), device=device)
         size = self.micro_batch_size
         for start in range(0, len(rows), size):
-            torch.manual_seed(_seed_of(self._seed, step, start))
+            torch.manual_seed(dropout_seed(self._seed, step, start))
+            if self._noise is not None:
+                self._noise.seed((self._seed, step, start))
             batch = {
                 name: tensor.to(device, non_blocking=True)
                 for name, tensor in self._encoded.batch(
@@ -142,5 +146,6 @@ class EagerStep:
         return StepResult(total, norm)
 
 
-def _seed_of(seed: int, step: int, start: int) -> int:
+def dropout_seed(seed: int, step: int, start: int) -> int:
+    """Return what dropout is seeded with for the micro-batch that begins at row `start`."""
     return (seed * _MIX + step * 1_000_003 + start) % 2**63

@@ -13,12 +13,7 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from nbtransfer.engine.advice import evaluation_warning
-from nbtransfer.engine.batching import StepRows
-from nbtransfer.engine.checkpoints import (
-    damage,
-    load_checkpoint,
-    newest_checkpoint,
-)
+from nbtransfer.engine.checkpoints import damage, load_checkpoint, newest_checkpoint
 from nbtransfer.engine.evaluate import Scores, score_rows
 from nbtransfer.engine.export import export_run
 from nbtransfer.engine.identity import check_identity, job_identity
@@ -30,8 +25,8 @@ from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.progress import Progress
 from nbtransfer.engine.reporting import Reader
 from nbtransfer.engine.saving import CheckpointWriter, announce
-from nbtransfer.engine.step import EagerStep
 from nbtransfer.engine.steplog import StepLog, TrainingDiverged
+from nbtransfer.engine.stepping import make_step, rows_of_steps, usable_kind
 from nbtransfer.models.load import set_training_mode
 from nbtransfer.runs.run import Run
 from nbtransfer.runs.state import fold
@@ -93,8 +88,10 @@ class Training:
         spec, plan = self.spec, self.plan
         optimizer = make_optimizer(self.learner, spec)
         self.learner, self.optimizer = self.accelerator.prepare(self.learner, optimizer)
-        rows_per_step = spec.per_device_train_batch_size * spec.gradient_accumulation_steps
-        self.step_rows = StepRows(self.train_rows.lengths, rows_per_step, spec.seed)
+        self.step_kind = usable_kind(plan.step_kind, self.loaded, self.events)
+        if self.step_kind == "graphed":
+            self.identity["step kind"] = self.step_kind  # other rows make up its steps
+        self.step_rows = rows_of_steps(self.step_kind, self.train_rows.lengths, spec)
         schedule = Schedule.start(
             peak=plan.learning_rate,
             num_steps=plan.num_steps,
@@ -124,15 +121,15 @@ class Training:
                 checkpoint=found.folder.name if found.folder else None,
                 skipped=[list(pair) for pair in found.skipped],
             )
-        self.take_step = EagerStep(
-            accelerator=self.accelerator,
-            model=self.learner,
+        self.take_step = make_step(
+            self.step_kind,
+            loaded=self.loaded,
+            learner=self.learner,
             optimizer=self.optimizer,
-            encoded=self.train_rows,
             objective=self.objective,
+            step_rows=self.step_rows,
             micro_batch_size=self.progress.micro_batch_size or spec.per_device_train_batch_size,
-            max_grad_norm=spec.max_grad_norm,
-            seed=spec.seed,
+            run=self.run,
         )
         mixed = self.accelerator.mixed_precision
         precision = "fp32" if mixed == "no" else mixed
@@ -145,7 +142,7 @@ class Training:
             learning_rate=self.progress.schedule.peak,
             device=self.accelerator.device.type,
             precision=precision,
-            step_kind=plan.step_kind,
+            step_kind=self.step_kind,
         )
 
     def _take_new_length(self) -> None:

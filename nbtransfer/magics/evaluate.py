@@ -23,16 +23,19 @@ from nbtransfer.spec import ROLES
 
 if TYPE_CHECKING:
     from nbtransfer.runs.report import Report
+    from nbtransfer.runs.representations import EmbeddingMap
     from nbtransfer.runs.run import Run
 
 
-def evaluate(line: str, cell: str | None, names: Names) -> Report | None:
-    """Do what the line asks and return the report."""
+def evaluate(line: str, cell: str | None, names: Names) -> Report | EmbeddingMap | None:
+    """Do what the line asks and return the report, or the map of embeddings."""
     asked = parse("evaluate", line, cell)
     if asked.get("help"):
         say(help_text("evaluate"))
         return None
     run, data = _run_and_data(asked, names)
+    if asked.get("embeddings"):
+        return _embeddings(run, data, asked)
     report = api.evaluate(
         run,
         data.value,
@@ -44,6 +47,14 @@ def evaluate(line: str, cell: str | None, names: Names) -> Report | None:
 
     show_report(report)
     return report
+
+
+def _embeddings(run: Run, data: Named, asked: Arguments) -> EmbeddingMap:
+    found = api.embeddings(run, data.value, split=asked.get("split"), data_name=data.name)
+    from nbtransfer.panels.embedding_view import show_embeddings
+
+    show_embeddings(found)
+    return found
 
 
 def _run_and_data(asked: Arguments, names: Names) -> tuple[Run, Named]:

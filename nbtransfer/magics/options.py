@@ -6,7 +6,7 @@ import dataclasses
 from typing import Literal, NamedTuple
 
 from nbtransfer.keywords import DROPPED, RENAMED
-from nbtransfer.spec import ROLES, Precision, RunSpec, Scheduler, TaskName, Technique
+from nbtransfer.spec import ROLES, Precision, RunSpec, Scheduler, StepKind, TaskName, Technique
 from nbtransfer.tasks.metric_words import METRICS
 
 Kind = Literal[
@@ -53,6 +53,7 @@ def _choices(of: object) -> tuple[str, ...]:
 # Field of RunSpec: shorter spelling, group, help, and choices or the kind of a text.
 _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "text": ("", "Data", "column that holds the text", "column"),
+    "text_pair": ("", "Data", "column of second texts, to be read with the first", "column"),
     "label": ("", "Data", "column that holds the class", "column"),
     "tokens": ("", "Data", "column that holds each row's words (entities)", "column"),
     "tags": ("", "Data", "column that holds a tag for each word (entities)", "column"),
@@ -91,6 +92,7 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     ),
     "per_device_eval_batch_size": ("--eval-batch-size", "Evaluation", "rows a pass (64)", ()),
     "precision": ("", "Machine", "arithmetic of the passes (auto)", _choices(Precision)),
+    "step": ("", "Machine", "how a step is taken (auto: eager)", _choices(StepKind)),
     "use_cpu": ("", "Machine", "train on the CPU even where an accelerator is there", ()),
     "task": ("", "Run", "the task", _choices(TaskName)),
     "name": ("", "Run", "the run's name (default: one is drawn)", ()),
@@ -172,6 +174,13 @@ SYNTAX: dict[str, Syntax] = {
                 "split", ("--split",), "text", "which rows", "Data", ("validation", "test", "train")
             ),
             *_COLUMNS,
+            Option(
+                "embeddings",
+                ("--embeddings",),
+                "switch",
+                "map the texts before and after training instead",
+                "Show",
+            ),
             _RUNS_DIR,
             _HELP,
         ),

@@ -46,6 +46,7 @@ Measure a run's model on held-out rows, and show what it gets wrong.
     %evaluate                          the newest finished run on its validation rows
     %evaluate RUN --split test         another split of the run's own data
     %evaluate RUN DATA                 other labelled rows
+    %evaluate RUN --embeddings         how the model saw texts before training, and how it does now
     report = %evaluate RUN             keep the Report
 
 %evaluate --help lists the options.""",

@@ -20,6 +20,8 @@ from transformers import (
 from transformers.utils import logging
 
 from nbtransfer.errors import ModelError, quoted
+from nbtransfer.models.freezing import top_of
+from nbtransfer.spec import top_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,6 +194,9 @@ def freeze(model: nn.Module, technique: str) -> None:
     backbone = backbone_of(model)
     for parameter in backbone.parameters():
         parameter.requires_grad_(False)
+    if count := top_layers(technique):
+        for part in top_of(backbone, count):
+            part.requires_grad_(True)
 
 
 def backbone_of(model: nn.Module) -> nn.Module:
@@ -205,8 +210,13 @@ def set_training_mode(model: nn.Module, technique: str) -> None:
     Dropout in layers that do not learn would only add noise to the features.
     """
     model.train()
-    if technique != "full":
-        backbone_of(model).eval()
+    if technique == "full":
+        return
+    backbone = backbone_of(model)
+    backbone.eval()
+    if count := top_layers(technique):
+        for part in top_of(backbone, count):
+            part.train()
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def data_markup(view: DataView) -> Markup:
             "div",
             tag("div", tag("h4", "Columns"), _columns_table(view), class_="nbt-wide nbt-scroll"),
             tag("div", tag("h4", _title(view.card)), _classes_table(view.card))
-            if view.card and view.card.label_names
+            if view.card and view.card.class_counts
             else None,
             class_="nbt-grid",
         ),
@@ -124,7 +124,7 @@ def data_text(view: DataView) -> str:
         "",
         text_table(_COLUMN_HEADINGS, [_column_cells(view, c) for c in view.columns]),
     ]
-    if view.card is not None and view.card.label_names:
+    if view.card is not None and view.card.class_counts:
         headings, rows = class_counts(view.card)
         parts += ["", text_table(headings, rows)]
     if view.head:
@@ -139,7 +139,7 @@ def facts(view: DataView) -> list[tuple[str, str]]:
     """Return the figures of the data set, each with the words that follow it."""
     found = [(f"{rows:,}", f"{split} rows") for split, rows in view.num_rows.items()]
     if (data := view.card) is not None:
-        if data.label_names:
+        if data.class_counts:
             found.append((f"{len(data.counted.names):,}", data.counted.words))
         if data.majority_share is not None:
             share = f"{data.majority_share * 100:.1f} %"

@@ -11,6 +11,7 @@ from nbtransfer.panels.quantities import bytes_text, count_text
 from nbtransfer.panels.setup_choices import TECHNIQUES
 from nbtransfer.panels.style import card
 from nbtransfer.panels.text_table import text_table
+from nbtransfer.spec import top_layers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +69,8 @@ def memory_rows(model: ModelCard, hardware: Hardware) -> list[MemoryRow]:
     tokens = min(NUM_TOKENS, model.max_positions)
     rows = []
     for technique, meaning in TECHNIQUES.items():
+        if (top_layers(technique) or 0) >= max(2, model.num_layers):
+            continue  # it has no layers below them
         needed = memory_by_technique(
             model, batch_size=BATCH_SIZE, tokens=tokens, technique=technique
         )

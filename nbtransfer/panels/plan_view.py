@@ -36,7 +36,7 @@ def decided_rows(job: Job) -> list[tuple[str, str]]:
         ("rows", f"{plan.num_train_rows:,} to train{held_out}"),
         ("task", data.task),
         ("columns", ", ".join(f"{role}: {name}" for role, name in data.roles.items())),
-        *([(data.counted.words, f"{len(data.counted.names)}")] if data.label_names else []),
+        *([(data.counted.words, f"{len(data.counted.names)}")] if data.class_counts else []),
         ("technique", f"{plan.technique}, {plan.num_trainable_parameters:,} weights learn"),
         ("epochs", f"{epochs}, {count_of(plan.steps_per_epoch, 'step')} each"),
         (
@@ -45,7 +45,7 @@ def decided_rows(job: Job) -> list[tuple[str, str]]:
         ),
         ("batch", f"{plan.per_device_train_batch_size} x {plan.gradient_accumulation_steps}"),
         ("max length", f"{plan.max_length:,} tokens, {cut_words(plan)}"),
-        ("device", f"{plan.device_name} ({plan.device}, {plan.step_kind})"),
+        ("device", f"{plan.device_name} ({plan.device})"),
         *plan_rows(plan),
     ]
 

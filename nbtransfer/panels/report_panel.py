@@ -173,6 +173,8 @@ def _mistakes(report: Report) -> Markup:
         return tag("h4", "No mistakes on these rows", class_=_HEADING)
     total = report.num_mistakes
     heading = f"The surest {len(shown)} of {total:,} mistakes" if total > 1 else "The one mistake"
+    if shown[0].probability is None:
+        heading = "The answers farthest off"
     return join(
         tag("h4", heading, class_=_HEADING),
         tag("ul", *map(_mistake, shown), class_="nbt-list"),
@@ -187,7 +189,10 @@ def _mistake(mistake: Mistake) -> Markup:
         f"“{text}” ",
         tag(
             "span",
-            f"{100 * mistake.probability:.0f} % {predicted}, is ",
+            predicted
+            if mistake.probability is None
+            else f"{100 * mistake.probability:.0f} % {predicted}",
+            ", is ",
             tag("b", actual),
             f" · row {mistake.row:,}",
             class_="nbt-note",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.panels.quantities import bytes_text, count_text, duration_text, share_text
-from nbtransfer.spec import RunSpec
+from nbtransfer.spec import RunSpec, top_layers
 from nbtransfer.tasks.metric_words import metric_word
 
 if TYPE_CHECKING:
@@ -26,14 +26,30 @@ MAX_RUNS = 5
 
 TECHNIQUES: dict[str, str] = {
     "full": "every layer learns",
+    "top:2": "the last two layers and the classifier",
     "head": "only the classifier learns",
     "features": "a linear layer on frozen features",
 }
 RATE_HINTS: dict[str, str] = {
     "full": "2e-5 to 1e-4 is usual for full",
+    "top:2": "5e-5 to 3e-4 is usual for the last layers",
     "head": "5e-4 to 5e-3 is usual for head",
     "features": "3e-3 to 3e-2 is usual for features",
 }
+
+
+def techniques(chosen: str) -> dict[str, str]:
+    """Return the techniques on offer with what they mean; `chosen` is one of them."""
+    count = top_layers(chosen)
+    mine = {} if count is None else {chosen: f"the last {count} layers and the classifier"}
+    return {**TECHNIQUES, **(mine if chosen not in TECHNIQUES else {})}
+
+
+def rate_hint(technique: str) -> str:
+    """Return which learning rates are usual for a technique."""
+    return RATE_HINTS["top:2" if top_layers(technique) else technique]
+
+
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -177,7 +193,7 @@ def more_summary(spec: RunSpec) -> str:
     ]
     if spec.early_stopping_patience is not None:
         parts.append(f"stops after {spec.early_stopping_patience} without a gain")
-    parts += [f"precision {spec.precision}", f"seed {spec.seed}"]
+    parts += [f"precision {spec.precision}", f"steps {spec.step}", f"seed {spec.seed}"]
     return "More: " + ", ".join(parts)
 
 
@@ -213,6 +229,7 @@ def plan_rows(plan: Plan) -> list[tuple[str, str]]:
         ("memory", f"{bytes_text(plan.memory_bytes)} of {total}"),
         ("disk", bytes_text(plan.disk_bytes)),
         ("precision", f"{plan.precision}{reason}"),
+        ("steps taken", f"{plan.step_kind}: {plan.step_reason}"),
         *(
             [("baseline to beat", f"{plan.baseline_accuracy * 100:.1f} % majority")]
             if plan.baseline_accuracy is not None

@@ -44,7 +44,9 @@ class Controls:
         self.label = Select("Label", [with_choice([_CHOOSE], spec.label)[0]], spec.label)
         validation = with_choice(offers.validation_choices(None), spec.validation)
         self.validation = Select("Validation", validation, spec.validation)
-        techniques = [Choice(n, f"{n} · {words}") for n, words in offers.TECHNIQUES.items()]
+        techniques = [
+            Choice(n, f"{n} · {words}") for n, words in offers.techniques(spec.technique).items()
+        ]
         self.technique = Select("Technique", techniques, spec.technique)
 
         # A slider would silently pull in what was given beyond its ends: they make room for it.
@@ -91,6 +93,8 @@ class Controls:
         self.stopping = Select("Early stopping", stopping, patience)
         precisions = [Choice(name, name) for name in ("auto", "fp32", "bf16", "fp16")]
         self.precision = Select("Precision", precisions, spec.precision)
+        kinds = [Choice(name, name) for name in ("auto", "eager", "graphed")]
+        self.step = Select("Steps", kinds, spec.step)
         self.seed = widgets.BoundedIntText(
             value=spec.seed, min=0, max=2**32 - 1, description="Seed"
         )
@@ -129,18 +133,19 @@ class Controls:
             class_weights=self.weights.value,
             early_stopping_patience=self.stopping.value,
             precision=self.precision.value,
+            step=self.step.value,
             seed=self.seed.value,
         )
 
     def follow(self, draft: Draft) -> None:
         """Bring choices, ranges and hints up to what the draft found, without asking again."""
         with self._quiet():
-            columns = draft.columns
-            for control, guess in (
-                (self.text, columns and columns.text),
-                (self.label, columns and columns.label),
-            ):
-                card = draft.prepared.card if draft.prepared is not None else None
+            card = draft.prepared.card if draft.prepared is not None else None
+            roles = card.roles if card is not None else {}
+            if draft.columns is not None:
+                roles = draft.columns.roles
+            for control, role in ((self.text, "text"), (self.label, "label")):
+                guess = roles.get(role)
                 choices = offers.column_choices(draft.tables, card)
                 value = control.value or guess
                 control.offer(choices if value else [_CHOOSE, *choices], value)
@@ -149,7 +154,7 @@ class Controls:
                 self.model.settle(offers.model_words(draft.model))
             if draft.tables is not None:
                 self.data.settle(offers.data_words(draft.tables))
-            self.rate_hint.value = _small(offers.RATE_HINTS[draft.spec.technique])
+            self.rate_hint.value = _small(offers.rate_hint(draft.spec.technique))
             if draft.model is not None:
                 self._bound_length(draft)
             if draft.plan is not None:
@@ -172,7 +177,7 @@ class Controls:
         """The dropdowns whose change asks for another plan and nothing else; the technique too."""
         return (
             *(self.text, self.label, self.validation, self.technique),
-            *(self.metric, self.weights, self.stopping, self.precision),
+            *(self.metric, self.weights, self.stopping, self.precision, self.step),
         )
 
     def _fields(self) -> tuple[Any, ...]:
@@ -185,7 +190,7 @@ class Controls:
         box = plain_box(
             [
                 *(self.metric.control, self.stopping.control, self.warmup, self.decay, hint),
-                *(self.weights.control, self.precision.control, self.seed),
+                *(self.weights.control, self.precision.control, self.step.control, self.seed),
             ]
         )
         box.add_class("nbt-more-fields")

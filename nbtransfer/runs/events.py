@@ -6,11 +6,14 @@ Readers skip types they do not know and never yield a line that is not whole yet
 The types, and the fields each carries besides the four above:
 
     worker_started        pid, process_start, warm (bool)
-    phase_started         phase: importing | loading | tokenizing | extracting features | training
-                          | evaluating | saving
+    phase_started         phase: importing | loading | tokenizing | extracting features
+                          | computing frozen layers | training | evaluating | saving
     plan_changed          field, old, new, reason
     model_loaded          num_parameters, num_trainable_parameters, notes[]
-    data_encoded          num_train, num_validation, num_tokens, share_texts_cut, share_tokens_cut
+    data_encoded          num_train, num_validation, num_tokens, share_texts_cut, share_tokens_cut,
+                          cache: hit | miss | off
+    frozen_layers_computed  num_rows, num_layers, cache: hit | miss | no room, place: memory | disk,
+                          num_bytes
     run_resumed           from_step, revision, checkpoint (folder name), skipped[[name, reason]]
     training_started      num_steps, steps_per_epoch, num_train_epochs, learning_rate, device,
                           precision, step_kind

@@ -74,3 +74,4 @@ class EvaluationPaths:
         self.report = folder / "report.json"
         self.predictions = folder / "predictions.parquet"
         self.confusion_png = folder / "confusion_matrix.png"
+        self.embedding_map = folder / "embedding_map.json"

@@ -13,6 +13,7 @@ from nbtransfer.runs.events import EventReader
 from nbtransfer.runs.files import read_table, write_json, write_table
 from nbtransfer.runs.launch import submit_scoring
 from nbtransfer.runs.report import Report, read_report
+from nbtransfer.runs.representations import EmbeddingMap, read_embedding_map
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,11 +49,28 @@ def predict_rows(run: Run, rows: pa.Table) -> pa.Table:
         shutil.rmtree(paths.dir, ignore_errors=True)
 
 
-def _score(run: Run, paths: EvaluationPaths, rows: pa.Table, split: str | None) -> None:
+def map_rows(run: Run, rows: pa.Table, *, split: str) -> EmbeddingMap:
+    """Return how the models before and after `run` see prepared `rows` with their classes.
+
+    Raises:
+        RunError: if the run has no model yet, or looking into it failed.
+    """
+    paths = run.paths.evaluation(f"embeddings-{os.getpid()}-{next(_numbers)}")
+    try:
+        _score(run, paths, rows, split, wanted="embeddings")
+        return read_embedding_map(paths.embedding_map)
+    finally:
+        shutil.rmtree(paths.dir, ignore_errors=True)
+
+
+def _score(
+    run: Run, paths: EvaluationPaths, rows: pa.Table, split: str | None, wanted: str = "answers"
+) -> None:
     require_model(run)
     shutil.rmtree(paths.dir, ignore_errors=True)
     write_table(paths.inputs, rows)
-    write_json(paths.request, {"v": 1, "run_dir": str(run.dir), "split": split})
+    request = {"v": 1, "run_dir": str(run.dir), "split": split, "wanted": wanted}
+    write_json(paths.request, request)
     worker = submit_scoring(paths.dir, paths.log)
     reader = EventReader(paths.events)
     while True:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # In the order in which data is recognised; the last one takes what no other does.
 TASKS: dict[TaskName, str] = {
     "token-classification": "token_classification:TokenClassification",
+    "multi-label-classification": "multi_label:MultiLabelClassification",
+    "text-regression": "regression:TextRegression",
     "text-classification": "text_classification:TextClassification",
 }
 

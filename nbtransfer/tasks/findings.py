@@ -16,12 +16,15 @@ class ClassRow(NamedTuple):
 
 
 class Mistake(NamedTuple):
-    """One wrong answer: `probability` is what the model gave its answer, `row` the source's row."""
+    """One wrong answer: `row` is the source's row.
+
+    `probability` is what the model gave its answer, None where it gives none.
+    """
 
     text: str
     actual: str
     predicted: str
-    probability: float
+    probability: float | None
     row: int
 
 

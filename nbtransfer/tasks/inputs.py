@@ -1,31 +1,79 @@
-"""What a user wants answered, checked and turned into rows."""
+"""Texts in and out: prepared rows as tokens, and what a user wants answered as prepared rows."""
 
+# Shapes: N rows.
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from nbtransfer.data.encoding import Encoding, encode_texts
 from nbtransfer.errors import DataError, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     import pyarrow as pa
 
+    from nbtransfer.data.card import DataCard
+    from nbtransfer.tasks.task import Tokenizer
 
-def plain_texts(values: Sequence[object]) -> pa.Table:
-    """Return texts as a table of one column, `text`; broken Unicode becomes question marks.
+TEXT_COLUMNS = ("text", "text_pair")
+
+
+def encode_rows(
+    tokenizer: Tokenizer, table: pa.Table, max_length: int, targets: np.ndarray | None
+) -> Encoding:
+    """Return the texts (or pairs of texts) of prepared rows as tokens, one encoded row each."""
+    import numpy as np
+
+    pairs = table["text_pair"] if "text_pair" in table.column_names else None
+    tokens, segments = encode_texts(tokenizer, table["text"], max_length, pairs)
+    return Encoding(
+        tokens=tokens, segments=segments, targets=targets, sources=np.arange(table.num_rows)
+    )
+
+
+def read_texts(table: pa.Table) -> list[pa.ChunkedArray]:
+    """Return the column of texts, and that of second texts where there is one."""
+    return [table[name] for name in TEXT_COLUMNS if name in table.column_names]
+
+
+def text_rows(values: Sequence[object], card: DataCard) -> pa.Table:
+    """Return what a user gives as texts, or pairs of them, as a table of text (and text_pair).
+
+    Args:
+        values: texts; where the model reads pairs, tuples of two texts or dicts with the names of
+            the run's columns.
+        card: the data the model was trained on.
 
     Raises:
-        DataError: if a value is not a text.
+        DataError: if a value is not a text, or not a pair where the model reads pairs.
     """
     import pyarrow as pa
 
-    clean = []
-    for i, value in enumerate(values):
-        if not isinstance(value, str):
-            raise DataError(
-                f"input {i} is {quoted(value)}, a {type(value).__name__}. Give texts: "
-                'nt.predict(run, ["first text", "second text"]).'
-            )
-        clean.append(value.encode("utf-8", "replace").decode())
-    return pa.table({"text": pa.array(clean, pa.string())})
+    roles = [role for role in TEXT_COLUMNS if role in card.roles or role == "text"]
+    rows = [_texts_of(value, i, roles, card) for i, value in enumerate(values)]
+    columns = zip(*rows, strict=True) if rows else [[] for _ in roles]
+    return pa.table(
+        {role: pa.array(column, pa.string()) for role, column in zip(roles, columns, strict=True)}
+    )
+
+
+def _texts_of(value: object, i: int, roles: list[str], card: DataCard) -> list[str]:
+    names = [card.roles.get(role, role) for role in roles]
+    found: list[object] = [value]
+    if isinstance(value, Mapping):
+        found = [value.get(name, value.get(role)) for role, name in zip(roles, names, strict=True)]
+    elif isinstance(value, (tuple, list)):
+        found = list(value)
+    if len(found) == len(roles) and all(isinstance(text, str) for text in found):
+        # Broken Unicode becomes question marks: the tokenizer takes none.
+        return [text.encode("utf-8", "replace").decode() for text in map(str, found)]
+    said = f"input {i} is {quoted(value)}, a {type(value).__name__}."
+    if len(roles) == 1:
+        raise DataError(f'{said} Give texts: nt.predict(run, ["first text", "second text"]).')
+    raise DataError(
+        f"{said} This model reads pairs of texts ({' and '.join(map(quoted, names))}): "
+        'nt.predict(run, [("first text", "second text")]).'
+    )

@@ -40,6 +40,7 @@ def prepare(
     *,
     text: str | None = None,
     label: str | None = None,
+    text_pair: str | None = None,
     validation: object = None,
     split_seed: int = 42,
     label_names: Sequence[str] | None = None,
@@ -50,6 +51,7 @@ def prepare(
         tables: the data as read.
         text: the column that holds the text; None recognises it.
         label: the column that holds the class; None recognises it.
+        text_pair: the column that holds a second text, to be read with the first.
         validation: a split's name, a fraction, a file, a DataFrame or other table, or False; None
             takes a split named validation, otherwise 10 %, stratified.
         split_seed: decides which rows are held out.
@@ -61,20 +63,21 @@ def prepare(
     """
     import pyarrow.compute as pc
 
-    columns = choose_columns(tables, text=text, label=label)
+    columns = choose_columns(tables, text=text, label=label, text_pair=text_pair)
     notes = [*tables.notes, *columns.notes]
     raw, validation = with_validation(tables, validation, notes)
     problems: list[str] = []
     examples, classes = labelled_rows(raw, columns, tables.name, label_names, problems, notes)
     if problems:
         raise DataError(problems)
-    examples = _with_text_ids(examples)
+    examples = with_text_ids(examples)
     if label_names is None and (found := _class_problems(examples, classes, columns, tables.name)):
         raise DataError(found)
     chosen = choose_validation(examples, validation, split_seed=split_seed)
     # Train comes first in the numbering, so its texts have the numbers 0 to the largest.
     num_texts = pc.max(examples["train"].column("text_id")).as_py() + 1
-    described = describe_columns(raw["train"], {columns.text: num_texts})
+    counted = {columns.text: num_texts} if columns.text_pair is None else {}
+    described = describe_columns(raw["train"], counted)
     card = _card(tables, columns, described, chosen, classes, notes)
     return Prepared({s: t.drop_columns("text_id") for s, t in chosen.splits.items()}, card)
 
@@ -111,15 +114,26 @@ def _is_reference(validation: str) -> bool:
     return validation.startswith("demo:") or is_file_reference(validation)
 
 
-def _with_text_ids(examples: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
-    """Return the tables with a number per text: comparing texts is dear, so it is done once."""
+def with_text_ids(examples: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """Return the tables with a number per text, `text_id`; a pair of texts counts as one.
+
+    Comparing texts is dear, so it is done once.
+    """
     import pyarrow as pa
 
-    ids = text_ids([table.column("text") for table in examples.values()])
+    ids = text_ids([_whole_text(table) for table in examples.values()])
     return {
         split: table.append_column("text_id", pa.array(numbers))
         for (split, table), numbers in zip(examples.items(), ids, strict=True)
     }
+
+
+def _whole_text(table: pa.Table) -> pa.ChunkedArray:
+    import pyarrow.compute as pc
+
+    if "text_pair" not in table.column_names:
+        return table["text"]
+    return pc.binary_join_element_wise(table["text"], table["text_pair"], "\x1f")
 
 
 def _class_problems(
@@ -198,7 +212,7 @@ def _card(
         num_overlap=repetition.num_overlap,
         num_conflicts=repetition.num_conflicts,
         majority_share=majority_share(counts),
-        roles={"text": columns.text, "label": columns.label},
+        roles=columns.roles,
         fingerprint=fingerprint(splits, classes.names),
         notes=(*notes, *chosen.notes),
         warnings=tuple(warnings),

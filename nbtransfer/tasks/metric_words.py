@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 # Everything else is better when it is higher.
 LOWER_IS_BETTER = frozenset({"loss", "perplexity", "rmse"})
 
-# In the order of tables; the first shares among them are drawn as curves.
+# A task's own order is that of its tables; the first shares among them are drawn as curves.
 _WORDS = {
     "f1": "F1",
     "accuracy": "accuracy",
@@ -61,11 +61,15 @@ def metric_text(name: str, value: float | None) -> str:
 
 def shown_metrics(metrics: Mapping[str, float]) -> list[str]:
     """Return the names, with `eval_`, of the metrics that a table of evaluations has room for."""
-    names = [f"eval_{name}" for name in _WORDS if name not in _LEFT_OUT]
-    return [name for name in names if name in metrics][:_MAX_SHOWN]
+    return _among(metrics, _LEFT_OUT)[:_MAX_SHOWN]
 
 
 def shown_shares(metrics: Mapping[str, float]) -> list[str]:
     """Return the names, with `eval_`, of at most two metrics between 0 and 1 to draw as curves."""
-    names = [f"eval_{name}" for name in _WORDS if name not in _LEFT_OUT | _NO_SHARES]
-    return [name for name in names if name in metrics][:2]
+    return _among(metrics, _LEFT_OUT | _NO_SHARES)[:2]
+
+
+def _among(metrics: Mapping[str, float], left_out: frozenset[str]) -> list[str]:
+    """Return the metrics we know in the order in which the task measures them."""
+    known = {f"eval_{name}" for name in _WORDS if name not in left_out}
+    return [name for name in metrics if name in known]

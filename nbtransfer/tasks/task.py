@@ -123,7 +123,10 @@ class Task(Protocol):
     ) -> Findings:
         """Return what a report shows besides the metrics."""
 
-    def inputs(self, values: Sequence[object]) -> pa.Table:
+    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+        """Return the card with what is decided on the validation rows' answers, if anything is."""
+
+    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
         """Return what a user wants answered as prepared rows.
 
         Raises:

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbtransfer.data.encoding import Encoding, encode_texts
 from nbtransfer.tasks.class_findings import class_findings
-from nbtransfer.tasks.inputs import plain_texts
+from nbtransfer.tasks.inputs import TEXT_COLUMNS, encode_rows, read_texts, text_rows
 from nbtransfer.tasks.labelled_data import TASK, prepare
 
 if TYPE_CHECKING:
@@ -17,20 +16,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from nbtransfer.data.card import DataCard
+    from nbtransfer.data.encoding import Encoding
     from nbtransfer.data.tables import Tables
     from nbtransfer.tasks.findings import Findings
     from nbtransfer.tasks.task import Answers, Prepared, Tokenizer
 
 
 class TextClassification:
-    """One class for each text."""
+    """One class for each text, or for each pair of texts."""
 
     name = TASK
     title = "text classification"
     auto_class = "AutoModelForSequenceClassification"
-    roles = ("text", "label")
+    roles = ("text", "text_pair", "label")
     metrics = ("f1_macro", "accuracy", "precision_macro", "recall_macro", "loss")
-    techniques = ("full", "head", "features")
+    techniques = ("full", "top:2", "head", "features")
     options = ("class_weights",)
     reads_windows = False
 
@@ -52,14 +52,15 @@ class TextClassification:
             tables,
             text=columns.get("text"),
             label=columns.get("label"),
+            text_pair=columns.get("text_pair"),
             validation=validation,
             split_seed=split_seed,
             label_names=None if trained_on is None else trained_on.label_names,
         )
 
     def texts(self, table: pa.Table) -> Sequence[pa.ChunkedArray]:
-        """Return the text."""
-        return (table["text"],)
+        """Return the text, or both of a pair."""
+        return read_texts(table)
 
     def objective(self, card: DataCard) -> str:
         """Return that one class of several is asked for."""
@@ -73,15 +74,9 @@ class TextClassification:
         card: DataCard,
     ) -> Encoding:
         """Return the texts as tokens; targets are class numbers, int64 array (N,)."""
-        import numpy as np
-
-        tokens, _ = encode_texts(tokenizer, table["text"].to_pylist(), max_length)
         labelled = "label" in table.column_names
-        return Encoding(
-            tokens=tokens,
-            targets=table["label"].to_numpy().astype(np.int64) if labelled else None,
-            sources=np.arange(table.num_rows),
-        )
+        targets = table["label"].to_numpy().astype("int64") if labelled else None
+        return encode_rows(tokenizer, table, max_length, targets)
 
     def decode(
         self,
@@ -100,7 +95,7 @@ class TextClassification:
         predicted = shares.argmax(axis=1)
         known = "label" in table.column_names
         columns = {
-            "text": table["text"],
+            **{name: table[name] for name in TEXT_COLUMNS if name in table.column_names},
             **({"label": names.take(table["label"].combine_chunks())} if known else {}),
             "predicted": names.take(pa.array(predicted)),
             "probability": pa.array(shares[np.arange(len(shares)), predicted]),
@@ -133,9 +128,13 @@ class TextClassification:
             majority_label=counts.index(max(counts)),
         )
 
-    def inputs(self, values: Sequence[object]) -> pa.Table:
-        """Return the texts."""
-        return plain_texts(values)
+    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+        """Return the card as it is: the likeliest class is said."""
+        return card
+
+    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+        """Return the texts, or pairs of texts."""
+        return text_rows(values, card)
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[Prediction]:
         """Return the likeliest class of each text, its probability, and all of them."""

@@ -70,6 +70,20 @@ _MAX_GUESSED_CLASSES = 50
 _EXAMINED_ROWS = 10_000
 
 
+# Columns whose texts are read together, the first and the second of a pair.
+_PAIRS = {
+    "premise": "hypothesis",
+    "sentence1": "sentence2",
+    "sentence_1": "sentence_2",
+    "sentence_a": "sentence_b",
+    "question1": "question2",
+    "text": "text_pair",
+    "text1": "text2",
+    "text_1": "text_2",
+    "text_a": "text_b",
+}
+
+
 class Columns(NamedTuple):
     """The columns to read.
 
@@ -77,11 +91,19 @@ class Columns(NamedTuple):
         text: the column that holds the text.
         label: the column that holds the class.
         notes: how they were recognised, in words.
+        text_pair: the column that holds the second text of each row, if there is one.
     """
 
     text: str
     label: str
     notes: tuple[str, ...] = ()
+    text_pair: str | None = None
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """The columns by role."""
+        pair = {} if self.text_pair is None else {"text_pair": self.text_pair}
+        return {"text": self.text, **pair, "label": self.label}
 
 
 class _Shape(NamedTuple):
@@ -94,8 +116,17 @@ class _Shape(NamedTuple):
     num_distinct: int
 
 
-def choose_columns(tables: Tables, *, text: str | None = None, label: str | None = None) -> Columns:
+def choose_columns(
+    tables: Tables,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    text_pair: str | None = None,
+) -> Columns:
     """Return the text and the label column: the ones named, otherwise the ones recognised.
+
+    Two columns named like a pair (premise and hypothesis, sentence1 and sentence2) are read as one,
+    unless `text` names a single one of them.
 
     Raises:
         DataError: if a named column is missing, or none or several could be meant.
@@ -103,9 +134,14 @@ def choose_columns(tables: Tables, *, text: str | None = None, label: str | None
     table = tables.splits["train"]
     problems = [
         _missing(role, given, table.column_names, tables.name)
-        for role, given in (("text", text), ("label", label))
+        for role, given in (("text", text), ("text-pair", text_pair), ("label", label))
         if given is not None and given not in table.column_names
     ]
+    if text_pair is not None and text_pair in (text, label):
+        problems.append(
+            f"--text-pair names {quoted(text_pair)} a second time. Columns: "
+            f"{spoken(table.column_names)}. Choose another."
+        )
     if text is not None and text == label:
         problems.append(
             f"--text and --label both name {quoted(text)}. Columns: {spoken(table.column_names)}. "
@@ -117,6 +153,10 @@ def choose_columns(tables: Tables, *, text: str | None = None, label: str | None
     shapes = [_shape(sample, name) for name in table.column_names]
     listed = f"Columns: {spoken(table.column_names)}."
     notes = []
+    if text is None and text_pair is None and (pair := _guess_pair(shapes)):
+        text, text_pair = pair
+        notes.append(f"text columns: {quoted(text)} and {quoted(text_pair)}, read as a pair")
+    shapes = [s for s in shapes if s.name != text_pair]
     if text is None:
         # A column that is certainly the label is no candidate for the text.
         named = _by_name([s for s in shapes if s.is_label], _LABEL_NAMES)
@@ -132,7 +172,18 @@ def choose_columns(tables: Tables, *, text: str | None = None, label: str | None
             notes.append(f"label column: {quoted(label)} ({_num_classes(table.column(label))})")
     if problems or text is None or label is None:
         raise DataError(problems)
-    return Columns(text, label, ("; ".join(notes),) if notes else ())
+    return Columns(text, label, ("; ".join(notes),) if notes else (), text_pair)
+
+
+def is_label_name(name: str) -> bool:
+    """Return whether a column is named as labels are."""
+    return any(_plain(name) in tier for tier in _LABEL_NAMES)
+
+
+def _guess_pair(shapes: Sequence[_Shape]) -> tuple[str, str] | None:
+    by_name = {_plain(s.name): s.name for s in shapes if s.is_text}
+    found = [(by_name[a], by_name[b]) for a, b in _PAIRS.items() if a in by_name and b in by_name]
+    return found[0] if len(found) == 1 else None
 
 
 def _missing(role: str, given: str, names: Sequence[str], data: str) -> str:

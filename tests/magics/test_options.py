@@ -43,6 +43,7 @@ SPECS = [
         early_stopping_patience=2,
         eval_steps=10,
         precision="fp32",
+        step="graphed",
         seed=7,
         name="my-run",
         adam_epsilon=1e-6,

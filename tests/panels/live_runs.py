@@ -53,7 +53,7 @@ CARD = {
     "columns": [],
     "num_rows": {"train": 1500, "validation": 167},
     "label_names": ["negative", "positive"],
-    "class_counts": {},
+    "class_counts": {"train": [750, 750], "validation": [84, 83]},
     "num_duplicates": 0,
     "num_overlap": {},
     "num_conflicts": 0,

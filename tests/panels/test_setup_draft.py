@@ -91,9 +91,9 @@ def test_a_name_that_is_no_data_of_the_notebook_is_taken_as_typed(drafter, revie
 
 
 def test_a_frame_that_was_mended_in_place_is_read_again(opened, tmp_path):
-    frame = pd.DataFrame({"text": [f"film {i}" for i in range(20)], "label": [0.5, 1.5] * 10})
+    frame = pd.DataFrame({"text": [f"film {i}" for i in range(20)], "label": [1, "good"] * 10})
     drafter = Drafter({"df": frame}, tmp_path / "runs")
-    assert "not whole" in drafter.draft(SPEC).problems[0]
+    assert "mixes text and numbers" in drafter.draft(SPEC).problems[0]
     frame["label"] = frame["label"].astype(str)
     assert drafter.draft(SPEC).problems == ()
 

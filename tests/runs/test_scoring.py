@@ -129,7 +129,7 @@ def test_the_request_names_the_run_and_the_split(run, worker):
     worker(lambda paths, request: (seen.append(request), ("job_failed", FAILURE))[1])
     with pytest.raises(RunError):
         evaluate_rows(run, ROWS, name="other", split="other (test)")
-    assert seen == [{"v": 1, "run_dir": str(run.dir), "split": "other (test)"}]
+    assert seen == [{"v": 1, "run_dir": str(run.dir), "split": "other (test)", "wanted": "answers"}]
 
 
 FAILURE = {

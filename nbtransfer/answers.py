@@ -1,0 +1,191 @@
+"""What a run's model says of texts, how good that is, and how it sees them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nbtransfer.errors import DataError, RunError, SpecError, count_of, nearest, quoted
+from nbtransfer.runs import store
+from nbtransfer.settings import resolve_runs_dir
+from nbtransfer.spec import ROLES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from nbtransfer.runs.report import Report
+    from nbtransfer.runs.representations import EmbeddingMap
+    from nbtransfer.runs.run import Run
+
+RunsDir = str | os.PathLike[str] | None
+_FEWEST_ROWS = 10
+
+
+def evaluate(
+    run: object = None,
+    data: object = None,
+    *,
+    split: str | None = None,
+    data_name: str | None = None,
+    runs_dir: RunsDir = None,
+    **columns: str | None,
+) -> Report:
+    """Measure a run's model on held-out rows.
+
+    Args:
+        run: a Run, its name or folder; None takes the newest.
+        data: labelled rows, as for `finetune`; None takes the run's own `split`.
+        split: `validation` (the default), `test` or `train` of the run's own rows; of `data`, by
+            default the first there is of test, validation and train.
+        data_name: what to call data that is no string.
+        runs_dir: where runs are kept.
+        columns: the columns of `data` by role (`text=`, `label=` and so on); by default the run's.
+
+    Returns:
+        The report; it is kept in the run's folder.
+
+    Raises:
+        RunError: no such run, split or model.
+        DataError: the rows do not fit the run's task or classes.
+        TypeError: there is no such argument.
+    """
+    if strange := [name for name in columns if name not in ROLES]:
+        close = nearest(strange[0], ("split", "data_name", "runs_dir", *ROLES))
+        hint = f" Did you mean {close!r}?" if close else ""
+        raise TypeError(f"evaluate() has no argument {strange[0]!r}.{hint}")
+    from nbtransfer.runs.scoring import evaluate_rows, require_model
+
+    opened = store.open_run(run, resolve_runs_dir(runs_dir))
+    require_model(opened)
+    name = split or "validation"
+    is_own = data is None
+    if is_own and name == "validation" and opened.paths.evaluation(name).report.is_file():
+        return opened.report(name)
+    rows, shown, slug = _rows_of(opened, data, split, columns, data_name)
+    return evaluate_rows(opened, rows, name=slug, split=shown)
+
+
+class _Rows(NamedTuple):
+    """Prepared rows, what to call them, and the same as a folder's name."""
+
+    rows: pa.Table
+    shown: str
+    slug: str
+
+
+def _rows_of(
+    run: Run, data: object, split: str | None, columns: dict[str, str | None], name: str | None
+) -> _Rows:
+    """Return rows of the run's own, or of `data`, by the run's columns where the data has them."""
+    from nbtransfer.data.sources import load_tables
+    from nbtransfer.runs.files import read_table
+    from nbtransfer.tasks.catalog import task_named
+
+    card = run.data_card
+    if data is None:
+        split = split or "validation"
+        if not run.paths.split(split).is_file():
+            raise RunError(
+                f"run {run.id!r} has no split {quoted(split)}. Splits: "
+                f"{', '.join(card.num_rows)}. Measure one of them, or rows of yours: %evaluate "
+                f"{run.id} DATA",
+                run,
+            )
+        return _Rows(read_table(run.paths.split(split)), split, split)
+    tables = load_tables(data, name=name)
+    if split is None:
+        split = next(s for s in ("test", "validation", "train") if s in tables.splits)
+    if split not in tables.splits:
+        there = ", ".join(tables.splits)
+        raise DataError(f"{tables.name} has no split {quoted(split)}. Splits: {there}.")
+    rows = tables.splits[split]
+    known = {role: c for role, c in card.roles.items() if c in rows.column_names}
+    prepared = task_named(card.task).prepare(
+        tables._replace(splits={"train": rows}),
+        {**known, **{role: column for role, column in columns.items() if column}},
+        validation=False,
+        trained_on=card,
+    )
+    letters = (c if c.isascii() and c.isalnum() else "-" for c in tables.name)
+    slug = "".join(letters).strip("-")[:40] or "data"
+    if slug == "validation":  # the run's own report has that name, and stays
+        slug = "validation-data"
+    shown = tables.name if len(tables.splits) == 1 else f"{tables.name} ({split})"
+    return _Rows(prepared.splits["train"], shown, slug)
+
+
+def predict(run: object, inputs: object, *, runs_dir: RunsDir = None) -> list[Any]:
+    """Return what a run's model says of texts.
+
+    Args:
+        run: a Run, its name or folder; None takes the newest.
+        inputs: one text, or several (a list, a Series, a column of a Dataset).
+        runs_dir: where runs are kept.
+
+    Returns:
+        One result for each input: of text classification, with `.label`, `.score` and
+        `.probabilities`.
+
+    Raises:
+        RunError: no such run or model.
+        DataError: an input is not what the task reads.
+    """
+    from nbtransfer.runs.scoring import predict_rows
+    from nbtransfer.tasks.catalog import task_named
+
+    opened = store.open_run(run, resolve_runs_dir(runs_dir))
+    values = [inputs] if isinstance(inputs, (str, Mapping, tuple)) else list(inputs)  # type: ignore[call-overload]
+    card = opened.data_card
+    task = task_named(card.task)
+    rows = task.inputs(values, card)
+    return task.results(predict_rows(opened, rows), card) if values else []
+
+
+def embeddings(
+    run: object = None,
+    data: object = None,
+    *,
+    split: str | None = None,
+    num_rows: int = 500,
+    data_name: str | None = None,
+    runs_dir: RunsDir = None,
+) -> EmbeddingMap:
+    """Look at what training made of the representations of texts.
+
+    Args:
+        run: a Run of text classification, its name or folder; None takes the newest.
+        data: labelled rows; None takes the run's own `split`.
+        split: as for `evaluate`.
+        num_rows: how many rows are looked at, evenly spread over the split.
+        data_name: what to call data that is no string.
+        runs_dir: where runs are kept.
+
+    Returns:
+        A 2-D map of the texts before and after, how far apart their classes lie, and how well a
+        linear classifier reads each layer.
+
+    Raises:
+        RunError: no such run, split or model.
+        DataError: the rows do not fit the run's classes, or are fewer than 10.
+        SpecError: the run's task has no classes of texts.
+    """
+    from nbtransfer.data.lengths import spread_rows
+    from nbtransfer.runs.scoring import map_rows, require_model
+
+    opened = store.open_run(run, resolve_runs_dir(runs_dir))
+    require_model(opened)
+    if opened.data_card.task != "text-classification":
+        raise SpecError(
+            f"embeddings are coloured by class, and {opened.id!r} is a run of "
+            f"{opened.data_card.task}. Take a run of text-classification."
+        )
+    if num_rows < _FEWEST_ROWS:
+        raise SpecError(f"num_rows={num_rows} must be at least {_FEWEST_ROWS}.")
+    rows, shown, _ = _rows_of(opened, data, split, {}, data_name)
+    if rows.num_rows < _FEWEST_ROWS:
+        raise DataError(
+            f"{shown} has {count_of(rows.num_rows, 'row')}: a map of so few says nothing. Give at "
+            f"least {_FEWEST_ROWS}."
+        )
+    return map_rows(opened, rows.take(spread_rows(rows.num_rows, num_rows)), split=shown)

@@ -1,0 +1,175 @@
+"""Which way steps are taken in this worker: as planned, or eagerly where that cannot be."""
+
+# Shapes: N rows, B rows of a batch, T tokens.
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from nbtransfer.data.encode import EncodedTexts
+from nbtransfer.engine.batching import StepRows
+from nbtransfer.engine.graphed import GraphedStep
+from nbtransfer.engine.step import EagerStep
+from nbtransfer.models.buckets import Bucket
+from nbtransfer.models.packing import PackedModel, why_not_packed
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from torch import nn
+    from transformers import PretrainedConfig
+
+    from nbtransfer.engine.loading import Loaded
+    from nbtransfer.engine.objectives import Objective
+    from nbtransfer.runs.events import EventWriter
+    from nbtransfer.runs.run import Run
+    from nbtransfer.spec import RunSpec
+
+_COMPARED = 8  # rows
+_CLOSE = 0.03  # bf16 on an H100 gave 0.0045; rows that see each other give 0.5 and more
+_COMPILING_S = 40.0  # twice what compiling the layers took at most
+
+
+def usable_kind(planned: str, loaded: Loaded, events: EventWriter) -> str:
+    """Return the planned way of taking steps if it works here, otherwise `eager`, and say why.
+
+    The answer depends on the model's first weights and the machine, not on how far a run has come,
+    so that a resumed run gets the same.
+    """
+    if planned != "graphed":
+        return planned
+    reason = _why_not_graphed(loaded)
+    if reason is None:
+        return planned
+    events.append("plan_changed", field="step_kind", old=planned, new="eager", reason=reason)
+    return "eager"
+
+
+def rows_of_steps(kind: str, lengths: np.ndarray, spec: RunSpec) -> StepRows:
+    """Return which rows make up which step.
+
+    Batches of rows of like lengths need little padding. Packed ones need none, and differ least in
+    their totals when rows come in any order: lengths that are all the same sort nothing.
+
+    Args:
+        kind: `eager` or `graphed`.
+        lengths: tokens of each row, int array (N,).
+        spec: what was asked for.
+    """
+    return StepRows(
+        lengths if kind == "eager" else np.zeros_like(lengths), _rows_per_step(spec), spec.seed
+    )
+
+
+def _rows_per_step(spec: RunSpec) -> int:
+    return spec.per_device_train_batch_size * spec.gradient_accumulation_steps
+
+
+def make_step(
+    kind: str,
+    *,
+    loaded: Loaded,
+    learner: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    objective: Objective,
+    step_rows: StepRows,
+    micro_batch_size: int,
+    run: Run,
+) -> EagerStep | GraphedStep:
+    """Return what takes the steps of a run.
+
+    Args:
+        kind: `eager` or `graphed`.
+        loaded: what is trained on what.
+        learner: what learns, as accelerate prepared it.
+        optimizer: holds what learns.
+        objective: judges what the model says.
+        step_rows: which rows make up which step.
+        micro_batch_size: rows a forward pass, to begin with.
+        run: what was asked for and planned.
+    """
+    spec, encoded = run.spec, loaded.train.encoded
+    if kind == "eager":
+        return EagerStep(
+            accelerator=loaded.accelerator,
+            model=learner,
+            optimizer=optimizer,
+            encoded=encoded,
+            objective=objective,
+            micro_batch_size=micro_batch_size,
+            max_grad_norm=spec.max_grad_norm,
+            seed=spec.seed,
+        )
+    assert isinstance(encoded, EncodedTexts)  # `usable_kind` saw to it
+    model = loaded.accelerator.unwrap_model(learner)
+    tokens = float(encoded.lengths.mean()) * _rows_per_step(spec)
+    return GraphedStep(
+        accelerator=loaded.accelerator,
+        model=model,
+        optimizer=optimizer,
+        encoded=encoded,
+        objective=objective,
+        step_rows=step_rows,
+        rows_per_step=_rows_per_step(spec),
+        micro_batch_size=micro_batch_size,
+        max_grad_norm=spec.max_grad_norm,
+        seed=spec.seed,
+        compiles=compiling_pays(run.plan.num_steps, tokens, model.config),
+    )
+
+
+def compiling_pays(num_steps: int, tokens_per_step: float, config: PretrainedConfig) -> bool:
+    """Return whether compiled layers save a run more time than compiling them takes.
+
+    Of BERT-base's 12 layers on an H100, compiling saved 1.0, 1.7, 3.1 and 9.5 ms a step of 400,
+    1,600, 4,080 and 16,320 tokens: 0.9 ms and 0.55 us a token.
+    """
+    if importlib.util.find_spec("triton") is None:
+        return False
+    layers = config.num_hidden_layers / 12
+    saved_s = layers * (0.9e-3 + 0.55e-6 * tokens_per_step * config.hidden_size / 768)
+    return num_steps * saved_s > _COMPILING_S
+
+
+def _why_not_graphed(loaded: Loaded) -> str | None:
+    accelerator = loaded.accelerator
+    if accelerator.device.type != "cuda":
+        return "this worker sees no CUDA device"
+    if accelerator.mixed_precision != "bf16":
+        return f"flash attention takes bf16, and this run has {accelerator.mixed_precision}"
+    if accelerator.num_processes > 1:
+        return "a graph covers one device"
+    encoded = loaded.train.encoded
+    if not isinstance(encoded, EncodedTexts):
+        return "only a layer on top of stored features learns"
+    if reason := why_not_packed(loaded.learner):
+        return reason
+    gap = packing_gap(accelerator, loaded.learner, encoded)
+    if not gap < _CLOSE:
+        return f"packed and padded answers differ by {gap:.1%}"
+    return None
+
+
+def packing_gap(accelerator: Accelerator, model: nn.Module, encoded: EncodedTexts) -> float:
+    """Return how far a few rows' packed logits are from their padded ones, as a share of these.
+
+    Costs two small passes, and tells whether attention on this device does what it does on a CPU.
+    """
+    model.eval()
+    rows = np.argsort(encoded.lengths, kind="stable")
+    rows = rows[np.linspace(0, len(rows) - 1, min(_COMPARED, len(rows))).astype(int)]
+    batch = encoded.batch(rows)
+    batch.pop("labels", None)
+    own = batch["attention_mask"].bool()
+    packed_model = PackedModel(model, int(encoded.lengths.max()))
+    num_tokens = int(own.sum())
+    packed = packed_model.pack(batch, Bucket(num_tokens + 1, 1))
+    device = accelerator.device
+    with torch.inference_mode(), accelerator.autocast():
+        theirs = model(**{k: v.to(device) for k, v in batch.items()}).logits
+        ours = packed_model(**{k: v.to(device) for k, v in packed.items()}).logits
+    if not packed_model.answers_rows:
+        theirs, ours = theirs[own.to(device)], ours[0, :num_tokens]
+    return float((ours.float() - theirs.float()).norm() / theirs.float().norm())

@@ -1,0 +1,141 @@
+"""Two ways of taking the same steps on a tiny model, side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from nbtransfer.data.encode import EncodedTexts
+from nbtransfer.data.encoding import Ragged
+from nbtransfer.engine.batching import StepRows
+from nbtransfer.engine.graphed import GraphedStep
+from nbtransfer.engine.objectives import objective_of
+from nbtransfer.engine.optim import make_optimizer, set_learning_rate
+from nbtransfer.engine.step import EagerStep
+from nbtransfer.spec import RunSpec
+from tests.models.families import LONGEST, NEXT, PADDING, ROWS, TOKENS, tiny_model
+
+HEADS = {"classes": ROWS, "score": ROWS, "several classes": ROWS, "tokens": TOKENS}
+HEADS |= {"next tokens": NEXT, "hidden tokens": "MaskedLM"}
+
+
+def accelerator_of(device: str, precision: str | None = None) -> Accelerator:
+    """A fresh accelerator, whatever a test before asked for; bf16 on CUDA, as graphs want it."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    usual = "no" if device == "cpu" else "bf16"
+    return Accelerator(cpu=device == "cpu", mixed_precision=precision or usual)
+
+
+def encoded_rows(kind: str = "classes", num_rows: int = 50) -> EncodedTexts:
+    """Return random rows of 1 to `LONGEST` tokens with the targets of a kind of objective."""
+    draw = np.random.default_rng(7)
+    lengths = draw.integers(1, LONGEST + 1, num_rows)
+    lengths[3], lengths[4] = 1, LONGEST
+    offsets = np.concatenate([[0], lengths.cumsum()])
+    tokens = draw.integers(4, 50, offsets[-1]).astype(np.int32)
+    targets = {
+        "classes": draw.integers(0, 3, num_rows),
+        "score": draw.normal(size=num_rows).astype(np.float32),
+        "several classes": draw.integers(0, 2, (num_rows, 3)).astype(np.float32),
+        "tokens": Ragged(draw.integers(0, 3, offsets[-1]), offsets),
+        "next tokens": Ragged(tokens.astype(np.int64), offsets),
+    }
+    return EncodedTexts(
+        tokens=tokens, offsets=offsets, pad_token_id=PADDING, targets=targets.get(kind)
+    )
+
+
+class Side:
+    """A model with its optimizer and one way of taking steps.
+
+    Args:
+        kind: `eager` or `graphed`.
+        family: of the model.
+        objective: kind of the objective.
+        batch: rows a step.
+        micro: rows a forward pass.
+        frozen: whether only the head learns.
+        weights: of the classes.
+        dropout: of every dropout layer.
+        step: the class to be used instead of GraphedStep.
+        captures: whether graphs are recorded; None records them on CUDA.
+        encoded: the rows; by default random ones.
+        device: `cpu` or `cuda`.
+        precision: as accelerate names it; by default the device's usual one.
+        prepares: whether steps can be taken at once; otherwise `prepare` comes first.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        family: str = "bert",
+        objective: str = "classes",
+        batch: int = 8,
+        micro: int | None = None,
+        frozen: bool = False,
+        weights: list[float] | None = None,
+        dropout: float = 0.0,
+        step: type[GraphedStep] = GraphedStep,
+        captures: bool | None = None,
+        encoded: EncodedTexts | None = None,
+        device: str = "cpu",
+        precision: str | None = None,
+        prepares: bool = True,
+    ) -> None:
+        labels = {"num_labels": 1} if objective == "score" else {}
+        self.model = tiny_model(family, HEADS[objective], initializer_range=0.05, **labels)
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = dropout
+        if frozen:
+            self.model.base_model.requires_grad_(False)
+        self.model.to(device)
+        self.accelerator = accelerator_of(device, precision)
+        self.encoded = encoded or encoded_rows(objective)
+        spec = RunSpec(model="m", data="d", per_device_train_batch_size=batch)
+        self.optimizer = make_optimizer(self.model, spec)
+        self.step_rows = StepRows(np.zeros_like(self.encoded.lengths), batch, seed=3)
+        class_weights = None if weights is None else torch.tensor(weights)
+        common = {
+            "accelerator": self.accelerator,
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "encoded": self.encoded,
+            "objective": objective_of(objective, class_weights),
+            "micro_batch_size": micro or batch,
+            "max_grad_norm": 1.0,
+            "seed": 5,
+        }
+        if kind == "graphed":
+            common |= {"step_rows": self.step_rows, "rows_per_step": batch, "captures": captures}
+        self._make = lambda: (step if kind == "graphed" else EagerStep)(**common)
+        if prepares:
+            self.prepare()
+
+    def prepare(self) -> None:
+        """Make what takes the steps; moments of a checkpoint are there by then."""
+        self.take = self._make()
+
+    def set_rate(self, rate: float) -> None:
+        """Use a learning rate from the next step on."""
+        set_learning_rate(self.optimizer, rate)
+
+    def run(self, num_steps: int, start: int = 0) -> list[tuple[float, float]]:
+        """Take steps with a rate that changes at each; return losses and gradient norms."""
+        found = []
+        for step in range(start, start + num_steps):
+            self.set_rate(1e-3 / (1 + step))
+            result = self.take(self.step_rows(step), step)
+            found.append((float(result.loss), float(result.grad_norm)))
+        return found
+
+    def weights(self) -> torch.Tensor:
+        """All weights, end to end."""
+        return torch.cat([p.detach().flatten() for p in self.model.parameters()])
+
+    def moments(self) -> list[torch.Tensor]:
+        """A copy of the optimizer's state."""
+        return [v.clone() for state in self.optimizer.state.values() for v in state.values()]

@@ -1,0 +1,169 @@
+"""transformers' Trainer is the reference: same weights, rows and options give the same losses."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from nbtransfer.engine.train import Training
+from nbtransfer.engine.worker import StopSignal
+from nbtransfer.models.catalog import open_model
+from nbtransfer.runs.events import EventWriter
+from nbtransfer.runs.files import read_table
+from tests.engine.jobs import make_run, write_mini_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
+pytestmark = pytest.mark.slow
+
+NUM_ROWS = 48  # whole steps only: Trainer gets our rows in our order and cuts them evenly
+OFF = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.0}
+
+
+def without_dropout(name: str, folder: Path) -> str:
+    """Return the folder of a copy of that model whose configuration drops nothing."""
+    if name == "mini":
+        folder.mkdir()
+        write_mini_model(folder)
+    else:
+        shutil.copytree(open_model(name, runs_dir=folder.parent).location, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **OFF}))
+    return str(folder)
+
+
+def train_with_trainer(
+    training: Training,
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    *,
+    accumulation: int,
+    loss_function: Callable[..., torch.Tensor] | None,
+) -> tuple[list[float], list[float]]:
+    """Let Trainer train `model` on the rows of each of our steps; return losses and norms."""
+    from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
+
+    spec, plan = training.spec, training.plan
+    table = read_table(training.paths.split("train"))
+    texts, labels = table["text"].to_pylist(), table["label"].to_pylist()
+    order = np.concatenate([training.step_rows(step) for step in range(plan.num_steps)])
+    rows = [
+        {**tokenizer(texts[i], truncation=True, max_length=plan.max_length), "label": labels[i]}
+        for i in order
+    ]
+    losses: list[float] = []
+    norms: list[float] = []
+
+    class Losses(Trainer):
+        def training_step(self, *args, **kwargs):
+            loss = super().training_step(*args, **kwargs)
+            losses.append(float(loss))
+            return loss
+
+    class Norms(TrainerCallback):
+        def on_pre_optimizer_step(self, *args, **kwargs):
+            # Trainer has clipped already: what is left is at most the limit.
+            grads = [p.grad for p in kwargs["model"].parameters() if p.grad is not None]
+            norms.append(float(torch.nn.utils.get_total_norm(grads)))
+
+    trainer = Losses(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(folder),
+            num_train_epochs=1,
+            per_device_train_batch_size=spec.per_device_train_batch_size,
+            gradient_accumulation_steps=accumulation,
+            learning_rate=plan.learning_rate,
+            warmup_steps=plan.warmup_steps,
+            weight_decay=spec.weight_decay,
+            max_grad_norm=spec.max_grad_norm,
+            train_sampling_strategy="sequential",
+            use_cpu=True,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+        ),
+        train_dataset=rows,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        compute_loss_func=loss_function,
+        callbacks=[Norms()],
+    )
+    trainer.train()
+    assert trainer.state.global_step == plan.num_steps
+    summed = [sum(losses[i : i + accumulation]) for i in range(0, len(losses), accumulation)]
+    return summed, norms
+
+
+@pytest.mark.parametrize(
+    ("name", "accumulation", "weighted", "technique"),
+    [
+        ("mini", 1, False, "full"),
+        ("mini", 2, False, "full"),
+        ("mini", 1, True, "full"),
+        ("demo:bert-tiny", 1, False, "full"),
+        ("demo:bert-tiny", 2, False, "full"),
+        ("demo:bert-tiny", 1, False, "head"),
+    ],
+)
+def test_losses_agree_with_trainer_step_by_step(
+    tmp_path, runs_dir, name, accumulation, weighted, technique
+):
+    weights = {"bad": 1.0, "good": 3.0}
+    run = make_run(
+        runs_dir,
+        num_rows=NUM_ROWS,
+        model=without_dropout(name, tmp_path / "model"),
+        num_train_epochs=2,
+        gradient_accumulation_steps=accumulation,
+        validation=False,
+        class_weights=weights if weighted else None,
+        technique=technique,
+    )
+    training = Training(run.paths, EventWriter(run.paths.events), StopSignal())
+    reference = copy.deepcopy(training.model)
+    tokenizer = training.loaded.tokenizer
+    training.resume()
+    training.loop()
+    loss_function = None
+    if accumulation > 1:
+        # Left to itself, Trainer 5.23 adds up the mean losses of a step's micro-batches for models
+        # that take any keyword, BERT among them: twice the loss and twice the gradient.
+        def loss_function(outputs, labels, num_items_in_batch=None):
+            assert num_items_in_batch == accumulation * run.spec.per_device_train_batch_size
+            return cross_entropy(outputs.logits, labels, reduction="sum") / num_items_in_batch
+
+    if weighted:
+        by_class = torch.tensor([weights[label] for label in run.data_card.label_names])
+
+        def loss_function(outputs, labels, num_items_in_batch=None):
+            return cross_entropy(outputs.logits, labels, weight=by_class)
+
+    losses, norms = train_with_trainer(
+        training,
+        reference,
+        tokenizer,
+        tmp_path / "trainer",
+        accumulation=accumulation,
+        loss_function=loss_function,
+    )
+    steps = [event for event in run.events() if event["type"] == "step_completed"]
+    assert len(steps) == len(losses) == run.plan.num_steps
+    np.testing.assert_allclose([s["loss"] for s in steps], losses, rtol=1e-5)
+    clipped = [min(s["grad_norm"], run.spec.max_grad_norm) for s in steps]
+    np.testing.assert_allclose(clipped, norms, rtol=1e-3)
+    ours = training.plain_learner().state_dict()
+    for key, theirs in reference.state_dict().items():
+        torch.testing.assert_close(ours[key], theirs, rtol=1e-4, atol=2e-5, msg=key)

@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
+
+from nbtransfer.choices import PACKED_DECODERS, PACKED_FAMILIES
+from nbtransfer.models import packed_attention
+from nbtransfer.models.buckets import Bucket
+from nbtransfer.models.packing import IGNORED, PackedModel, filler_lengths, why_not_packed
+from tests.models.families import (
+    DECODERS,
+    ENCODERS,
+    LONGEST,
+    NEXT,
+    ROWS,
+    TOKENS,
+    ragged_batch,
+    tiny_model,
+)
+
+LENGTHS = [7, 1, LONGEST, 12, 3, 5]
+BUCKET = Bucket(128, 3)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny products on two threads wait for each other more than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def gradients(model) -> dict[str, torch.Tensor]:
+    found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    return found
+
+
+def agree(ours: torch.Tensor, theirs: torch.Tensor, share: float = 1e-5) -> bool:
+    """Whether the two differ by less than a share of the larger one's size."""
+    return bool((ours - theirs).abs().max() <= share * theirs.abs().max().clamp(min=1e-3))
+
+
+def test_every_family_is_tested_here():
+    assert set(ENCODERS) | set(DECODERS) == PACKED_FAMILIES
+    assert set(DECODERS) == PACKED_DECODERS
+
+
+@pytest.mark.parametrize(
+    ("family", "head", "options"),
+    [
+        *((family, head, {}) for family in ENCODERS for head in (ROWS, TOKENS)),
+        *((family, head, {}) for family in DECODERS for head in (ROWS, NEXT)),
+        *((family, "MaskedLM", {}) for family in ENCODERS),
+        ("modernbert", ROWS, {"classifier_pooling": "mean"}),
+    ],
+)
+def test_packed_gives_the_logits_and_gradients_of_padded(family, head, options):
+    model = tiny_model(family, head, **options)
+    assert why_not_packed(model) is None
+    batch = ragged_batch(LENGTHS)
+    own = batch["attention_mask"].bool()
+    labels = torch.randint(3, (len(LENGTHS),) if head == ROWS else own.shape)
+    if head != ROWS:
+        labels[~own] = IGNORED
+    padded = model(**batch).logits
+    reduce = {"reduction": "sum", "ignore_index": IGNORED}
+    cross_entropy(padded.flatten(0, -2), labels.flatten(), **reduce).backward()
+    theirs = gradients(model)
+
+    packed_model = PackedModel(model, LONGEST)
+    inputs = packed_model.pack({**batch, "labels": labels}, BUCKET)
+    labels = inputs.pop("labels")
+    logits = packed_model(**inputs).logits
+    cross_entropy(logits.flatten(0, -2), labels.flatten(), **reduce).backward()
+    ours = gradients(model)
+
+    if head != ROWS:
+        logits, padded = logits[0, : sum(LENGTHS)], padded[own]
+    assert agree(logits, padded)
+    largest = max(g.abs().max() for g in theirs.values())
+    assert ours.keys() == theirs.keys()
+    assert all((ours[n] - theirs[n]).abs().max() <= 1e-5 * largest for n in theirs)
+
+
+def test_parity_would_fail_if_sequences_saw_each_other(monkeypatch):
+    model = tiny_model("bert")
+    batch = ragged_batch(LENGTHS)
+    packed_model = PackedModel(model, LONGEST)
+    inputs = packed_model.pack(batch, BUCKET)
+    everything = torch.ones(BUCKET.total, BUCKET.total, dtype=torch.bool)
+    monkeypatch.setattr(packed_attention, "_block_mask", lambda *_: everything)
+    assert not agree(packed_model(**inputs).logits, model(**batch).logits, 1e-2)
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert", "gpt2", "mistral"])
+def test_nothing_of_a_filler_reaches_a_row(family):
+    model = tiny_model(family, TOKENS)
+    packed_model = PackedModel(model, LONGEST)
+    inputs = packed_model.pack(ragged_batch(LENGTHS), BUCKET)
+    rows = sum(LENGTHS)
+    before = packed_model(**inputs).logits[0]
+    inputs["input_ids"][0, rows:] = torch.randint(4, 50, (BUCKET.total - rows,))
+    after = packed_model(**inputs).logits[0]
+    assert torch.equal(before[:rows], after[:rows])
+    assert not torch.equal(before[rows:], after[rows:])
+
+
+@pytest.mark.parametrize("family", ["roberta", "llama"])
+def test_a_row_is_the_same_whatever_its_neighbours(family):
+    model = tiny_model(family)
+    packed_model = PackedModel(model, LONGEST)
+    batch = ragged_batch(LENGTHS)
+    together = packed_model(**packed_model.pack(batch, BUCKET)).logits
+    backwards = {name: tensor.flip(0) for name, tensor in batch.items()}
+    turned = packed_model(**packed_model.pack(backwards, Bucket(192, 6))).logits
+    assert agree(turned.flip(0), together)
+
+
+def test_packed_rows_stay_in_order_and_positions_restart():
+    packed_model = PackedModel(tiny_model("roberta"), LONGEST)
+    batch = ragged_batch([3, 1, 4])
+    inputs = packed_model.pack(batch, Bucket(12, 2))
+    own = batch["attention_mask"].bool()
+    assert torch.equal(inputs["input_ids"][0, :8], batch["input_ids"][own])
+    # The second row is one token of padding: RoBERTa gives it padding's own position, 1.
+    assert inputs["position_ids"][0].tolist() == [2, 3, 4, 1, 2, 3, 4, 5, 2, 3, 2, 3]
+    assert inputs["boundaries"].tolist() == [0, 3, 4, 8, 10, 12]
+    assert inputs["boundaries"].dtype == torch.int32
+    assert inputs["places"].tolist() == [0, 3, 4]
+
+
+def test_decoders_answer_from_the_last_token_that_is_no_padding():
+    packed_model = PackedModel(tiny_model("gpt2"), LONGEST)
+    inputs = packed_model.pack(ragged_batch([3, 5, 4]), Bucket(16, 1))
+    assert inputs["places"].tolist() == [2, 6, 11]
+
+
+def test_the_first_token_of_a_row_is_nobodys_next():
+    packed_model = PackedModel(tiny_model("gpt2", NEXT), LONGEST)
+    batch = ragged_batch([3, 2])
+    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, IGNORED)
+    inputs = packed_model.pack({**batch, "labels": labels}, Bucket(8, 1), next_tokens=True)
+    read = inputs["labels"][0].tolist()
+    assert [label == IGNORED for label in read] == [True, False, False, True, False] + [True] * 3
+    assert labels[0, 0] != IGNORED  # the batch itself is as it was
+
+
+def test_token_types_are_packed_too():
+    model = tiny_model("bert")
+    packed_model = PackedModel(model, LONGEST)
+    batch = ragged_batch(LENGTHS)
+    types = (torch.arange(LONGEST) % 2).expand(len(LENGTHS), -1) * batch["attention_mask"]
+    batch["token_type_ids"] = types
+    logits = packed_model(**packed_model.pack(batch, BUCKET)).logits
+    assert agree(logits, model(**batch).logits)
+    batch.pop("token_type_ids")
+    assert not agree(logits, model(**batch).logits, 1e-3)
+
+
+def test_the_model_attends_as_before_outside_packed_calls():
+    model = tiny_model("llama")
+    packed_model = PackedModel(model, LONGEST)
+    batch = ragged_batch(LENGTHS)
+    before = model(**batch).logits
+    packed_model(**packed_model.pack(batch, BUCKET))
+    assert model.config._attn_implementation == "sdpa"
+    assert torch.equal(model(**batch).logits, before)
+
+
+def test_dropout_drops_attention_in_training_only():
+    model = tiny_model("bert")
+    for layer in model.bert.encoder.layer:
+        layer.attention.self.dropout.p = 0.5
+    packed_model = PackedModel(model, LONGEST)
+    inputs = packed_model.pack(ragged_batch(LENGTHS), BUCKET)
+    torch.manual_seed(1)
+    first = packed_model(**inputs).logits
+    torch.manual_seed(1)
+    assert torch.equal(packed_model(**inputs).logits, first)
+    assert not torch.equal(packed_model(**inputs).logits, first)
+    model.eval()
+    assert torch.equal(packed_model(**inputs).logits, packed_model(**inputs).logits)
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "reason"),
+    [
+        ("mpnet", {}, "mpnet models have an attention of their own"),
+        ("deberta-v2", {}, "deberta-v2 models have an attention of their own"),
+        ("bert", {"is_decoder": True}, "set up as a decoder"),
+        ("bert", {"num_attention_heads": 8}, "4 features"),
+        (
+            "llama",
+            {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
+            "positions (dynamic)",
+        ),
+    ],
+)
+def test_what_cannot_be_packed_is_said_in_words(family, options, reason):
+    assert reason in str(why_not_packed(tiny_model(family, **options)))
+
+
+def test_a_layer_on_stored_features_is_not_packed():
+    assert "stored features" in str(why_not_packed(torch.nn.Linear(2, 2)))
+
+
+def test_heads_that_point_into_rows_are_not_packed():
+    assert "QuestionAnswering" in str(why_not_packed(tiny_model("bert", "QuestionAnswering")))
+
+
+@given(missing=st.integers(1, 5000), num_fillers=st.integers(1, 60))
+def test_fillers_share_what_is_missing(missing, num_fillers):
+    lengths = filler_lengths(missing, num_fillers)
+    assert sum(lengths) == missing and len(lengths) == num_fillers
+    assert max(lengths) - min(lengths) <= 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(lengths=st.lists(st.integers(1, LONGEST), min_size=2, max_size=9), spare=st.integers(0, 9))
+def test_any_lengths_give_the_logits_of_padded(lengths, spare):
+    model = tiny_model("gpt2")
+    batch = ragged_batch(lengths)
+    packed_model = PackedModel(model, LONGEST)
+    inputs = packed_model.pack(batch, Bucket(sum(lengths) + 1 + spare, 1))
+    assert agree(packed_model(**inputs).logits, model(**batch).logits)
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert", "gpt2", "llama"])
+def test_layers_are_compiled_for_packed_batches_only(family, monkeypatch):
+    ran = []
+
+    def compile_(forward, *, dynamic):
+        assert dynamic
+
+        def compiled(*arguments, **keywords):
+            ran.append(forward)
+            return forward(*arguments, **keywords)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    model = tiny_model(family)
+    batch = ragged_batch(LENGTHS)
+    padded = model(**batch).logits
+    packed_model = PackedModel(model, LONGEST)
+    packed_model.compile_layers()
+    assert agree(packed_model(**packed_model.pack(batch, BUCKET)).logits, padded)
+    assert len(ran) == model.config.num_hidden_layers
+    assert torch.equal(model(**batch).logits, padded)
+    assert len(ran) == model.config.num_hidden_layers

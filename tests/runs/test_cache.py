@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+from nbtransfer.runs import cache as module
+from nbtransfer.runs.cache import CACHE_DIR, Cache
+
+ARRAY = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+def fill(cache: Cache, key: str) -> None:
+    with cache.new_array(key, ARRAY.shape) as array:
+        array[:] = ARRAY
+
+
+def test_an_array_is_found_again(runs_dir):
+    fill(Cache(runs_dir), "frozen-1")
+    found = Cache(runs_dir).array("frozen-1", ARRAY.shape)
+    assert np.array_equal(found, ARRAY)
+    assert Cache(runs_dir).array("frozen-2", ARRAY.shape) is None
+    assert Cache(runs_dir).array("frozen-1", (3, 5)) is None
+
+
+def test_an_array_that_was_not_filled_to_its_end_is_not_there(runs_dir):
+    cache = Cache(runs_dir)
+    with pytest.raises(KeyboardInterrupt), cache.new_array("frozen-1", ARRAY.shape):
+        raise KeyboardInterrupt
+    assert cache.array("frozen-1", ARRAY.shape) is None
+    assert not list((runs_dir / CACHE_DIR).iterdir())
+
+
+@pytest.mark.parametrize("keep", [0, 20, 48, 63])
+def test_a_cut_array_is_not_there(runs_dir, keep):
+    cache = Cache(runs_dir)
+    fill(cache, "frozen-1")
+    path = runs_dir / CACHE_DIR / "frozen-1"
+    assert path.stat().st_size == 64
+    path.write_bytes(path.read_bytes()[:keep])
+    assert cache.array("frozen-1", ARRAY.shape) is None
+
+
+def test_the_longest_unused_goes_when_the_cache_is_full(runs_dir, monkeypatch):
+    monkeypatch.setattr(module, "_MOST_BYTES", 150)
+    cache = Cache(runs_dir)
+    for age, key in ((300, "a"), (200, "b")):
+        fill(cache, key)
+        then = time.time() - age
+        os.utime(runs_dir / CACHE_DIR / key, (then, then))
+    assert cache.array("a", ARRAY.shape) is not None  # used: now b is the oldest
+    fill(cache, "c")
+    assert sorted(p.name for p in (runs_dir / CACHE_DIR).iterdir()) == ["a", "c"]
+
+
+def test_what_a_killed_process_left_is_removed_after_a_day(runs_dir):
+    cache = Cache(runs_dir)
+    fill(cache, "a")
+    old, new = (runs_dir / CACHE_DIR / name for name in ("x.1.part", "y.2.part"))
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - 1e6,) * 2)
+    fill(cache, "b")
+    assert not old.exists() and new.exists()
+
+
+def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path):
+    (tmp_path / CACHE_DIR).write_text("in the way")
+    cache = Cache(tmp_path)
+    cache.keep_arrays("tokens-1", {"tokens": ARRAY})
+    assert cache.arrays("tokens-1") is None
+
+
+def test_names_that_could_lead_elsewhere_are_refused(runs_dir):
+    with pytest.raises(AssertionError):
+        Cache(runs_dir).arrays("../x")
