@@ -157,7 +157,11 @@ class TokenClassification:
         """Return each type's figures, words' confusions, and sentences marked both ways."""
         return entity_findings(predictions, card.label_names)
 
-    def inputs(self, values: Sequence[object]) -> pa.Table:
+    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+        """Return the card as it is: nothing is decided on answers."""
+        return card
+
+    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
         """Return texts, split into words, or lists of words, as text, tokens and starts."""
         import pyarrow as pa
 

@@ -77,7 +77,7 @@ def test_long_sentences_become_windows_and_the_plan_says_so(finished):
 def test_predictions_give_places_in_the_raw_text(finished):
     task = TokenClassification()
     text = "Ada moved to  Paris, and so on and so on and so on and so on, then Mary moved to Oslo."
-    rows = task.inputs([text, "", ["Linus", "moved", "to", "Lima", "."]])
+    rows = task.inputs([text, "", ["Linus", "moved", "to", "Lima", "."]], finished.data_card)
     found = task.results(_predicted(finished, rows), finished.data_card)
     assert [len(each.entities) for each in found] == [4, 0, 2]
     for each in found:

@@ -37,7 +37,7 @@ def decoded(rows: pa.Table, token: list[int], tags: list[int], shares: list[floa
 
 
 def test_entities_are_stretches_of_the_text_as_it_was_typed():
-    rows = TASK.inputs(["Ada  Byron left (Leeds)."])
+    rows = TASK.inputs(["Ada  Byron left (Leeds)."], CARD)
     table = decoded(rows, [0, 1, 2, 3, 4, 5, 6], [1, 2, 0, 0, 3, 0, 0], [0.5, 1, 1, 1, 0.25, 1, 1])
     (found,) = TASK.results(table, CARD)
     assert [tuple(e) for e in found.entities] == [
@@ -48,29 +48,31 @@ def test_entities_are_stretches_of_the_text_as_it_was_typed():
 
 
 def test_i_that_goes_on_nothing_begins_an_entity():
-    (found,) = TASK.results(decoded(TASK.inputs(["a b c"]), [0, 1, 2], [2, 4, 4], [1, 1, 1]), CARD)
+    (found,) = TASK.results(
+        decoded(TASK.inputs(["a b c"], CARD), [0, 1, 2], [2, 4, 4], [1, 1, 1]), CARD
+    )
     assert [(e.label, e.text) for e in found.entities] == [("PER", "a"), ("LOC", "b c")]
 
 
 def test_words_of_one_token_are_one_entity_and_words_of_none_are_outside():
-    table = decoded(TASK.inputs(["a b c d"]), [0, 0, -1, 1], [1, 0], [0.5, 0.5])
+    table = decoded(TASK.inputs(["a b c d"], CARD), [0, 0, -1, 1], [1, 0], [0.5, 0.5])
     assert table["predicted"].to_pylist() == [["B-PER", "I-PER", "O", "O"]]
     assert table["probabilities"].to_pylist() == [[0.5, 0.5, 0.0, 0.5]]
 
 
 def test_lists_of_words_are_taken_as_they_are():
-    rows = TASK.inputs([["New York", "is", "", "big"]])
+    rows = TASK.inputs([["New York", "is", "", "big"]], CARD)
     assert rows["text"].to_pylist() == ["New York is big"]
     assert rows["starts"].to_pylist() == [[0, 9, 12]]
 
 
 def test_an_input_that_is_no_text_is_refused_in_words():
     with pytest.raises(DataError, match=r"input 1 is 7, a int\. Give texts, or lists of words"):
-        TASK.inputs(["fine", 7])
+        TASK.inputs(["fine", 7], CARD)
 
 
 def test_no_input_gives_no_result():
-    rows = TASK.inputs([])
+    rows = TASK.inputs([], CARD)
     assert rows.num_rows == 0
     empty = Encoding(
         tokens=Ragged(np.zeros(0, np.int32), np.zeros(1, np.int64)),
