@@ -84,7 +84,8 @@ def finetune(
         name: the run's name.
         runs_dir: where runs are kept.
         resume: a run to go on with from its newest checkpoint; nothing else is needed then.
-        allow: with `resume`, take another number of epochs or another evaluation interval.
+        allow: with `resume`, take another number of epochs or another evaluation interval; without
+            such changes, begin again at step 0 where no checkpoint of the run is good any more.
         wait: block until the run ends. An interrupt stops it at its next step and keeps its model.
         show: draw the panel; by default in a notebook or IPython, and nowhere else.
         more: any other field of RunSpec, or a name of transformers' TrainingArguments.
@@ -148,6 +149,7 @@ def resume_run(
         reference: a Run, its name or folder.
         changes: options that are to be other than they were.
         allow: take changes that are safe: more or fewer epochs, another evaluation interval.
+            Without changes: begin again at step 0 where no checkpoint is good any more.
         runs_dir: where runs are kept.
 
     Raises:

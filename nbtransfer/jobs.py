@@ -148,7 +148,8 @@ def resume_job(run: Run, changes: dict[str, Any], *, allow: bool) -> Run:
     Args:
         run: a stopped, failed or lost run; a finished one too, where it gets more epochs.
         changes: fields of RunSpec and Trainer's names, as for a new run.
-        allow: take the changes that are safe; without it they are only listed.
+        allow: take the changes that are safe; without it they are only listed. Without changes:
+            begin again at step 0 where none of the run's checkpoints is good any more.
 
     Returns:
         The run, which reads the changed spec.
@@ -171,11 +172,12 @@ def resume_job(run: Run, changes: dict[str, Any], *, allow: bool) -> Run:
         )
     if differing and not allow:
         raise RunError(f"this would change run {run.id!r}: {listed}. If meant, add --allow.", run)
+    longer = "num_train_epochs" in differing and new.num_train_epochs > old.num_train_epochs
+    launch.check_resumable(run, finished_too=longer)
     if differing:
         _write_changes(run, new)
         run = Run(run.dir)
-    longer = "num_train_epochs" in differing and new.num_train_epochs > old.num_train_epochs
-    launch.resume_run(run, finished_too=longer)
+    launch.resume_run(run, finished_too=longer, restart=allow and not differing)
     return run
 
 

@@ -84,6 +84,17 @@ def smaller_batch_warning(step: int, old: int, new: int, effective: int) -> Warn
     )
 
 
+def recomputing_warning(step: int) -> WarningRow:
+    """Return what to say once layers are computed again in the backward pass."""
+    return WarningRow(
+        "out_of_memory_recomputing",
+        f"Memory ran out at step {step} with one row at a time: layers are now computed twice "
+        "instead of being kept.",
+        "Each step takes about a third longer and learns the same. A smaller --max-length avoids "
+        "it.",
+    )
+
+
 def smaller_evaluation_warning(when: str, old: int, new: int) -> WarningRow:
     """Return what to say once fewer rows a pass are evaluated; `when` says at which step."""
     return WarningRow(

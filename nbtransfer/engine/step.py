@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
+from nbtransfer.engine.batching import by_length
 from nbtransfer.engine.dropout import cheapen_dropout
 from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
 from nbtransfer.engine.optim import make_moments
 from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from accelerate import Accelerator
 
     from nbtransfer.data.encode import Encoded
     from nbtransfer.engine.objectives import Objective
+
+Result = TypeVar("Result")
 
 _MIX = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: neighbours get unlike seeds
 
@@ -36,7 +41,8 @@ class EagerStep:
     no generator state to go on with the same bits.
 
     Where memory runs out, the step is taken again in micro-batches of half the size, and so are all
-    steps after it: the rows of a step, and so what it learns from, stay the same.
+    steps after it: the rows of a step, and so what it learns from, stay the same. Where one row is
+    too much, layers are computed again in the backward pass instead of being kept (`recomputes`).
 
     Args:
         accelerator: places tensors and chooses the arithmetic.
@@ -69,6 +75,7 @@ class EagerStep:
         self.micro_batch_size = micro_batch_size
         self._max_grad_norm = max_grad_norm
         self._seed = seed
+        self.recomputes = False
         self._noise = cheapen_dropout(model) if accelerator.device.type == "cpu" else None
         self._learning = [p for p in model.parameters() if p.requires_grad]
 
@@ -88,18 +95,57 @@ class EagerStep:
         Raises:
             MemoryFull: if one row at a time is too much.
         """
+        return self._in_memory(f"training step {step + 1}", lambda: self._take(rows, step))
+
+    def probe(self) -> None:
+        """Try a pass over the longest rows: what memory does not hold shows before the first step.
+
+        Weights and moments stay as they were, and so do all later random numbers.
+
+        Raises:
+            MemoryFull: if one row at a time is too much.
+        """
+
+        def attempt() -> None:
+            make_moments(self._optimizer)
+            rows = by_length(self._encoded.lengths)[: self.micro_batch_size]
+            self._learn(rows, self._objective.weight(self._encoded, rows), step=0)
+
+        self._in_memory("trying the longest rows", attempt)
+        self._forget_gradients()
+        release_memory()
+
+    def _in_memory(self, doing: str, attempt: Callable[[], Result]) -> Result:
+        """Return what `attempt` gives, tried with less memory each time until it fits."""
         while True:
             try:
-                return self._take(rows, step)
+                return attempt()
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                if self.micro_batch_size == 1:
-                    raise MemoryFull(f"training step {step + 1}") from error
+                if self.micro_batch_size == 1 and (self.recomputes or not self._can_recompute()):
+                    raise MemoryFull(doing) from error
             # Not in the except block: the error holds the tensors of the pass that was too large.
-            self.micro_batch_size //= 2
+            if self.micro_batch_size > 1:
+                self.micro_batch_size //= 2
+            else:
+                self._recompute()
             self._forget_gradients()
             release_memory()
+
+    def _can_recompute(self) -> bool:
+        """Whether layers can be computed again in the backward pass instead of being kept.
+
+        On a CPU they cannot: the second pass would draw other words for dropout (`DropoutNoise`).
+        """
+        plain = self._accelerator.unwrap_model(self._model)
+        return self._noise is None and getattr(plain, "supports_gradient_checkpointing", False)
+
+    def _recompute(self) -> None:
+        """Keep the activations between layers alone (Chen et al., 2016)."""
+        plain = self._accelerator.unwrap_model(self._model)
+        plain.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self.recomputes = True
 
     def _forget_gradients(self) -> None:
         """Undo a half-taken step, of which only gradients are there."""
@@ -112,8 +158,21 @@ class EagerStep:
         # Before the activations are there, and so that the update itself allocates nothing: out of
         # memory, it would have changed some weights and not others.
         make_moments(self._optimizer)
+        total = self._learn(rows, self._objective.weight(self._encoded, rows), step)
+        if self._max_grad_norm > 0:
+            norm = self._accelerator.clip_grad_norm_(self._learning, self._max_grad_norm)
+        else:
+            norm = torch.nn.utils.get_total_norm(
+                [p.grad for p in self._learning if p.grad is not None]
+            )
+        reach("step.optimizer")
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return StepResult(total, norm)
+
+    def _learn(self, rows: np.ndarray, total_weight: float, step: int) -> torch.Tensor:
+        """Add up the gradients of `rows`, a micro-batch at a time; return their mean loss."""
         device = self._accelerator.device
-        total_weight = self._objective.weight(self._encoded, rows)
         total = torch.zeros((), device=device)
         size = self.micro_batch_size
         for start in range(0, len(rows), size):
@@ -134,16 +193,7 @@ class EagerStep:
             reach("step.backward")
             self._accelerator.backward(loss)
             total += loss.detach()
-        if self._max_grad_norm > 0:
-            norm = self._accelerator.clip_grad_norm_(self._learning, self._max_grad_norm)
-        else:
-            norm = torch.nn.utils.get_total_norm(
-                [p.grad for p in self._learning if p.grad is not None]
-            )
-        reach("step.optimizer")
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        return StepResult(total, norm)
+        return total
 
 
 def dropout_seed(seed: int, step: int, start: int) -> int:

@@ -13,17 +13,20 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from nbtransfer.engine.advice import evaluation_warning
-from nbtransfer.engine.checkpoints import damage, load_checkpoint, newest_checkpoint
+from nbtransfer.engine.checkpoints import damage, load_checkpoint
+from nbtransfer.engine.disk import warn_of_disk
 from nbtransfer.engine.evaluate import Scores, score_rows
 from nbtransfer.engine.export import export_run
 from nbtransfer.engine.identity import check_identity, job_identity
 from nbtransfer.engine.live import LiveControls
 from nbtransfer.engine.loading import Rows, class_weights, load_run
-from nbtransfer.engine.memory import smaller_batch_warning, smaller_evaluation_warning
+from nbtransfer.engine.memory import smaller_evaluation_warning
+from nbtransfer.engine.memory_watch import MemoryWatch
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.progress import Progress
 from nbtransfer.engine.reporting import Reader
+from nbtransfer.engine.resuming import find_checkpoint, is_resumed, say_resumed
 from nbtransfer.engine.saving import CheckpointWriter, announce
 from nbtransfer.engine.steplog import StepLog, TrainingDiverged
 from nbtransfer.engine.stepping import make_step, rows_of_steps, usable_kind
@@ -45,10 +48,13 @@ CHECKPOINT_EVERY_S = 300.0
 Cause = Literal["schedule", "asked", "stop"]
 
 
-def train(paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None:
-    """Train the run in `paths` from its newest checkpoint, or from the start, to its end."""
-    training = Training(paths, events, stop_signal)
+def train(
+    paths: RunPaths, events: EventWriter, stop_signal: StopSignal, *, restart: bool = False
+) -> None:
+    """Train the run from its newest checkpoint, or the start, to its end; see `find_checkpoint`."""
+    training = Training(paths, events, stop_signal, restart=restart)
     training.resume()
+    warn_of_disk(paths.dir, events)
     try:
         training.loop()
         training.finish()
@@ -63,11 +69,14 @@ def train(paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None
 class Training:
     """One run being trained."""
 
-    def __init__(self, paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None:
+    def __init__(
+        self, paths: RunPaths, events: EventWriter, stop_signal: StopSignal, *, restart: bool
+    ) -> None:
         self.paths = paths
         self.events = events
         self.stop_signal = stop_signal
         self.run = Run(paths.dir)
+        self.found = find_checkpoint(self.run, events, restart=restart)
         self.spec, self.card = self.run.spec, self.run.data_card
         self.ended_by: str | None = None
         self.writer = CheckpointWriter(paths.checkpoints_dir)
@@ -104,23 +113,17 @@ class Training:
             planned_epochs=plan.num_train_epochs,
         )
         before = fold(self.run.events())
-        found = newest_checkpoint(self.paths.checkpoints_dir)
+        found = self.found
         if found.folder is not None:
             state = load_checkpoint(found.folder, self.plain_learner(), self.optimizer.optimizer)
             check_identity(state["identity"], self.identity)
             self.progress = Progress.from_json(state["progress"])
             self._take_new_length()
         self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
-        if before.steps or found.folder is not None:
+        if is_resumed(before, found):
             # Live changes made after the checkpoint are part of the run: they are made again.
             self.live.replay([*before.changes, *before.undone_changes], before.wanted)
-            self.events.append(
-                "run_resumed",
-                from_step=self.progress.step,
-                revision=self.progress.revision,
-                checkpoint=found.folder.name if found.folder else None,
-                skipped=[list(pair) for pair in found.skipped],
-            )
+            say_resumed(self.events, self.progress, found)
         self.take_step = make_step(
             self.step_kind,
             loaded=self.loaded,
@@ -134,6 +137,13 @@ class Training:
         mixed = self.accelerator.mixed_precision
         precision = "fp32" if mixed == "no" else mixed
         self.log = StepLog(self.events, self.accelerator.device, self.progress, precision)
+        self.memory = MemoryWatch(
+            self.take_step,
+            self.progress,
+            self.log,
+            self.events,
+            spec.per_device_train_batch_size * spec.gradient_accumulation_steps,
+        )
         self.events.append(
             "training_started",
             num_steps=self.progress.schedule.num_steps,
@@ -164,6 +174,7 @@ class Training:
         self._train_mode()
         self.log.start()
         last_checkpoint = time.monotonic()
+        self.memory.probe(self.accelerator.device)
         while progress.step < progress.schedule.num_steps:
             if self._obey():
                 break
@@ -171,7 +182,6 @@ class Training:
             rate = progress.schedule.learning_rate(step)
             set_learning_rate(self.optimizer, rate)
             rows = self.step_rows(step)
-            micro_batch_size = self.take_step.micro_batch_size
             result = self.take_step(rows, step)
             progress.step = step + 1
             self.log.add(
@@ -182,9 +192,7 @@ class Training:
                 num_tokens=int(self.train_rows.lengths[rows].sum()),
                 rows=rows,
             )
-            ran_out = self.take_step.micro_batch_size < micro_batch_size
-            if ran_out:
-                self._note_smaller_micro_batch(micro_batch_size)
+            ran_out = self.memory.ran_out()
             self.announce()
             if self._evaluation_is_due():
                 self.evaluate("schedule")
@@ -199,15 +207,6 @@ class Training:
             if ran_out:  # no later life of the run may take the next steps in the old size
                 self.announce(wait=True)
         self.log.flush()
-
-    def _note_smaller_micro_batch(self, old: int) -> None:
-        """Say that memory ran out, and keep the smaller size."""
-        progress, spec = self.progress, self.spec
-        progress.micro_batch_size = new = self.take_step.micro_batch_size
-        effective = spec.per_device_train_batch_size * spec.gradient_accumulation_steps
-        warning = smaller_batch_warning(progress.step, old, new, effective)
-        self.log.flush()
-        self.events.append("warning_raised", **warning._asdict())
 
     def _obey(self) -> bool:
         """Do what control.json and SIGTERM ask for, for as long as the run is paused.
@@ -327,6 +326,7 @@ class Training:
             TrainingDiverged: if a step before was not finite; nothing is saved then.
         """
         self.log.flush()
+        start = time.monotonic()
         self.events.sync()  # no checkpoint may lie beyond the durable end of the log
         best = self.progress.best_step
         self.writer.save(
@@ -337,6 +337,7 @@ class Training:
             optimizer=self.optimizer.optimizer,
             state={"progress": self.progress.to_json(), "identity": self.identity},
             best=None if best is None else self.paths.checkpoint(best).name,
+            start=start,
         )
         self.announce()
 

@@ -157,7 +157,7 @@ _MODES = (
         "attach", ("--attach",), "live_run", "show a run here (default: the newest live)", "Run"
     ),
     Option("resume", ("--resume",), "run", "go on with a run from its last checkpoint", "Run"),
-    Option("allow", ("--allow",), "switch", "with --resume: take other epochs or intervals", "Run"),
+    Option("allow", ("--allow",), "switch", "with --resume: take more epochs, begin anew", "Run"),
 )
 _COLUMNS = tuple(option for option in _SPEC if option.name in ROLES)
 _TASK = next(option for option in _SPEC if option.name == "task")

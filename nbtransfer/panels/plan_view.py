@@ -10,7 +10,7 @@ from nbtransfer.commandline import finetune_line
 from nbtransfer.errors import count_of
 from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.quantities import rate_text
-from nbtransfer.panels.run_view import notes_block
+from nbtransfer.panels.run_notes import notes_block
 from nbtransfer.panels.setup_choices import cut_words, plan_rows
 from nbtransfer.panels.style import card
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nbtransfer.panels.markup import Markup, join, tag
 from nbtransfer.panels.quantities import duration_text, rate_text
 from nbtransfer.panels.remaining import remaining_s
+from nbtransfer.panels.run_notes import capital
 from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
 
 if TYPE_CHECKING:
@@ -127,12 +128,14 @@ def phase_of(state: RunState, status: str) -> str:
 def elapsed_s(state: RunState, status: str, now: float) -> float:
     """Return the seconds since the worker began, up to the last event of a run that has ended.
 
-    A resumed run's clock goes on from its checkpoint, as the times of its evaluations do.
+    A resumed run's clock goes on from its checkpoint, as the times of its evaluations do. A date
+    that jumps (a clock that is set) counts until the next event at most.
     """
-    if state.started_time is None:
+    if state.started_time is None or state.last_time is None:
         return 0.0
-    end = state.last_time if status in ENDED and state.last_time is not None else now
-    return state.earlier_s + max(end - state.started_time, 0.0)
+    told = state.last_time - state.started_time if state.clock_s is None else state.clock_s
+    since = 0.0 if status in ENDED else max(now - state.last_time, 0.0)
+    return state.earlier_s + max(told, 0.0) + since
 
 
 def head(
@@ -345,7 +348,7 @@ def evaluations_text(state: RunState) -> list[str]:
 def warning_pairs(about: About, state: RunState) -> list[tuple[str, str]]:
     """Return what the user should know as headline and advice: the plan's, then the run's own."""
     return [
-        *((_capital(warning), "") for warning in about.warnings),
+        *((capital(warning), "") for warning in about.warnings),
         *(
             (f"{field} is {_value_text(field, new)} instead of {_value_text(field, old)}.", reason)
             for field, old, new, reason in state.plan_changes
@@ -370,30 +373,3 @@ def warnings_block(pairs: Sequence[tuple[str, str]]) -> Markup | None:
         if pairs
         else None
     )
-
-
-def note_lines(about: About, state: RunState) -> list[str]:
-    """Return the choices that were made, each once, in the order they were made."""
-    resumed = (
-        [f"resumed from the checkpoint at step {state.resumed_from:,}"]
-        if state.resumed_from is not None
-        else []
-    )
-    skipped = [
-        f"checkpoint {name} was skipped: {reason}" for name, reason in state.skipped_checkpoints
-    ]
-    return list(dict.fromkeys([*about.notes, *state.notes, *resumed, *skipped]))
-
-
-def notes_block(notes: Sequence[str]) -> Markup | None:
-    """Return the notes as small print, or None where there are none."""
-    if not notes:
-        return None
-    text = ". ".join(_capital(note.rstrip(".")) for note in notes)
-    return tag("div", tag("p", f"{text}.", class_="nbt-note"), class_="nbt-section")
-
-
-def _capital(text: str) -> str:
-    # A word with its own spelling (a column, a file, a parameter) keeps it.
-    first = text.split(" ", 1)[0]
-    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text

@@ -14,6 +14,7 @@ from nbtransfer import api
 from nbtransfer.engine import verify
 from nbtransfer.runs import store
 from nbtransfer.runs.files import read_json
+from tests.engine.forks import preload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +100,7 @@ def make_run(
     )
 
 
-def work(run_dir: str, *, verify_in_process: bool = True) -> bool:
+def work(run_dir: str, *, verify_in_process: bool = True, restart: bool = False) -> bool:
     """Train the run in this process, as a worker would; return whether it succeeded.
 
     The saved model is loaded again here rather than in a process of its own, which would take
@@ -109,7 +110,7 @@ def work(run_dir: str, *, verify_in_process: bool = True) -> bool:
     from nbtransfer.engine.worker import StopSignal, run_job
 
     export.Verification = VerificationHere if verify_in_process else verify.Verification
-    return run_job({"job": "train", "dir": run_dir}, StopSignal(), warm=True)
+    return run_job({"job": "train", "dir": run_dir, "restart": restart}, StopSignal(), warm=True)
 
 
 class VerificationHere:
@@ -132,7 +133,16 @@ def work_slowly(run_dir: str) -> None:
 
 
 def work_until_killed(run_dir: str, at_step: int) -> None:
-    """Train, and die by SIGKILL when `at_step` steps are done."""
+    """Train, and die by SIGKILL when `at_step` steps are done and every save begun is durable."""
+    from nbtransfer.engine.saving import CheckpointWriter
+
+    save = CheckpointWriter.save
+
+    def saved(self: CheckpointWriter, *arguments: object, **keywords: object) -> None:
+        save(self, *arguments, **keywords)
+        self._saves[-1].result()
+
+    CheckpointWriter.save = saved
 
     def die(step: int) -> None:
         if step == at_step:
@@ -163,9 +173,9 @@ def work_with_faults(run_dir: str, faults: str) -> None:
 
 
 def start(run: Run, target: Callable[..., object] = work_slowly, *arguments: object) -> BaseProcess:
-    """Train the run in a forked process that has torch loaded already."""
+    """Train the run in a forked process that has everything loaded already."""
+    preload()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["nbtransfer.engine.train", "nbtransfer.engine.jobs"])
     process = context.Process(target=target, args=(str(run.dir), *arguments))
     process.start()
     return process
