@@ -195,7 +195,8 @@ def make_plan(
         memory_total_bytes=hardware.memory_bytes,
         disk_bytes=estimates.disk_bytes(model, num_trainable),
         disk_free_bytes=hardware.disk_free_bytes,
-        baseline_accuracy=data.majority_share,
+        # Entities are judged by F1; always saying that there is none has no F1 to compare with.
+        baseline_accuracy=None if task.metrics[0] == "f1" else data.majority_share,
         metric_for_best_model=spec.metric_for_best_model or task.metrics[0],
         notes=_notes(spec, data, lengths, model, hardware, length),
     )
