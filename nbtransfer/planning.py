@@ -53,7 +53,7 @@ class Plan:
         gradient_accumulation_steps: forward passes an optimizer step.
         max_length: tokens a text is cut to.
         share_texts_cut: share of the training texts that are longer.
-        share_tokens_cut: share of their tokens that is lost.
+        share_tokens_cut: share of their tokens that is lost; 0 where they are read in windows.
         technique: which part learns.
         device: `cpu`, `cuda` or `mps`.
         device_name: its name.
@@ -188,7 +188,7 @@ def make_plan(
         gradient_accumulation_steps=int(spec.gradient_accumulation_steps),
         max_length=length.max_length,
         share_texts_cut=length.share_texts_cut,
-        share_tokens_cut=length.share_tokens_cut,
+        share_tokens_cut=0.0 if task.reads_windows else length.share_tokens_cut,
         technique=spec.technique,
         device=hardware.device,
         device_name=hardware.name,
@@ -207,7 +207,8 @@ def make_plan(
         memory_total_bytes=hardware.memory_bytes,
         disk_bytes=estimates.disk_bytes(model, num_trainable),
         disk_free_bytes=hardware.disk_free_bytes,
-        baseline_accuracy=data.majority_share,
+        # Entities are judged by F1; always saying that there is none has no F1 to compare with.
+        baseline_accuracy=None if task.metrics[0] == "f1" else data.majority_share,
         metric_for_best_model=spec.metric_for_best_model or task.metrics[0],
         notes=(
             *(blocks.notes if blocks is not None else ()),

@@ -13,6 +13,7 @@ from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
 TaskName = Literal[
+    "token-classification",
     "question-answering",
     "multi-label-classification",
     "text-regression",
@@ -25,11 +26,12 @@ Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 StepKind = Literal["auto", "eager", "graphed"]
 
-# Fields that name a column of the data; each task reads some of them.
 LANGUAGE_MODELING = ("masked-language-modeling", "causal-language-modeling")
+# Fields that name a column of the data; each task reads some of them.
 ROLES = (
     *("text", "text_pair", "label"),
     *("question", "context", "answers", "answer_start"),
+    *("tokens", "tags", "spans"),
 )
 NOT_BUILT_TECHNIQUES = ("gradual", "layerwise", "lora", "setfit")
 
@@ -49,6 +51,9 @@ class RunSpec:
         context: the column that holds the text that answers it.
         answers: the column that holds the answers: SQuAD's texts and starts, or one text.
         answer_start: the column that holds the answers' first characters, where `answers` does not.
+        tokens: the column that holds each row's words.
+        tags: the column that holds a tag for each word.
+        spans: the column that holds the entities of `text`, each with start, end and label.
         technique: `full` trains every layer, `top:N` the last N and the head, `head` only the head,
             `features` a linear layer on the mean-pooled, frozen encoder.
         num_train_epochs: passes over the training rows; may be a fraction.
@@ -94,6 +99,9 @@ class RunSpec:
     context: str | None = None
     answers: str | None = None
     answer_start: str | None = None
+    tokens: str | None = None
+    tags: str | None = None
+    spans: str | None = None
     technique: str = "full"
     num_train_epochs: float = 3.0
     max_steps: int = -1

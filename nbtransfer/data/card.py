@@ -98,6 +98,19 @@ class DataCard:
         """Whether train teaches that a question may have no answer."""
         return self.num_unanswerable.get("train", 0) > 0
 
+    @property
+    def counted(self) -> Counted:
+        """What a reader counts: rows by class, or where words are tagged, entities by type."""
+        if self.task != "token-classification":
+            return Counted("class", "classes", self.label_names, self.class_counts)
+        begins = [i for i, name in enumerate(self.label_names) if name.startswith("B-")]
+        return Counted(
+            "entity",
+            "types of entities",
+            tuple(self.label_names[i][2:] for i in begins),
+            {s: tuple(counts[i] for i in begins) for s, counts in self.class_counts.items()},
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
         return dataclasses.asdict(self)
@@ -116,6 +129,15 @@ class DataCard:
         # Cards of version 0.1 name two columns and no roles.
         values.setdefault("roles", {"text": values["text_column"], "label": values["label_column"]})
         return cls(**values)
+
+
+class Counted(NamedTuple):
+    """What is counted of the data by split: one of it, several, their names and numbers."""
+
+    word: str
+    words: str
+    names: tuple[str, ...]
+    counts: dict[str, tuple[int, ...]]
 
 
 class Repetition(NamedTuple):

@@ -59,6 +59,9 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "context": ("", "Data", "column that holds the text that answers it", "column"),
     "answers": ("", "Data", "column that holds the answers", "column"),
     "answer_start": ("", "Data", "column of their first characters, if apart", "column"),
+    "tokens": ("", "Data", "column that holds each row's words (entities)", "column"),
+    "tags": ("", "Data", "column that holds a tag for each word (entities)", "column"),
+    "spans": ("", "Data", "column that holds start, end, label of each entity", "column"),
     "validation": (
         "",
         "Data",

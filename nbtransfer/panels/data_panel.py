@@ -146,6 +146,8 @@ def measure(prepared: Prepared, model: ModelCard | None, max_length: int | None)
         return Measured(lengths, _length_facts("tokens", values))
     kept = max_length or lengths.suggested(model.max_positions)
     texts_cut, tokens_cut = lengths.cut(kept)
+    if task_named(prepared.card.task).reads_windows:
+        tokens_cut = 0.0
     facts = _length_facts("tokens", values)._replace(
         max_length=kept, share_texts_cut=texts_cut, share_tokens_cut=tokens_cut
     )

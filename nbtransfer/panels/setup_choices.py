@@ -247,6 +247,8 @@ def cut_words(plan: Plan) -> str:
     if not plan.share_texts_cut:
         return "cuts no text"
     texts, tokens = share_text(plan.share_texts_cut), share_text(plan.share_tokens_cut)
+    if not plan.share_tokens_cut:
+        return f"{texts} of texts in several windows"
     return f"cuts {texts} of texts, {tokens} of tokens"
 
 

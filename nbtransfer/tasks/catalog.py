@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # In the order in which data is recognised; the last one takes what no other does.
 TASKS: dict[TaskName, str] = {
+    "token-classification": "token_classification:TokenClassification",
     "question-answering": "question_answering:QuestionAnswering",
     "multi-label-classification": "multi_label:MultiLabelClassification",
     "text-regression": "regression:TextRegression",

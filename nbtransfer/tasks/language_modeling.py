@@ -86,6 +86,7 @@ class MaskedLanguageModeling(_LanguageModeling):
     name = "masked-language-modeling"
     title = "masked language modelling"
     auto_class = "AutoModelForMaskedLM"
+    reads_windows = True
     options = ("mlm_probability", "whole_word_mask")
 
     def objective(self, card: DataCard) -> str:
@@ -187,6 +188,7 @@ class CausalLanguageModeling(_LanguageModeling):
     name = "causal-language-modeling"
     title = "causal language modelling"
     auto_class = "AutoModelForCausalLM"
+    reads_windows = True
     options = ()
 
     def objective(self, card: DataCard) -> str:

@@ -68,9 +68,14 @@ def write_mini_model(folder: Path) -> str:
 
 
 def make_run(
-    runs_dir: Path, *, num_rows: int = 60, model: str = "demo:bert-tiny", **keywords: object
+    runs_dir: Path,
+    *,
+    num_rows: int = 60,
+    model: str = "demo:bert-tiny",
+    data: object = None,
+    **keywords: object,
 ) -> Run:
-    """Write the folder of a small run; nothing is started."""
+    """Write the folder of a small run, on reviews unless `data` is given; nothing is started."""
     defaults = {
         "per_device_train_batch_size": 8,
         "num_train_epochs": 2,
@@ -80,7 +85,7 @@ def make_run(
     }
     job = api.prepare_job(
         model,
-        reviews(num_rows),
+        reviews(num_rows) if data is None else data,
         keywords={**defaults, **keywords},
         runs_dir=runs_dir,
     )
