@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nbtransfer.errors import DataError, RunError, SpecError, count_of, nearest, quoted
 from nbtransfer.runs import store
 from nbtransfer.settings import resolve_runs_dir
-from nbtransfer.spec import ROLES
+from nbtransfer.spec import LANGUAGE_MODELING, ROLES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,6 +78,7 @@ def _rows_of(
     run: Run, data: object, split: str | None, columns: dict[str, str | None], name: str | None
 ) -> _Rows:
     """Return rows of the run's own, or of `data`, by the run's columns where the data has them."""
+    from nbtransfer.data.corpus import load_corpus
     from nbtransfer.data.sources import load_tables
     from nbtransfer.runs.files import read_table
     from nbtransfer.tasks.catalog import task_named
@@ -93,7 +94,8 @@ def _rows_of(
                 run,
             )
         return _Rows(read_table(run.paths.split(split)), split, split)
-    tables = load_tables(data, name=name)
+    read = load_corpus if run.data_card.task in LANGUAGE_MODELING else load_tables
+    tables = read(data, name=name)
     if split is None:
         split = next(s for s in ("test", "validation", "train") if s in tables.splits)
     if split not in tables.splits:
@@ -120,12 +122,13 @@ def predict(run: object, inputs: object, *, runs_dir: RunsDir = None) -> list[An
 
     Args:
         run: a Run, its name or folder; None takes the newest.
-        inputs: one text, or several (a list, a Series, a column of a Dataset).
+        inputs: one text, or several (a list, a Series, a column of a Dataset); for a task that
+            reads several columns, a dict of them, a list of dicts, or a table.
         runs_dir: where runs are kept.
 
     Returns:
         One result for each input: of text classification, with `.label`, `.score` and
-        `.probabilities`.
+        `.probabilities`; of question answering, with `.answer`, `.score`, `.start` and `.end`.
 
     Raises:
         RunError: no such run or model.
@@ -135,11 +138,22 @@ def predict(run: object, inputs: object, *, runs_dir: RunsDir = None) -> list[An
     from nbtransfer.tasks.catalog import task_named
 
     opened = store.open_run(run, resolve_runs_dir(runs_dir))
-    values = [inputs] if isinstance(inputs, (str, Mapping, tuple)) else list(inputs)  # type: ignore[call-overload]
+    values = input_rows(inputs)
     card = opened.data_card
     task = task_named(card.task)
     rows = task.inputs(values, card)
     return task.results(predict_rows(opened, rows), card) if values else []
+
+
+def input_rows(inputs: Any) -> list[Any]:  # noqa: ANN401 -- whatever a user has
+    """Return inputs as a list; the rows of a table as dicts."""
+    if isinstance(inputs, (str, Mapping, tuple)):
+        return [inputs]
+    if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):  # a DataFrame
+        return inputs.to_dict("records")  # type: ignore[no-any-return]
+    if hasattr(inputs, "column_names") and hasattr(inputs, "to_pylist"):  # a pyarrow Table
+        return inputs.to_pylist()  # type: ignore[no-any-return]
+    return list(inputs)
 
 
 def embeddings(

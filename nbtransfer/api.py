@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer.answers import RunsDir, embeddings, evaluate, predict
-from nbtransfer.errors import SpecError
+from nbtransfer.errors import ModelError, SpecError, quoted
 from nbtransfer.jobs import Job, prepare_job, resume_job, start_job
 from nbtransfer.runs import store
 from nbtransfer.runs.interrupts import InterruptCounter
@@ -18,6 +18,7 @@ from nbtransfer.tasks.text_classification import Prediction
 if TYPE_CHECKING:
     from nbtransfer.planning import Plan
     from nbtransfer.runs.run import Run
+    from nbtransfer.spec import TaskName
 
 __all__ = [
     "Job",
@@ -31,6 +32,8 @@ __all__ = [
     "plan",
     "predict",
     "prepare_job",
+    "pretrain",
+    "pretraining_task",
     "resume_run",
     "show_run",
     "start_job",
@@ -134,6 +137,63 @@ def finetune(
         elif wait:
             _wait(run, interrupts)
     return run
+
+
+def pretrain(
+    model: object,
+    corpus: object,
+    *,
+    name: str | None = None,
+    **options: Any,  # noqa: ANN401
+) -> Run:
+    """Go on pre-training a model on unlabelled texts; the run is a model for `finetune`.
+
+        adapted = nt.pretrain("demo:bert-tiny", "demo:python-docs")
+        run = nt.finetune(adapted, df)
+
+    Models that read both sides (BERT) guess hidden tokens, those that read from left to right (GPT)
+    each next one. `from_scratch=True` begins from random weights of the model's configuration.
+
+    Args:
+        model: as for `finetune`.
+        corpus: a text file, a folder or pattern of them, a list of texts, a table with a column of
+            text, `demo:NAME` or a hub id.
+        name: the run's name.
+        options: as for `finetune`; `text=` names the column, `mlm_probability=` is the share of
+            hidden tokens, `whole_word_mask=True` hides whole words.
+
+    Returns:
+        The run. Its metrics are `eval_loss`, `eval_perplexity` and `eval_accuracy`, measured before
+        the first step too.
+
+    Raises:
+        SpecError, DataError, ModelError, RunError: as `finetune` does.
+    """
+    task = options.pop("task", None) or pretraining_task(model, runs_dir=options.get("runs_dir"))
+    return finetune(model, corpus, task=task, name=name, **options)
+
+
+def pretraining_task(model: object, *, runs_dir: RunsDir = None) -> TaskName:
+    """Return how a model's family is pre-trained.
+
+    Raises:
+        ModelError: if there is no such model, or it is not pre-trained in a way that is built.
+    """
+    from nbtransfer.jobs import open_model_of
+    from nbtransfer.models.shape import language_modeling_of
+
+    model_type = getattr(
+        getattr(model[0] if isinstance(model, tuple) else model, "config", None), "model_type", None
+    )
+    if model_type is None:
+        model_type = open_model_of(model, runs_dir=runs_dir).model_type
+    task = language_modeling_of(model_type)
+    if task is None:
+        raise ModelError(
+            f"models of the family {quoted(model_type)} cannot be pre-trained here yet: span "
+            "corruption is not built. Take one of the families bert, roberta, gpt2 or llama."
+        )
+    return task
 
 
 def resume_run(

@@ -89,6 +89,46 @@ class Length(NamedTuple):
     share_texts_cut: float
     share_tokens_cut: float
     problems: tuple[str, ...]
+    rows_per_text: float = 1.0
+
+
+def choose_windows(spec: RunSpec, lengths: Lengths | None, model: ModelCard) -> Length:
+    """Return the length asked for, or one that most questions and contexts fit whole.
+
+    Longer contexts are read in several windows, `rows_per_text` on average; nothing is cut.
+    """
+    from nbtransfer.data.windows import MAX_WINDOW, count_windows, longest_question, window_for
+
+    limit = model.max_positions
+    chosen = choose_length(spec, lengths, model)
+    if lengths is None or lengths.first is None or not len(lengths.tokens):
+        return chosen._replace(share_texts_cut=0.0, share_tokens_cut=0.0)
+    questions = lengths.first + 1  # counted with two special tokens; with a context there are three
+    longest = int(questions.max())
+    wanted = max(lengths.suggested(min(limit, MAX_WINDOW)), window_for(longest))
+    max_length = min(limit, int(spec.max_length or wanted))
+    problems = chosen.problems
+    if longest > longest_question(max_length):
+        problems = (
+            *problems,
+            f"the longest question has {longest:,} tokens, more than half of "
+            f"max_length={max_length:,}, and its context needs the other half. "
+            + (
+                f"Take max_length={window_for(longest)}, or shorten the question."
+                if window_for(longest) <= limit
+                else f"{quoted(model.name)} reads at most {limit:,}: shorten the question."
+            ),
+        )
+    windows = count_windows(questions, lengths.tokens - questions - 1, max_length)
+    return Length(
+        max_length,
+        windows.mean_tokens,
+        min(chosen.longest, max_length),
+        0.0,
+        0.0,
+        problems,
+        windows.per_row,
+    )
 
 
 def choose_length(spec: RunSpec, lengths: Lengths | None, model: ModelCard) -> Length:

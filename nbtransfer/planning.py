@@ -8,28 +8,36 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer import estimates
-from nbtransfer.advice import bytes_text, rate_text, warnings_for
+from nbtransfer.advice import rate_text, warnings_for
 from nbtransfer.choices import (
     Length,
     choose_generation,
     choose_length,
     choose_precision,
     choose_step,
+    choose_windows,
     count_steps,
     default_learning_rate,
     frozen_note,
 )
-from nbtransfer.errors import SpecError, nearest, quoted
+from nbtransfer.errors import SpecError
 from nbtransfer.estimates import memory_by_technique
 from nbtransfer.hardware import Hardware, detect_hardware, on_cpu
-from nbtransfer.spec import RunSpec, top_layers
+from nbtransfer.language_plan import language_problems, logits_bytes, plan_blocks
+from nbtransfer.plan_checks import (
+    capacity_problems,
+    data_problems,
+    layer_problems,
+    task_problems,
+)
+from nbtransfer.spec import LANGUAGE_MODELING, RunSpec, top_layers
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
     from nbtransfer.data.card import DataCard
     from nbtransfer.data.lengths import Lengths
     from nbtransfer.models.card import ModelCard
-    from nbtransfer.tasks.task import Decisions, Task
+    from nbtransfer.tasks.task import Decisions
 
 __all__ = ["Hardware", "Plan", "detect_hardware", "make_plan", "memory_by_technique"]
 
@@ -52,7 +60,7 @@ class Plan:
         gradient_accumulation_steps: forward passes an optimizer step.
         max_length: tokens a text is cut to.
         share_texts_cut: share of the training texts that are longer.
-        share_tokens_cut: share of their tokens that is lost.
+        share_tokens_cut: share of their tokens that is lost; 0 where they are read in windows.
         technique: which part learns.
         device: `cpu`, `cuda` or `mps`.
         device_name: its name.
@@ -153,21 +161,28 @@ def make_plan(
     if problems:  # plan on with the sound values, so that all other problems are found too
         spec = _sound(spec)
     hardware = on_cpu(hardware) if spec.use_cpu else hardware
-    steps = count_steps(spec, data.num_rows["train"])
-    length = choose_length(spec, lengths, model)
+    task = task_named(data.task)
+    in_windows = task.objective(data) == "spans"
+    blocks = None
+    if data.task in LANGUAGE_MODELING:
+        blocks = plan_blocks(spec, data, lengths, model)
+        length, steps = blocks.length, count_steps(spec, blocks.num_blocks)
+    else:
+        length = (choose_windows if in_windows else choose_length)(spec, lengths, model)
+        steps = count_steps(spec, round(data.num_rows["train"] * length.rows_per_text))
     precision = choose_precision(spec, hardware, model)
     step = choose_step(spec, hardware, model, precision.chosen)
     num_validation = data.num_rows.get("validation", 0)
-    task = task_named(data.task)
     problems += [
-        *_task_problems(spec, task),
+        *task_problems(spec, task),
         *length.problems,
         *precision.problems,
-        *_data_problems(spec, data),
+        *data_problems(spec, data),
         *(decided.problems if decided is not None else ()),
-        *_layer_problems(spec, model),
+        *layer_problems(spec, model),
     ]
-    num_trainable = estimates.num_trainable_parameters(model, len(data.label_names), spec.technique)
+    num_outputs = 2 if in_windows else len(data.label_names)
+    num_trainable = estimates.num_trainable_parameters(model, num_outputs, spec.technique)
     tokens_in_memory = min(length.max_length, length.longest)
     memory_bytes = estimates.runtime_bytes(hardware.device) + memory_by_technique(
         model,
@@ -176,6 +191,9 @@ def make_plan(
         technique=spec.technique,
         precision=precision.chosen,
     )
+    if blocks is not None:
+        problems += language_problems(data, model)
+        memory_bytes += logits_bytes(spec, data, model, tokens_in_memory)
     if decided is not None:
         memory_bytes += estimates.writing_bytes(
             model, batch_size=int(spec.per_device_train_batch_size), tokens=decided.target_tokens
@@ -192,7 +210,7 @@ def make_plan(
         gradient_accumulation_steps=int(spec.gradient_accumulation_steps),
         max_length=length.max_length,
         share_texts_cut=length.share_texts_cut,
-        share_tokens_cut=length.share_tokens_cut,
+        share_tokens_cut=0.0 if task.reads_windows else length.share_tokens_cut,
         technique=spec.technique,
         device=hardware.device,
         device_name=hardware.name,
@@ -211,110 +229,35 @@ def make_plan(
         memory_total_bytes=hardware.memory_bytes,
         disk_bytes=estimates.disk_bytes(model, num_trainable),
         disk_free_bytes=hardware.disk_free_bytes,
-        baseline_accuracy=data.majority_share,
+        # Entities are judged by F1; always saying that there is none has no F1 to compare with.
+        baseline_accuracy=None if task.metrics[0] == "f1" else data.majority_share,
         metric_for_best_model=spec.metric_for_best_model or task.metrics[0],
         eval_generate_rows=generation.rows,
         notes=(
+            *(blocks.notes if blocks is not None else ()),
             *_notes(spec, data, lengths, model, hardware, length),
             *(decided.notes if decided is not None else ()),
             *generation.notes,
         ),
     )
-    problems += _capacity_problems(plan, model, hardware)
+    problems += capacity_problems(plan, model, hardware)
     if problems:
         raise SpecError(problems)
     return dataclasses.replace(
         plan,
-        time_s=_estimate_time(plan, model, hardware, length.mean * _PADDING, decided),
+        time_s=_estimate_time(plan, model, hardware, length, decided),
         warnings=warnings_for(plan, spec, data, model, hardware),
     )
-
-
-def _task_problems(spec: RunSpec, task: Task) -> list[str]:
-    """What the task does not do."""
-    found = []
-    asked = {
-        "metric_for_best_model": (spec.metric_for_best_model, task.metrics),
-        "technique": (spec.technique, task.techniques),
-    }
-    for name, (value, choices) in asked.items():
-        if value is None or value in choices or (top_layers(value) and "top:2" in choices):
-            continue
-        close = nearest(str(value), choices)
-        hint = f" Did you mean {close!r}?" if close else ""
-        found.append(
-            f"{name}={quoted(value)} is not one of {task.title}'s: "
-            f"{', '.join(map(repr, choices))}.{hint}"
-        )
-    for name in ("max_target_length", "prefix", "num_beams", "eval_generate_rows"):
-        default = RunSpec.__dataclass_fields__[name].default
-        if getattr(spec, name) != default and name not in task.options:
-            found.append(
-                f"{name} is an option of translation and summarization; {task.title} writes no "
-                "text. Leave it out."
-            )
-    if spec.class_weights is not None and "class_weights" not in task.options:
-        found.append(f"class_weights weigh single classes of texts; {task.title} has none.")
-    return found
-
-
-def _layer_problems(spec: RunSpec, model: ModelCard) -> list[str]:
-    count = top_layers(spec.technique)
-    if count is None or count < model.num_layers:
-        return []
-    return [
-        f"technique={spec.technique!r}: {quoted(model.name)} has {model.num_layers} layers. Take "
-        f"top:1 to top:{model.num_layers - 1}, or 'full' to train them all."
-    ]
-
-
-def _data_problems(spec: RunSpec, data: DataCard) -> list[str]:
-    found = []
-    if spec.early_stopping_patience is not None and not data.num_rows.get("validation", 0):
-        found.append(
-            f"early_stopping_patience={spec.early_stopping_patience} needs validation data, and "
-            "there is none. Give validation=0.1, or leave early stopping out."
-        )
-    if isinstance(spec.class_weights, dict):
-        for label in spec.class_weights:
-            if label in data.label_names:
-                continue
-            close = nearest(str(label), data.label_names)
-            hint = f" Did you mean {close!r}?" if close else ""
-            choices = ", ".join(quoted(name, 30) for name in data.label_names[:10])
-            found.append(f"class_weights: no class {quoted(label)}. Classes: {choices}.{hint}")
-    return found
-
-
-def _capacity_problems(plan: Plan, model: ModelCard, hardware: Hardware) -> list[str]:
-    """What cannot fit whatever the batch size; the rest is a warning."""
-    found = []
-    least = estimates.memory_by_technique(model, batch_size=1, tokens=8, technique=plan.technique)
-    if least > hardware.memory_bytes:
-        other = "" if plan.technique != "full" else " Take technique='head', or a smaller model."
-        found.append(
-            f"{quoted(model.name)} needs {bytes_text(least)} for technique={plan.technique!r} at "
-            f"any batch size; {plan.device_name} has {bytes_text(hardware.memory_bytes)}, of which "
-            f"{bytes_text(hardware.free_bytes)} are free.{other}"
-        )
-    one = estimates.checkpoint_bytes(model, plan.num_trainable_parameters)
-    if one + 4 * model.num_parameters > hardware.disk_free_bytes:
-        found.append(
-            f"the runs folder's disk has {bytes_text(hardware.disk_free_bytes)} free; one "
-            f"checkpoint and the model take {bytes_text(one + 4 * model.num_parameters)}. Free "
-            "some, or choose another runs_dir."
-        )
-    return found
 
 
 def _estimate_time(
     plan: Plan,
     model: ModelCard,
     hardware: Hardware,
-    mean_tokens: float,
+    length: Length,
     decided: Decisions | None,
 ) -> float:
-    writing_s = 0.0
+    mean_tokens, writing_s = length.mean * _PADDING, 0.0
     if decided is not None:
         # Half of the blocks read the source, half the target.
         mean_tokens = (mean_tokens + decided.mean_target_tokens) / 2
@@ -328,9 +271,13 @@ def _estimate_time(
             precision=plan.precision,
         )
 
-    def evaluate(num_rows: int) -> float:
+    def evaluate(num_texts: int) -> float:
         return estimates.evaluation_seconds(
-            model, hardware, num_rows=num_rows, tokens=mean_tokens, precision=plan.precision
+            model,
+            hardware,
+            num_rows=round(num_texts * length.rows_per_text),
+            tokens=mean_tokens,
+            precision=plan.precision,
         )
 
     every = plan.eval_every_steps
@@ -363,9 +310,15 @@ def _notes(
     notes = []
     if model.head_labels and set(model.head_labels) != set(data.label_names):
         notes.append("The model's own classes are not the data's: a new head is trained.")
-    if lengths is None:
+    if lengths is None and data.task not in LANGUAGE_MODELING:
         notes.append(
             f"Texts are cut at {length.max_length} tokens; their lengths are not known yet."
+        )
+    if length.rows_per_text > 1:
+        num_rows = data.num_rows["train"]
+        notes.append(
+            f"Contexts beyond {length.max_length} tokens are read in overlapping windows: "
+            f"{num_rows:,} training rows become about {round(num_rows * length.rows_per_text):,}."
         )
     if spec.learning_rate is None:
         rate = default_learning_rate(model, spec.technique)

@@ -13,19 +13,29 @@ from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
 TaskName = Literal[
-    "translation",
-    "summarization",
+    "token-classification",
+    "question-answering",
     "multi-label-classification",
     "text-regression",
     "text-classification",
+    "masked-language-modeling",
+    "causal-language-modeling",
+    "translation",
+    "summarization",
 ]
 Technique = Literal["full", "top:2", "head", "features"]  # top:N for any N
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 StepKind = Literal["auto", "eager", "graphed"]
 
+LANGUAGE_MODELING = ("masked-language-modeling", "causal-language-modeling")
 # Fields that name a column of the data; each task reads some of them.
-ROLES = ("text", "text_pair", "label", "source", "target")
+ROLES = (
+    *("text", "text_pair", "label"),
+    *("question", "context", "answers", "answer_start"),
+    *("tokens", "tags", "spans"),
+    *("source", "target"),
+)
 NOT_BUILT_TECHNIQUES = ("gradual", "layerwise", "lora", "setfit")
 
 
@@ -40,6 +50,13 @@ class RunSpec:
         text: the column that holds the text.
         text_pair: the column that holds a second text, to be read with the first.
         label: the column that holds the class.
+        question: the column that holds the question.
+        context: the column that holds the text that answers it.
+        answers: the column that holds the answers: SQuAD's texts and starts, or one text.
+        answer_start: the column that holds the answers' first characters, where `answers` does not.
+        tokens: the column that holds each row's words.
+        tags: the column that holds a tag for each word.
+        spans: the column that holds the entities of `text`, each with start, end and label.
         source: the column that holds what is to be translated or summarised.
         target: the column that holds the translation or summary.
         technique: `full` trains every layer, `top:N` the last N and the head, `head` only the head,
@@ -69,6 +86,8 @@ class RunSpec:
         metric_for_best_model: decides which evaluated model is kept; None takes the task's main
             one.
         class_weights: `balanced`, or a weight for each class by name.
+        mlm_probability: share of tokens that masked language modelling hides.
+        whole_word_mask: hide all tokens of a word together.
         early_stopping_patience: evaluations without a better metric after which training stops.
         eval_steps: optimizer steps between evaluations; None evaluates after each epoch.
         precision: arithmetic of the forward and backward pass; weights stay float32.
@@ -87,6 +106,13 @@ class RunSpec:
     text: str | None = None
     text_pair: str | None = None
     label: str | None = None
+    question: str | None = None
+    context: str | None = None
+    answers: str | None = None
+    answer_start: str | None = None
+    tokens: str | None = None
+    tags: str | None = None
+    spans: str | None = None
     source: str | None = None
     target: str | None = None
     technique: str = "full"
@@ -111,6 +137,8 @@ class RunSpec:
     validation: str | float | bool | None = None
     metric_for_best_model: str | None = None
     class_weights: str | dict[str, float] | None = None
+    mlm_probability: float = 0.15
+    whole_word_mask: bool = False
     early_stopping_patience: int | None = None
     eval_steps: int | None = None
     precision: Precision = "auto"
@@ -194,6 +222,7 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
     "adam_epsilon": (0, 1, False, False),
     "max_grad_norm": (0, 1e9, True, False),
     "max_length": (4, 1_000_000, True, True),
+    "mlm_probability": (0, 0.9, False, False),
     "max_target_length": (2, 100_000, True, True),
     "num_beams": (1, 64, True, True),
     "eval_generate_rows": (1, 1e9, True, True),
@@ -243,7 +272,7 @@ def _choice_problems(spec: RunSpec) -> list[str]:
         )
     if spec.prefix is not None and not isinstance(spec.prefix, str):
         found.append(f"prefix={quoted(spec.prefix)} must be a text, as in 'summarize: '.")
-    for name in ("use_cpu", "from_scratch"):
+    for name in ("use_cpu", "from_scratch", "whole_word_mask"):
         if not isinstance(getattr(spec, name), bool):
             found.append(f"{name}={quoted(getattr(spec, name))} must be True or False.")
     return found

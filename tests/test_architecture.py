@@ -18,11 +18,11 @@ PACKAGE = Path(nbtransfer.__file__).parent
 
 # Lowest first; a module imports from its own layer and those before it. The longest prefix decides.
 LAYERS = (
-    ("errors", "settings", "panels.markup", "runs.faults", "tasks.metric_words"),
+    ("errors", "settings", "panels.markup", "runs.faults", "tasks.metric_words", "data.windows"),
     ("choices", "spec", "keywords", "commandline", "runs.paths", "runs.files"),
     ("data", "models"),
     ("tasks",),
-    ("planning", "advice", "estimates", "hardware"),
+    ("planning", "plan_checks", "language_plan", "advice", "estimates", "hardware"),
     ("runs",),
     ("plots",),
     ("engine",),
@@ -51,8 +51,7 @@ COLD_AMONG_VIEW = ("panels.markup",)
 
 # What may be loaded besides the standard library: by a module itself, and by its functions.
 COLD_LATE = {"numpy", "pandas", "pyarrow", "tokenizers", "huggingface_hub", "sklearn"}
-COLD_LATE |= {"sacrebleu", "rouge_score"}
-COLD_LATE |= {"psutil", "datasets"}
+COLD_LATE |= {"psutil", "datasets", "seqeval", "sacrebleu", "rouge_score"}
 NOTEBOOK_TOOLS = {"nbclient", "nbformat", "nbconvert", "traitlets", "IPython"}
 LATE_EXTRA = {
     "plots": {"plotly", "matplotlib", "PIL"},

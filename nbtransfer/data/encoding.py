@@ -75,6 +75,7 @@ class Encoding:
         sources: the table's row that each encoded row came from, int64 array (N,).
         details: what the task needs to turn answers about tokens into answers about texts.
         masking: how tokens are hidden while training on them; None hides none.
+        lost: in sentences, what of the answers the encoding could not keep.
     """
 
     tokens: Ragged
@@ -83,6 +84,7 @@ class Encoding:
     sources: np.ndarray
     details: dict[str, Any] = field(default_factory=dict)
     masking: Masking | None = None
+    lost: tuple[str, ...] = ()
 
 
 def encode_texts(

@@ -12,6 +12,7 @@ from nbtransfer.data.columns import (
     valid_text,
     with_article,
 )
+from nbtransfer.data.squad_files import is_squad, squad_columns
 from nbtransfer.errors import DataError, quoted
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def table_from_object(data: object, name: str) -> tuple[pa.Table, str]:
         table, kind = _from_pandas(data, name), "DataFrame"
     elif _is_from(data, "datasets"):
         table, kind = _from_datasets(data, name), "datasets.Dataset"
+    elif is_squad(data):
+        table, kind = table_from_columns(squad_columns(data, name)), "SQuAD's form"  # type: ignore[arg-type]
     elif isinstance(data, Mapping):
         table, kind = _from_columns(data, name), "dict of columns"
     elif isinstance(data, (list, tuple)):

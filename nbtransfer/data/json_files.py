@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtransfer.data.columns import table_from_columns, with_article
 from nbtransfer.data.csv_files import decode
+from nbtransfer.data.squad_files import is_squad, may_be_squad, squad_columns
 from nbtransfer.errors import DataError, quoted
 
 if TYPE_CHECKING:
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 
 
 def read_json(data: bytes, name: str) -> tuple[pa.Table, list[str]]:
-    """Return the rows of JSON lines, of one JSON list of objects, or of a dict of columns.
+    """Return the rows of JSON lines, a JSON list of objects, a dict of columns, or SQuAD's form.
 
     Raises:
         DataError: naming line and column, if the text is not JSON or not rows.
     """
     text, notes = decode(data, name)
+    if may_be_squad(text) and is_squad(record := _whole(text, name)):
+        return table_from_columns(squad_columns(record, name)), [*notes, "SQuAD's form"]
     if text.lstrip()[:1] == b"[":
         return _table(_whole(text, name), name), notes
     if _is_lines(text):

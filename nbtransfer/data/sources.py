@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from nbtransfer.data.columns import spoken
+from nbtransfer.data.squad_files import is_squad
 from nbtransfer.data.tables import Tables, name_splits
 from nbtransfer.errors import DataError
 
@@ -45,7 +46,7 @@ def load_tables(data: object, *, name: str | None = None) -> Tables:
 def _load_object(data: object, name: str) -> Tables:
     from nbtransfer.data.frames import is_split_mapping, table_from_object
 
-    if isinstance(data, Mapping) and is_split_mapping(data):
+    if isinstance(data, Mapping) and is_split_mapping(data) and not is_squad(data):
         read = {str(k): table_from_object(v, f"{name}[{k!r}]")[0] for k, v in data.items()}
         splits, notes = name_splits(read, name)
         return Tables(name, type(data).__name__, splits, tuple(notes))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbtransfer.engine.train import Training
+    from nbtransfer.models.card import ModelCard
 
 
 def export_run(training: Training) -> None:
@@ -138,6 +139,15 @@ def _make_durable(folder: Path) -> None:
     sync_folder(folder)
 
 
+def _lineage(card: ModelCard) -> str:
+    """Return the runs that the model went through before this one, as a section."""
+    if not card.lineage:
+        return ""
+    first = f"- `{card.lineage[0].model}`\n"
+    runs = "".join(f"- {a.task} on `{a.data}`, run `{a.run}`\n" for a in card.lineage)
+    return f"## Where it comes from\n\n{first}{runs}\n"
+
+
 def _model_card(training: Training, step: int) -> str:
     """Return the README of the saved model: what it is, from what, on what, and how good."""
     run, spec, card = training.run, training.spec, training.run.model_card
@@ -154,5 +164,5 @@ def _model_card(training: Training, step: int) -> str:
         f"# {run.id}\n\n"
         f"`{card.name}` fine-tuned with nbtransfer on `{run.data_card.name}`: technique "
         f"{spec.technique}, weights of step {step} of {training.progress.step}.\n\n"
-        f"{classes}## On the validation rows\n\n{metrics}\n"
+        f"{_lineage(card)}{classes}## On the validation rows\n\n{metrics}\n"
     )

@@ -11,15 +11,18 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from nbtransfer.choices import count_steps
 from nbtransfer.data.encode import EncodedTexts, batches_of
 from nbtransfer.data.token_cache import tokens_kept
 from nbtransfer.engine.evaluate import extract_features
 from nbtransfer.engine.frozen import compute_once
 from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warning
+from nbtransfer.language_plan import confirmed_plan
 from nbtransfer.models.freezing import cut_of
 from nbtransfer.models.load import MeanPooledClassifier, backbone_of, load_for_training
 from nbtransfer.runs.cache import Cache
-from nbtransfer.runs.files import read_table
+from nbtransfer.runs.files import read_table, write_json
+from nbtransfer.runs.run import Run
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
     from nbtransfer.data.encode import Encoded
     from nbtransfer.data.encoding import Encoding
     from nbtransfer.runs.events import EventWriter
-    from nbtransfer.runs.run import Run
     from nbtransfer.spec import RunSpec
 
 
@@ -105,6 +107,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         train = rows_of("train")
         validation = rows_of("validation") if run.paths.split("validation").is_file() else None
     lengths = train.encoded.lengths
+    _say_what_is_lost(train, validation, events)
     events.append(
         "data_encoded",
         num_train=len(lengths),
@@ -162,6 +165,38 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         train=train,
         validation=validation,
     )
+
+
+def with_counted_steps(run: Run, num_rows: int, events: EventWriter) -> Run:
+    """Return the run with the steps that `num_rows` encoded training rows make.
+
+    Long documents become several rows, and the kernel can only estimate how many. What is resumed
+    later, or shown, is the plan with the true number: it takes the place of the first one.
+    """
+    plan, counted = run.plan, count_steps(run.spec, num_rows)
+    if counted.per_epoch == plan.steps_per_epoch:
+        return run
+    events.append(
+        "plan_changed",
+        field="num_steps",
+        old=plan.num_steps,
+        new=counted.total,
+        reason=f"the model's own tokenizer makes {num_rows:,} rows of the training texts",
+    )
+    write_json(run.paths.plan, confirmed_plan(plan, run.spec, counted).to_json())
+    return Run(run.dir)
+
+
+def _say_what_is_lost(train: Rows, validation: Rows | None, events: EventWriter) -> None:
+    for split, rows in (("train", train), ("validation", validation)):
+        for sentence in () if rows is None else rows.encoding.lost:
+            headline, _, advice = sentence.partition(": ")
+            events.append(
+                "warning_raised",
+                code="answers_lost",
+                headline=f"{split}: {headline}",
+                advice=advice,
+            )
 
 
 def class_weights(

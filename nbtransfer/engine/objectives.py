@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from nbtransfer.data.encoding import IGNORED
+from nbtransfer.engine.language import HiddenTokens, NextTokens, logits_of
 from nbtransfer.models.load import generation_settings
 
 if TYPE_CHECKING:
@@ -43,11 +44,6 @@ class Objective(Protocol):
 
         Where there are labels, `loss` is the sum over each row, float64 array (B,).
         """
-
-
-def logits_of(output: Any) -> torch.Tensor:  # noqa: ANN401 -- by architecture
-    """Return the logits, whether the model is one of transformers or plain."""
-    return output if isinstance(output, torch.Tensor) else output.logits
 
 
 class _OneAnswerARow:
@@ -163,41 +159,6 @@ class Tokens(_OneAnswerAToken):
         return found
 
 
-class HiddenTokens(_OneAnswerAToken):
-    """The tokens that were hidden (masked language modelling): cross-entropy."""
-
-    def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
-        """Return the cross-entropy of logits (B, T, V) and labels (B, T), summed."""
-        return token_losses(logits_of(output).float(), labels).sum()
-
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
-        """Return how many hidden tokens were guessed `right` in each row, int array (B,)."""
-        assert labels is not None
-        logits = logits_of(model(**batch)).float()
-        right = (logits.argmax(2) == labels).sum(1)
-        return {
-            "right": right.cpu().numpy(),
-            "loss": token_losses(logits, labels).double().sum(1).cpu().numpy(),
-        }
-
-
-class NextTokens(_OneAnswerAToken):
-    """Each token after those before it (causal language modelling): cross-entropy."""
-
-    def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
-        """Return the cross-entropy of logits (B, T, V) and the next labels (B, T), summed."""
-        return token_losses(logits_of(output)[:, :-1].float(), labels[:, 1:]).sum()
-
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
-        """Return how many next tokens were guessed `right` in each row, int array (B,)."""
-        assert labels is not None
-        logits, labels = logits_of(model(**batch))[:, :-1].float(), labels[:, 1:]
-        return {
-            "right": (logits.argmax(2) == labels).sum(1).cpu().numpy(),
-            "loss": token_losses(logits, labels).double().sum(1).cpu().numpy(),
-        }
-
-
 class Sequence(_OneAnswerAToken):
     """A sequence of its own for each row, written by a decoder: cross-entropy of its tokens.
 
@@ -242,30 +203,44 @@ def _written(tokens: np.ndarray, settings: Any) -> np.ndarray:  # noqa: ANN401 -
 
 
 class Spans(_OneAnswerARow):
-    """Where an answer starts and ends: the mean of two cross-entropies over the tokens."""
+    """Where an answer starts and ends: the mean of two cross-entropies over the tokens.
+
+    Padding is no place for an answer, so it takes no share of the probability. transformers' own
+    models let it: their loss depends on how long the batch's other rows are.
+    """
+
+    def forward(self, model: nn.Module, batch: Batch, labels: torch.Tensor) -> Any:  # noqa: ANN401 -- by architecture
+        """Return start and end logits, float32 tensors (B, T); -inf where there is padding."""
+        return _span_logits(model, batch, torch.float32)
 
     def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
         """Return the losses of start and end logits (B, T) and labels (B, 2), summed."""
-        start, end = output.start_logits.float(), output.end_logits.float()
+        start, end = output
         starts = cross_entropy(start, labels[:, 0], reduction="sum")
         return (starts + cross_entropy(end, labels[:, 1], reduction="sum")) / 2
 
     def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
         """Return `start` and `end` logits, float32 arrays (T,) a row."""
-        output = model(**batch)
         mask = batch["attention_mask"].bool().cpu()
-        start, end = output.start_logits.float().cpu(), output.end_logits.float().cpu()
+        start, end = (logits.cpu() for logits in _span_logits(model, batch, torch.float64))
         found: Answers = {
-            "start": [row[own].numpy() for row, own in zip(start, mask, strict=True)],
-            "end": [row[own].numpy() for row, own in zip(end, mask, strict=True)],
+            "start": [row[own].float().numpy() for row, own in zip(start, mask, strict=True)],
+            "end": [row[own].float().numpy() for row, own in zip(end, mask, strict=True)],
         }
         if labels is not None:
             first, last = labels.cpu().unbind(1)
-            starts = cross_entropy(start.double(), first, reduction="none")
-            found["loss"] = (
-                (starts + cross_entropy(end.double(), last, reduction="none")) / 2
-            ).numpy()
+            starts = cross_entropy(start, first, reduction="none")
+            found["loss"] = ((starts + cross_entropy(end, last, reduction="none")) / 2).numpy()
         return found
+
+
+def _span_logits(
+    model: nn.Module, batch: Batch, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    output = model(**batch)
+    padding = batch["attention_mask"] == 0
+    start, end = output.start_logits.to(dtype), output.end_logits.to(dtype)
+    return start.masked_fill(padding, -torch.inf), end.masked_fill(padding, -torch.inf)
 
 
 def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ from nbtransfer.engine.evaluate import Scores, score_rows
 from nbtransfer.engine.export import export_run
 from nbtransfer.engine.identity import check_identity, job_identity
 from nbtransfer.engine.live import LiveControls
-from nbtransfer.engine.loading import Rows, class_weights, load_run
+from nbtransfer.engine.loading import Rows, class_weights, load_run, with_counted_steps
 from nbtransfer.engine.memory import smaller_evaluation_warning
 from nbtransfer.engine.memory_watch import MemoryWatch
 from nbtransfer.engine.objectives import objective_of
@@ -33,6 +33,7 @@ from nbtransfer.engine.stepping import make_step, rows_of_steps, usable_kind
 from nbtransfer.models.load import set_training_mode
 from nbtransfer.runs.run import Run
 from nbtransfer.runs.state import fold
+from nbtransfer.spec import LANGUAGE_MODELING
 from nbtransfer.tasks.catalog import task_named
 from nbtransfer.tasks.metric_words import LOWER_IS_BETTER
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_EVERY_S = 300.0
 
-Cause = Literal["schedule", "asked", "stop"]
+Cause = Literal["start", "schedule", "asked", "stop"]
 
 
 def train(
@@ -77,13 +78,15 @@ class Training:
         self.stop_signal = stop_signal
         self.run = Run(paths.dir)
         self.found = find_checkpoint(self.run, events, restart=restart)
-        self.spec, self.plan = self.run.spec, self.run.plan
+        self.spec = self.run.spec
         self.card = self.run.data_card
-        self.main_metric = self.plan.metric_for_best_model
+        self.main_metric = self.run.plan.metric_for_best_model
         self.ended_by: str | None = None
-        self.identity = job_identity(self.run)
         self.writer = CheckpointWriter(paths.checkpoints_dir)
         self.loaded = load_run(self.run, events)
+        self.run = with_counted_steps(self.run, len(self.loaded.train.encoded.lengths), events)
+        self.plan = self.run.plan
+        self.identity = job_identity(self.run)
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
         self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation
@@ -170,6 +173,9 @@ class Training:
     def loop(self) -> None:
         """Take steps until the schedule ends, early stopping says so, or somebody stops the run."""
         progress = self.progress
+        is_new = progress.step == 0 and not self.run.state().evaluations
+        if is_new and self.validation is not None and self.card.task in LANGUAGE_MODELING:
+            self.evaluate("start")
         self._phase("training")
         self._train_mode()
         self.log.start()
@@ -262,20 +268,18 @@ class Training:
         start = time.monotonic()
         scores = self.score(self.validation, self.plan.eval_generate_rows or None)
         reading = self.reader.read(self.validation, scores)
-        measured = reading.metrics
-        name = self.main_metric
-        value = measured[f"eval_{name}"] * (-1 if name in LOWER_IS_BETTER else 1)
-        # Weights that are no numbers get the accuracy of the first class, which is no gain.
-        is_best = math.isfinite(scores.loss) and (
-            progress.best_value is None or value > progress.best_value
-        )
+        sign = -1 if self.main_metric in LOWER_IS_BETTER else 1
+        value = sign * reading.metrics[f"eval_{self.main_metric}"]
+        # No gain: weights that are no numbers, and the model as loaded, which has no checkpoint.
+        is_gain = progress.best_value is None or value > progress.best_value
+        is_best = is_gain and cause != "start" and math.isfinite(scores.loss)
         train_loss = progress.loss_sum / progress.loss_count if progress.loss_count else None
         if is_best:
             progress.best_value, progress.best_step = value, progress.step
         if cause == "schedule":
-            progress.evaluations_without_gain = (
-                0 if is_best else progress.evaluations_without_gain + 1
-            )
+            progress.evaluations_without_gain += 1
+            if is_best:
+                progress.evaluations_without_gain = 0
             if train_loss is not None:
                 progress.evaluation_losses.append((train_loss, scores.loss))
             progress.loss_sum, progress.loss_count = 0.0, 0
@@ -285,7 +289,7 @@ class Training:
             "evaluation_completed",
             step=progress.step,
             epoch=progress.step / self.step_rows.steps_per_epoch,
-            metrics=measured,
+            metrics=reading.metrics,
             train_loss=train_loss,
             duration_s=duration,
             elapsed_s=progress.elapsed_s,

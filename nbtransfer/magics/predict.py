@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbtransfer import api
 from nbtransfer.errors import DataError
 from nbtransfer.magics.arguments import Arguments, parse
 from nbtransfer.magics.help_text import help_text
 from nbtransfer.magics.names import Names, find_run, near_run, newest_finished, require_run
+from nbtransfer.magics.questions import check_run_answers, is_asked, read_questions
 from nbtransfer.magics.say import say
 from nbtransfer.magics.texts import read_texts
 from nbtransfer.settings import resolve_runs_dir
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from nbtransfer.runs.run import Run
 
 
-class Predictions(list[api.Prediction]):
+class Predictions(list[Any]):
     """A list of predictions whose own display is one line: the table was shown already."""
 
     def _repr_pretty_(self, printer: object, cycle: bool) -> None:
@@ -33,6 +34,14 @@ def predict(line: str, cell: str | None, names: Names) -> Predictions | None:
         say(help_text("predict"))
         return None
     run, words = _run_and_words(asked, names)
+    check_run_answers(run, asked)
+    if run.data_card.task == "question-answering":
+        questions = read_questions(words, asked, names, run)
+        answers = Predictions(api.predict(run, questions))
+        from nbtransfer.panels.answer_view import show_answers
+
+        show_answers(questions, answers)
+        return answers
     texts = read_texts(words, names, column=asked.get("column"), run=run)
     found = Predictions(api.predict(run, texts))
     from nbtransfer.panels.prediction_view import show_predictions
@@ -49,7 +58,7 @@ def _run_and_words(asked: Arguments, names: Names) -> tuple[Run, list[Word]]:
         words.pop(0)
     elif len(words) > 1 and words[1].is_quoted and _is_mistyped(words[0], names, runs_dir):
         run = require_run(words.pop(0), names, runs_dir)
-    if not words:
+    if not words and not is_asked(asked):
         raise DataError('no text is given. Write it in quotes: %predict "not a dull minute"')
     if run is None:
         run = newest_finished(runs_dir)

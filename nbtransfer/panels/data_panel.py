@@ -17,6 +17,7 @@ from nbtransfer.panels.data_view import (
     data_text,
 )
 from nbtransfer.settings import resolve_runs_dir
+from nbtransfer.spec import LANGUAGE_MODELING
 from nbtransfer.tasks.catalog import choose_task, task_named
 
 if TYPE_CHECKING:
@@ -71,9 +72,11 @@ def show_dataset(
         DataError: if the data cannot be read. Data that cannot be classified is shown all the same.
         ModelError: if `model` is named and cannot be opened.
     """
+    from nbtransfer.data.corpus import load_corpus
     from nbtransfer.data.sources import load_tables
 
-    tables = load_tables(data, name=name)
+    read = load_corpus if task in LANGUAGE_MODELING else load_tables
+    tables = read(data, name=name)
     num_rows = sum(table.num_rows for table in tables.splits.values())
     # Counting a million rows takes seconds; what needs no counting is shown meanwhile.
     first = None
@@ -124,19 +127,27 @@ def _open_tokenizer(model: str | None) -> tuple[ModelCard | None, tuple[str, ...
 
 
 def measure(prepared: Prepared, model: ModelCard | None, max_length: int | None) -> Measured | None:
-    """Return the lengths of the training texts; of at most 10,000 evenly spread ones."""
+    """Return the lengths of the training texts; of at most 10,000 evenly spread ones.
+
+    Texts that are read together count together. Those that are read in windows are not cut.
+    """
     import numpy as np
 
-    texts = task_named(prepared.card.task).texts(prepared.splits["train"])[0]
-    if not len(texts):
+    task = task_named(prepared.card.task)
+    texts = task.texts(prepared.splits["train"])
+    if not len(texts[0]):
         return None
     if model is None or model.tokenizer_file is None:
-        values = word_counts(texts)
+        values = np.sum([word_counts(column) for column in texts], axis=0)
         return Measured(None, _length_facts("words", values))
-    lengths = measure_lengths([texts], model.tokenizer_file)
+    lengths = measure_lengths(texts, model.tokenizer_file)
     values = np.asarray(lengths.tokens)
+    if task.objective(prepared.card) == "spans":
+        return Measured(lengths, _length_facts("tokens", values))
     kept = max_length or lengths.suggested(model.max_positions)
     texts_cut, tokens_cut = lengths.cut(kept)
+    if task_named(prepared.card.task).reads_windows:
+        tokens_cut = 0.0
     facts = _length_facts("tokens", values)._replace(
         max_length=kept, share_texts_cut=texts_cut, share_tokens_cut=tokens_cut
     )
@@ -191,7 +202,7 @@ def make_view(
     if model is not None and prepared is not None:
         read = task_named(prepared.card.task).texts(prepared.splits["train"])[0]
         texts = read[:NUM_TOKENIZED].to_pylist()
-        kept = facts.max_length if facts is not None else model.max_positions
+        kept = (facts.max_length if facts is not None else 0) or model.max_positions
         tokenized = tokenize_for_show(texts, str(model.tokenizer_file), kept)
     return DataView(
         name=tables.name,
@@ -271,6 +282,7 @@ def _show_figure(prepared: Prepared, measured: Measured | None) -> None:
 
     lengths = measured.lengths if measured is not None else None
     max_length = measured.facts.max_length if measured is not None and lengths is not None else None
+    max_length = max_length or None  # 0: nothing is cut
     info = plot.data_overview_info(prepared.card, lengths, max_length)
     if not info.classes and not info.bins:
         return

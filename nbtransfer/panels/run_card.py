@@ -111,7 +111,10 @@ def ending_lines(
         return lines, [f"%finetune --resume {name}"]
     if state.saved_choice is not None:
         lines.append(_kept_sentence(state, run_dir))
-    return lines, [f"%evaluate {name}", f'%predict {name} "a text of yours"']
+    asked = '"a text of yours"'
+    if about.task == "question-answering":
+        asked = '--question "Who ...?" --context "a text of yours"'
+    return lines, [f"%evaluate {name}", f"%predict {name} {asked}"]
 
 
 _STOP_WORDS = {

@@ -50,7 +50,8 @@ class About:
         task: the task's name.
         num_train_rows: rows to learn from.
         num_validation_rows: rows to evaluate on; 0 for none.
-        num_classes: classes to tell apart.
+        num_classes: classes to tell apart, or types of entities to find.
+        class_words: which of the two.
         num_steps: planned optimizer steps.
         num_train_epochs: planned epochs.
         learning_rate: planned peak.
@@ -70,6 +71,7 @@ class About:
     num_train_rows: int = 0
     num_validation_rows: int = 0
     num_classes: int = 0
+    class_words: str = "classes"
     num_steps: int = 0
     num_train_epochs: float = 0.0
     learning_rate: float = 0.0
@@ -92,7 +94,8 @@ class About:
             task=data.task,
             num_train_rows=plan.num_train_rows,
             num_validation_rows=plan.num_validation_rows,
-            num_classes=len(data.label_names) if data.class_counts else 0,
+            num_classes=len(data.counted.names) if data.class_counts else 0,
+            class_words=data.counted.words,
             num_steps=plan.num_steps,
             num_train_epochs=plan.num_train_epochs,
             learning_rate=plan.learning_rate,
@@ -111,7 +114,7 @@ class About:
         rows = f"{self.num_train_rows:,}"
         if self.num_validation_rows:
             rows += f" + {self.num_validation_rows:,}"
-        classes = f", {self.num_classes} classes" if self.num_classes else ""
+        classes = f", {self.num_classes} {self.class_words}" if self.num_classes else ""
         return f"{self.model} → {self.data} · {self.task} · {rows} rows{classes}"
 
 

@@ -13,11 +13,15 @@ LOWER_IS_BETTER = frozenset({"loss", "perplexity", "rmse"})
 
 # A task's own order is that of its tables; the first shares among them are drawn as curves.
 _WORDS = {
+    "perplexity": "perplexity",
+    "f1": "F1",
     "accuracy": "accuracy",
     "f1_macro": "macro F1",
     "f1_micro": "micro F1",
-    "f1": "F1",
     "exact_match": "exact match",
+    "has_answer_f1": "F1 where there is an answer",
+    "has_answer_exact_match": "exact match where there is one",
+    "no_answer_accuracy": "accuracy where there is none",
     "precision": "precision",
     "recall": "recall",
     "precision_macro": "macro precision",
@@ -27,16 +31,20 @@ _WORDS = {
     "rouge1": "ROUGE-1",
     "rouge2": "ROUGE-2",
     "rougeL": "ROUGE-L",
-    "perplexity": "perplexity",
     "pearson": "Pearson",
     "spearman": "Spearman",
     "rmse": "RMSE",
     "loss": "loss",
 }
 METRICS = tuple(_WORDS)
-_AS_PERCENT = frozenset({"accuracy", "exact_match"})
+_AS_PERCENT = frozenset({"accuracy", "exact_match", "has_answer_exact_match", "no_answer_accuracy"})
 _UP_TO_100 = frozenset({"bleu", "chrf"})  # sacreBLEU's own scale
-_LEFT_OUT = frozenset({"precision_macro", "recall_macro", "loss"})  # of tables by evaluation
+_LEFT_OUT = frozenset(
+    {
+        *("precision_macro", "recall_macro", "loss"),
+        *("has_answer_f1", "has_answer_exact_match", "no_answer_accuracy"),
+    }
+)  # of tables by evaluation
 _NO_SHARES = _UP_TO_100 | LOWER_IS_BETTER | {"pearson", "spearman"}
 _MAX_SHOWN = 3
 

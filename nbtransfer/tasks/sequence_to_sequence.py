@@ -45,6 +45,7 @@ class SequenceToSequence:
     auto_class = "AutoModelForSeq2SeqLM"
     roles = ("source", "target")
     techniques = ("full",)
+    reads_windows = False
     options = ("max_target_length", "prefix", "num_beams", "eval_generate_rows")
     scores: Callable[[Sequence[str], Sequence[str]], TextScores]
 

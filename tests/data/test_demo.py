@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
 
+from nbtransfer.data import demo_questions
 from nbtransfer.data.demo import DEMO_DATA, load_demo
 from nbtransfer.errors import DataError
 from nbtransfer.tasks.labelled_data import prepare
+from nbtransfer.tasks.question_answering import QuestionAnswering
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,57 @@ def test_every_demo_named_can_be_loaded():
 def test_unknown_demo_lists_the_known():
     with pytest.raises(DataError, match=r"There is: demo:tweets"):
         load_demo("nothing like it")
+
+
+def paragraphs():
+    text = demo_questions.FILE.read_text("utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_questions_are_as_many_as_promised_and_varied():
+    found = paragraphs()
+    asked = [q for p in found for q in p["qas"]]
+    assert len(found) >= 60 and len(asked) >= 240
+    assert len({p["title"] for p in found}) == len({p["context"] for p in found}) == len(found)
+    assert len({q["question"] for q in asked}) > 0.99 * len(asked)
+    firsts = [q["question"].split()[0] for q in asked]
+    assert len(set(firsts)) >= 12 and max(map(firsts.count, set(firsts))) < len(asked) / 2
+    none = sum(not q["answers"]["text"] for q in asked)
+    assert 0.05 < none / len(asked) < 0.3
+    assert (
+        f"{len(asked)} English questions on {len(found)} paragraphs, {none} without"
+        in (DEMO_DATA["questions"])
+    )
+
+
+@pytest.mark.parametrize("paragraph", paragraphs(), ids=lambda p: p["title"])
+def test_every_answer_lies_in_its_paragraph_at_its_place(paragraph):
+    context = paragraph["context"]
+    assert 40 <= len(context.split()) <= 90 and context == " ".join(context.split())
+    assert context[0].isupper() and context[-1] == "." and context.isprintable()
+    assert len(paragraph["qas"]) == 4
+    for asked in paragraph["qas"]:
+        question, answers = asked["question"], asked["answers"]
+        assert question[0].isupper() and question.endswith("?") and question.isprintable()
+        assert len(answers["text"]) == len(answers["answer_start"]) == len(set(answers["text"]))
+        for text, start in zip(answers["text"], answers["answer_start"], strict=True):
+            end = start + len(text)
+            assert context[start:end] == text == text.strip() and len(text.split()) <= 15
+            # Whole words, and not the question said again.
+            assert not context[start - 1 : start].isalnum() or not start
+            assert not context[end : end + 1].isalnum()
+            assert text.lower() not in question.lower()
+
+
+def test_questions_need_no_choice_and_no_split_shares_a_paragraph():
+    tables = load_demo("questions")
+    prepared = QuestionAnswering().prepare(tables, {})
+    card = prepared.card
+    assert card.num_rows == {"train": 176, "validation": 24, "test": 48}
+    assert card.num_unanswerable == {"train": 18, "validation": 2, "test": 7}
+    assert not card.warnings and not any("off by" in note for note in card.notes)
+    seen = [set(t["context"].to_pylist()) for t in prepared.splits.values()]
+    assert sum(map(len, seen)) == len(set().union(*seen)) == 62
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ def make_run(
     data: object = None,
     **keywords: object,
 ) -> Run:
-    """Write the folder of a small run; nothing is started."""
+    """Write the folder of a small run, on reviews unless `data` is given; nothing is started."""
     defaults = {
         "per_device_train_batch_size": 8,
         "num_train_epochs": 2,

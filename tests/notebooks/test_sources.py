@@ -16,10 +16,24 @@ HUB_LINES = {
         "%dataset cornell-movie-review-data/rotten_tomatoes",
         "%finetune distilbert-base-uncased df",
     ),
+    "02_entities": (
+        "%model sentence-transformers/all-MiniLM-L6-v2",
+        "%dataset tner/wnut2017",
+        "%finetune distilbert-base-uncased df --tokens words --tags ner_tags",
+    ),
+    "03_questions": (
+        "%model sentence-transformers/all-MiniLM-L6-v2",
+        "%dataset rajpurkar/squad_v2",
+        "%finetune distilbert-base-uncased df --question ask",
+    ),
     "04_translation": (
         "%finetune Helsinki-NLP/opus-mt-en-fr demo:interface-fr",
         "%finetune t5-small demo:interface-fr",
         "%dataset opus_books",
+    ),
+    "05_pretraining": (
+        "%model google/bert_uncased_L-2_H-128_A-2",
+        "%finetune distilbert-base-uncased df --text text",
     ),
 }
 
@@ -49,7 +63,7 @@ def test_notebook_runs_on_any_python3_kernel(notebook):
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-@pytest.mark.parametrize("name", HUB_LINES)
+@pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])
 def test_every_demo_name_is_explained_with_a_hub_id(name):
     (path,) = [path for path in NOTEBOOKS if path.stem == name]
     notebook = nbformat.read(path, as_version=4)

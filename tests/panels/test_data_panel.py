@@ -226,3 +226,13 @@ def test_what_the_length_cuts_is_told_in_words(reviews, facts, words):
     prepared = data_panel._prepare(tables, None, {})
     measured = data_panel.Measured(None, facts)
     assert words in data_text(data_panel.make_view(tables, prepared, measured, None, (), ()))
+
+
+def test_a_question_and_its_context_count_together_and_are_not_cut():
+    from nbtransfer.data.sources import load_tables
+    from nbtransfer.tasks.question_answering import QuestionAnswering
+
+    rows = [{"question": "who is it", "context": "it is Ann Lee", "answers": "Ann Lee"}] * 3
+    prepared = QuestionAnswering().prepare(load_tables(rows), {})
+    facts = data_panel.measure(prepared, None, None).facts
+    assert (facts.unit, facts.median, facts.max_length) == ("words", 7, 0)

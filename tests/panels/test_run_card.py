@@ -79,3 +79,10 @@ def test_text_from_outside_is_escaped(run):
     )
     html = bundle_of(run, name="<b>", data="<iframe>")["text/html"]
     assert not re.search(r"<(script|img|iframe)", html)
+
+
+def test_a_run_that_answers_questions_says_how_to_ask_one(run):
+    run.evaluation(10)
+    run.complete(10)
+    text = bundle_of(run, task="question-answering")["text/plain"]
+    assert '%predict calm-heron --question "Who ...?" --context "a text of yours"' in text

@@ -136,3 +136,11 @@ def test_the_copy_of_a_model_variable_goes_with_the_form(opened, reviews, tmp_pa
     assert draft.model.name == "bert" and draft.plan is not None
     drafter.close()
     assert not folder.exists()
+
+
+def test_questions_are_planned_without_a_column_of_texts(drafter):
+    draft = drafter.draft(dataclasses.replace(SPEC, data="demo:questions"))
+    assert draft.problems == () and draft.columns is None
+    assert draft.prepared.card.task == "question-answering"
+    assert draft.plan.metric_for_best_model == "f1" and draft.plan.baseline_accuracy is None
+    assert draft.line == "%finetune demo:minilm demo:questions"
