@@ -283,8 +283,7 @@ class Training:
             if train_loss is not None:
                 progress.evaluation_losses.append((train_loss, scores.loss))
             progress.loss_sum, progress.loss_count = 0.0, 0
-        duration = time.monotonic() - start
-        progress.elapsed_s += duration
+        progress.elapsed_s += (duration := time.monotonic() - start)
         self.events.append(
             "evaluation_completed",
             step=progress.step,
