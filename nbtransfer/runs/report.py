@@ -239,9 +239,8 @@ def _wrong_answer(mistake: Mistake) -> str:
     question, said, right = (
         _printable(text, 80) for text in (mistake.text, mistake.predicted, mistake.actual)
     )
-    return (
-        f"{question} {_percent(mistake.probability or 0.0)} {said!r}, is {right!r} (row {mistake.row:,})"
-    )
+    share = _percent(mistake.probability or 0.0)
+    return f"{question} {share} {said!r}, is {right!r} (row {mistake.row:,})"
 
 
 def _answer_row(record: dict[str, Any]) -> AnswerRow:
