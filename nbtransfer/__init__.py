@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "finetune": "nbtransfer.api",
+    "pretrain": "nbtransfer.api",
     "evaluate": "nbtransfer.api",
     "predict": "nbtransfer.api",
     "embeddings": "nbtransfer.api",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbtransfer.errors import quoted
+from nbtransfer.spec import LANGUAGE_MODELING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ def warnings_for(
     found = (
         *data.warnings,
         *_about_data(plan, spec, data),
-        *_about_model(plan, spec, model),
+        *_about_model(plan, spec, data, model),
         *_about_schedule(plan, spec),
         *_about_machine(plan, spec, hardware),
     )
@@ -43,7 +44,7 @@ def _about_data(plan: Plan, spec: RunSpec, data: DataCard) -> Iterator[str]:
             texts = "text is" if count == 1 else "texts are"
             yield f"{count:,} {split} {texts} also in train."
     yield from _about_classes(spec, data)
-    if plan.share_texts_cut >= _MANY_TEXTS_CUT:
+    if plan.share_texts_cut >= _MANY_TEXTS_CUT and plan.share_tokens_cut:
         yield (
             f"max_length={plan.max_length} cuts {_percent(plan.share_texts_cut)} of the texts and "
             f"loses {_percent(plan.share_tokens_cut)} of all tokens."
@@ -81,13 +82,22 @@ def _about_classes(spec: RunSpec, data: DataCard) -> Iterator[str]:
         )
 
 
-def _about_model(plan: Plan, spec: RunSpec, model: ModelCard) -> Iterator[str]:
+def _about_model(plan: Plan, spec: RunSpec, data: DataCard, model: ModelCard) -> Iterator[str]:
+    if data.task in LANGUAGE_MODELING:
+        if model.lacks_lm_head and not spec.from_scratch:
+            yield (
+                f"{quoted(model.name)} was saved without the head that guesses tokens: a random "
+                "one must be learned first, and perplexity says little about the rest until then. "
+                "Take a model saved with its head, such as demo:bert-tiny or bert-base-uncased."
+            )
+        return
+    reads_pooled = data.task != "token-classification"
     if spec.from_scratch and plan.technique != "full":
         yield (
             f"from_scratch with technique={plan.technique!r} freezes random weights. Take "
             "technique='full'."
         )
-    elif model.lacks_pooler and plan.technique == "head":
+    elif model.lacks_pooler and plan.technique == "head" and reads_pooled:
         yield (
             f"{quoted(model.name)} has no pooling layer, so technique='head' would learn on top of "
             "a random one. Take technique='features' or 'full'."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nbtransfer.errors import DataError, RunError, SpecError, count_of, nearest, quoted
 from nbtransfer.runs import store
 from nbtransfer.settings import resolve_runs_dir
-from nbtransfer.spec import ROLES
+from nbtransfer.spec import LANGUAGE_MODELING, ROLES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,6 +78,7 @@ def _rows_of(
     run: Run, data: object, split: str | None, columns: dict[str, str | None], name: str | None
 ) -> _Rows:
     """Return rows of the run's own, or of `data`, by the run's columns where the data has them."""
+    from nbtransfer.data.corpus import load_corpus
     from nbtransfer.data.sources import load_tables
     from nbtransfer.runs.files import read_table
     from nbtransfer.tasks.catalog import task_named
@@ -93,7 +94,8 @@ def _rows_of(
                 run,
             )
         return _Rows(read_table(run.paths.split(split)), split, split)
-    tables = load_tables(data, name=name)
+    read = load_corpus if run.data_card.task in LANGUAGE_MODELING else load_tables
+    tables = read(data, name=name)
     if split is None:
         split = next(s for s in ("test", "validation", "train") if s in tables.splits)
     if split not in tables.splits:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer.answers import RunsDir, embeddings, evaluate, predict
-from nbtransfer.errors import SpecError
+from nbtransfer.errors import ModelError, SpecError, quoted
 from nbtransfer.jobs import Job, prepare_job, resume_job, start_job
 from nbtransfer.runs import store
 from nbtransfer.runs.interrupts import InterruptCounter
@@ -18,6 +18,7 @@ from nbtransfer.tasks.text_classification import Prediction
 if TYPE_CHECKING:
     from nbtransfer.planning import Plan
     from nbtransfer.runs.run import Run
+    from nbtransfer.spec import TaskName
 
 __all__ = [
     "Job",
@@ -31,6 +32,8 @@ __all__ = [
     "plan",
     "predict",
     "prepare_job",
+    "pretrain",
+    "pretraining_task",
     "resume_run",
     "show_run",
     "start_job",
@@ -84,7 +87,8 @@ def finetune(
         name: the run's name.
         runs_dir: where runs are kept.
         resume: a run to go on with from its newest checkpoint; nothing else is needed then.
-        allow: with `resume`, take another number of epochs or another evaluation interval.
+        allow: with `resume`, take another number of epochs or another evaluation interval; without
+            such changes, begin again at step 0 where no checkpoint of the run is good any more.
         wait: block until the run ends. An interrupt stops it at its next step and keeps its model.
         show: draw the panel; by default in a notebook or IPython, and nowhere else.
         more: any other field of RunSpec, or a name of transformers' TrainingArguments.
@@ -135,6 +139,63 @@ def finetune(
     return run
 
 
+def pretrain(
+    model: object,
+    corpus: object,
+    *,
+    name: str | None = None,
+    **options: Any,  # noqa: ANN401
+) -> Run:
+    """Go on pre-training a model on unlabelled texts; the run is a model for `finetune`.
+
+        adapted = nt.pretrain("demo:bert-tiny", "demo:python-docs")
+        run = nt.finetune(adapted, df)
+
+    Models that read both sides (BERT) guess hidden tokens, those that read from left to right (GPT)
+    each next one. `from_scratch=True` begins from random weights of the model's configuration.
+
+    Args:
+        model: as for `finetune`.
+        corpus: a text file, a folder or pattern of them, a list of texts, a table with a column of
+            text, `demo:NAME` or a hub id.
+        name: the run's name.
+        options: as for `finetune`; `text=` names the column, `mlm_probability=` is the share of
+            hidden tokens, `whole_word_mask=True` hides whole words.
+
+    Returns:
+        The run. Its metrics are `eval_loss`, `eval_perplexity` and `eval_accuracy`, measured before
+        the first step too.
+
+    Raises:
+        SpecError, DataError, ModelError, RunError: as `finetune` does.
+    """
+    task = options.pop("task", None) or pretraining_task(model, runs_dir=options.get("runs_dir"))
+    return finetune(model, corpus, task=task, name=name, **options)
+
+
+def pretraining_task(model: object, *, runs_dir: RunsDir = None) -> TaskName:
+    """Return how a model's family is pre-trained.
+
+    Raises:
+        ModelError: if there is no such model, or it is not pre-trained in a way that is built.
+    """
+    from nbtransfer.jobs import open_model_of
+    from nbtransfer.models.shape import language_modeling_of
+
+    model_type = getattr(
+        getattr(model[0] if isinstance(model, tuple) else model, "config", None), "model_type", None
+    )
+    if model_type is None:
+        model_type = open_model_of(model, runs_dir=runs_dir).model_type
+    task = language_modeling_of(model_type)
+    if task is None:
+        raise ModelError(
+            f"models of the family {quoted(model_type)} cannot be pre-trained here yet: span "
+            "corruption is not built. Take one of the families bert, roberta, gpt2 or llama."
+        )
+    return task
+
+
 def resume_run(
     reference: object,
     *,
@@ -148,6 +209,7 @@ def resume_run(
         reference: a Run, its name or folder.
         changes: options that are to be other than they were.
         allow: take changes that are safe: more or fewer epochs, another evaluation interval.
+            Without changes: begin again at step 0 where no checkpoint is good any more.
         runs_dir: where runs are kept.
 
     Raises:

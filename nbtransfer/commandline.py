@@ -6,6 +6,8 @@ import dataclasses
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from nbtransfer.spec import LANGUAGE_MODELING
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
@@ -21,6 +23,8 @@ _SHORT = {
     "lr_scheduler_type": "--scheduler",
     "warmup_steps": "--warmup",
     "metric_for_best_model": "--metric",
+    "mlm_probability": "--mask-share",
+    "whole_word_mask": "--whole-word",
     "early_stopping_patience": "--early-stopping",
 }
 # The order a reader looks for them: what, then how; the other fields follow as RunSpec has them.
@@ -50,7 +54,7 @@ def finetune_line(spec: RunSpec, *, runs_dir: str | None = None) -> str:
     Returns:
         One line; values are quoted as the magic's parser (shlex) reads them.
     """
-    words = ["%finetune", _word(spec.model), _word(spec.data)]
+    words = [f"%{_verb(spec)}", _word(spec.model), _word(spec.data)]
     for name, value in _chosen(spec):
         option = _SHORT.get(name, "--" + name.replace("_", "-"))
         text = "" if value is True else _option_text(value)
@@ -80,10 +84,15 @@ def finetune_code(
     arguments += [f"{name}={_literal(value)}" for name, value in _chosen(spec)]
     if runs_dir is not None:
         arguments.append(f"runs_dir={runs_dir!r}")
-    call = f"run = nt.finetune({', '.join(arguments)})"
+    call = f"run = nt.{_verb(spec)}({', '.join(arguments)})"
     if len(call) > 88:
-        call = "run = nt.finetune(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
+        call = f"run = nt.{_verb(spec)}(\n" + "".join(f"    {a},\n" for a in arguments) + ")"
     return f"import nbtransfer as nt\n\n{call}"
+
+
+def _verb(spec: RunSpec) -> str:
+    """Return what is typed for a job: pre-training chooses its task by the model."""
+    return "pretrain" if spec.task in LANGUAGE_MODELING else "finetune"
 
 
 def _chosen(spec: RunSpec) -> Iterator[tuple[str, Any]]:
@@ -92,6 +101,8 @@ def _chosen(spec: RunSpec) -> Iterator[tuple[str, Any]]:
     names = [*_FIRST, *(n for n in fields if n not in _FIRST and n not in ("model", "data"))]
     for name in names:
         value = getattr(spec, name)
+        if name == "task" and value in LANGUAGE_MODELING:
+            continue
         # `False == 0`, so the types are compared too: validation=False is not a fraction of 0.
         if value != fields[name] or type(value) is bool is not type(fields[name]):
             yield name, value

@@ -14,7 +14,7 @@ from nbtransfer.runs import launch, store
 from nbtransfer.runs.files import write_json
 from nbtransfer.runs.run import Run
 from nbtransfer.settings import resolve_runs_dir
-from nbtransfer.spec import RunSpec
+from nbtransfer.spec import LANGUAGE_MODELING, RunSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +71,7 @@ def prepare_job(
     Raises:
         SpecError, DataError, ModelError: see `finetune`.
     """
+    from nbtransfer.data.corpus import load_corpus
     from nbtransfer.data.lengths import measure_lengths
     from nbtransfer.data.sources import load_tables
     from nbtransfer.hardware import detect_hardware
@@ -80,9 +81,8 @@ def prepare_job(
     from nbtransfer.tasks.catalog import choose_task
 
     folder = resolve_runs_dir(runs_dir)
-    model, data = (os.fspath(x) if isinstance(x, os.PathLike) else x for x in (model, data))
-    if isinstance(model, Run):
-        model = model.id if model.dir.parent == folder else str(model.paths.model_dir)
+    data = os.fspath(data) if isinstance(data, os.PathLike) else data
+    model = _model_reference(model, folder)
     sorted_keywords = sort_keywords(keywords)
     fields = sorted_keywords.fields
     held_out = fields.get("validation")
@@ -94,9 +94,12 @@ def prepare_job(
         **fields,
     )
     spec.check()
-    tables = load_tables(data, name=data_name)
+    read = load_corpus if spec.task in LANGUAGE_MODELING else load_tables
+    tables = read(data, name=data_name)
     task = choose_task(spec.task, tables, spec.columns)
     prepared = task.prepare(tables, spec.columns, validation=held_out)
+    settings = {name: getattr(spec, name) for name in task.options}
+    prepared = prepared._replace(card=dataclasses.replace(prepared.card, settings=settings))
     if isinstance(model, str):
         card = open_model(model, runs_dir=folder)
     else:
@@ -116,6 +119,25 @@ def prepare_job(
         runs_dir=folder,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _model_reference(model: object, runs_dir: Path) -> object:
+    """Return what names a model where a run or a path was given; other models as they are."""
+    if isinstance(model, Run):
+        return model.id if model.dir.parent == runs_dir else str(model.dir)
+    return os.fspath(model) if isinstance(model, os.PathLike) else model
+
+
+def open_model_of(model: object, *, runs_dir: str | os.PathLike[str] | None = None) -> ModelCard:
+    """Return the card of a model that is named by a string, a path or a run.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    from nbtransfer.models.catalog import open_model
+
+    folder = resolve_runs_dir(runs_dir)
+    return open_model(_model_reference(model, folder), runs_dir=folder)  # type: ignore[arg-type]
 
 
 def start_job(job: Job) -> Run:
@@ -148,7 +170,8 @@ def resume_job(run: Run, changes: dict[str, Any], *, allow: bool) -> Run:
     Args:
         run: a stopped, failed or lost run; a finished one too, where it gets more epochs.
         changes: fields of RunSpec and Trainer's names, as for a new run.
-        allow: take the changes that are safe; without it they are only listed.
+        allow: take the changes that are safe; without it they are only listed. Without changes:
+            begin again at step 0 where none of the run's checkpoints is good any more.
 
     Returns:
         The run, which reads the changed spec.
@@ -171,11 +194,12 @@ def resume_job(run: Run, changes: dict[str, Any], *, allow: bool) -> Run:
         )
     if differing and not allow:
         raise RunError(f"this would change run {run.id!r}: {listed}. If meant, add --allow.", run)
+    longer = "num_train_epochs" in differing and new.num_train_epochs > old.num_train_epochs
+    launch.check_resumable(run, finished_too=longer)
     if differing:
         _write_changes(run, new)
         run = Run(run.dir)
-    longer = "num_train_epochs" in differing and new.num_train_epochs > old.num_train_epochs
-    launch.resume_run(run, finished_too=longer)
+    launch.resume_run(run, finished_too=longer, restart=allow and not differing)
     return run
 
 

@@ -22,7 +22,8 @@ from nbtransfer.choices import (
 from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.estimates import memory_by_technique
 from nbtransfer.hardware import Hardware, detect_hardware, on_cpu
-from nbtransfer.spec import RunSpec, top_layers
+from nbtransfer.language_plan import language_problems, logits_bytes, plan_blocks
+from nbtransfer.spec import LANGUAGE_MODELING, RunSpec, top_layers
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Plan:
         gradient_accumulation_steps: forward passes an optimizer step.
         max_length: tokens a text is cut to.
         share_texts_cut: share of the training texts that are longer.
-        share_tokens_cut: share of their tokens that is lost.
+        share_tokens_cut: share of their tokens that is lost; 0 where they are read in windows.
         technique: which part learns.
         device: `cpu`, `cuda` or `mps`.
         device_name: its name.
@@ -146,8 +147,13 @@ def make_plan(
     hardware = on_cpu(hardware) if spec.use_cpu else hardware
     task = task_named(data.task)
     in_windows = task.objective(data) == "spans"
-    length = (choose_windows if in_windows else choose_length)(spec, lengths, model)
-    steps = count_steps(spec, round(data.num_rows["train"] * length.rows_per_text))
+    blocks = None
+    if data.task in LANGUAGE_MODELING:
+        blocks = plan_blocks(spec, data, lengths, model)
+        length, steps = blocks.length, count_steps(spec, blocks.num_blocks)
+    else:
+        length = (choose_windows if in_windows else choose_length)(spec, lengths, model)
+        steps = count_steps(spec, round(data.num_rows["train"] * length.rows_per_text))
     precision = choose_precision(spec, hardware)
     step = choose_step(spec, hardware, model, precision.chosen)
     num_validation = data.num_rows.get("validation", 0)
@@ -168,6 +174,9 @@ def make_plan(
         technique=spec.technique,
         precision=precision.chosen,
     )
+    if blocks is not None:
+        problems += language_problems(data, model)
+        memory_bytes += logits_bytes(spec, data, model, tokens_in_memory)
     plan = Plan(
         num_steps=steps.total,
         steps_per_epoch=steps.per_epoch,
@@ -179,7 +188,7 @@ def make_plan(
         gradient_accumulation_steps=int(spec.gradient_accumulation_steps),
         max_length=length.max_length,
         share_texts_cut=length.share_texts_cut,
-        share_tokens_cut=length.share_tokens_cut,
+        share_tokens_cut=0.0 if task.reads_windows else length.share_tokens_cut,
         technique=spec.technique,
         device=hardware.device,
         device_name=hardware.name,
@@ -198,9 +207,13 @@ def make_plan(
         memory_total_bytes=hardware.memory_bytes,
         disk_bytes=estimates.disk_bytes(model, num_trainable),
         disk_free_bytes=hardware.disk_free_bytes,
-        baseline_accuracy=data.majority_share,
+        # Entities are judged by F1; always saying that there is none has no F1 to compare with.
+        baseline_accuracy=None if task.metrics[0] == "f1" else data.majority_share,
         metric_for_best_model=spec.metric_for_best_model or task.metrics[0],
-        notes=_notes(spec, data, lengths, model, hardware, length),
+        notes=(
+            *(blocks.notes if blocks is not None else ()),
+            *_notes(spec, data, lengths, model, hardware, length),
+        ),
     )
     problems += _capacity_problems(plan, model, hardware)
     if problems:
@@ -228,6 +241,10 @@ def _task_problems(spec: RunSpec, task: Task) -> list[str]:
             f"{name}={quoted(value)} is not one of {task.title}'s: "
             f"{', '.join(map(repr, choices))}.{hint}"
         )
+    for name in ("mlm_probability", "whole_word_mask"):
+        default = RunSpec.__dataclass_fields__[name].default
+        if getattr(spec, name) != default and name not in task.options:
+            found.append(f"{name} is masked language modelling's; {task.title} hides no tokens.")
     if spec.class_weights is not None and "class_weights" not in task.options:
         found.append(f"class_weights weigh single classes of texts; {task.title} has none.")
     return found
@@ -323,7 +340,7 @@ def _notes(
     notes = []
     if model.head_labels and set(model.head_labels) != set(data.label_names):
         notes.append("The model's own classes are not the data's: a new head is trained.")
-    if lengths is None:
+    if lengths is None and data.task not in LANGUAGE_MODELING:
         notes.append(
             f"Texts are cut at {length.max_length} tokens; their lengths are not known yet."
         )

@@ -13,20 +13,25 @@ from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.tasks.metric_words import METRICS
 
 TaskName = Literal[
+    "token-classification",
     "question-answering",
     "multi-label-classification",
     "text-regression",
     "text-classification",
+    "masked-language-modeling",
+    "causal-language-modeling",
 ]
 Technique = Literal["full", "top:2", "head", "features"]  # top:N for any N
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 StepKind = Literal["auto", "eager", "graphed"]
 
+LANGUAGE_MODELING = ("masked-language-modeling", "causal-language-modeling")
 # Fields that name a column of the data; each task reads some of them.
 ROLES = (
     *("text", "text_pair", "label"),
     *("question", "context", "answers", "answer_start"),
+    *("tokens", "tags", "spans"),
 )
 NOT_BUILT_TECHNIQUES = ("gradual", "layerwise", "lora", "setfit")
 
@@ -46,6 +51,9 @@ class RunSpec:
         context: the column that holds the text that answers it.
         answers: the column that holds the answers: SQuAD's texts and starts, or one text.
         answer_start: the column that holds the answers' first characters, where `answers` does not.
+        tokens: the column that holds each row's words.
+        tags: the column that holds a tag for each word.
+        spans: the column that holds the entities of `text`, each with start, end and label.
         technique: `full` trains every layer, `top:N` the last N and the head, `head` only the head,
             `features` a linear layer on the mean-pooled, frozen encoder.
         num_train_epochs: passes over the training rows; may be a fraction.
@@ -67,6 +75,8 @@ class RunSpec:
         metric_for_best_model: decides which evaluated model is kept; None takes the task's main
             one.
         class_weights: `balanced`, or a weight for each class by name.
+        mlm_probability: share of tokens that masked language modelling hides.
+        whole_word_mask: hide all tokens of a word together.
         early_stopping_patience: evaluations without a better metric after which training stops.
         eval_steps: optimizer steps between evaluations; None evaluates after each epoch.
         precision: arithmetic of the forward and backward pass; weights stay float32.
@@ -89,6 +99,9 @@ class RunSpec:
     context: str | None = None
     answers: str | None = None
     answer_start: str | None = None
+    tokens: str | None = None
+    tags: str | None = None
+    spans: str | None = None
     technique: str = "full"
     num_train_epochs: float = 3.0
     max_steps: int = -1
@@ -107,6 +120,8 @@ class RunSpec:
     validation: str | float | bool | None = None
     metric_for_best_model: str | None = None
     class_weights: str | dict[str, float] | None = None
+    mlm_probability: float = 0.15
+    whole_word_mask: bool = False
     early_stopping_patience: int | None = None
     eval_steps: int | None = None
     precision: Precision = "auto"
@@ -190,6 +205,7 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
     "adam_epsilon": (0, 1, False, False),
     "max_grad_norm": (0, 1e9, True, False),
     "max_length": (4, 1_000_000, True, True),
+    "mlm_probability": (0, 0.9, False, False),
     "early_stopping_patience": (1, 1000, True, True),
     "eval_steps": (1, 1e9, True, True),
     "seed": (0, 2**32 - 1, True, True),
@@ -234,7 +250,7 @@ def _choice_problems(spec: RunSpec) -> list[str]:
             f"class_weights={quoted(spec.class_weights)} must be 'balanced' or weights by class "
             "name, as in {'negative': 1.0, 'positive': 3.0}."
         )
-    for name in ("use_cpu", "from_scratch"):
+    for name in ("use_cpu", "from_scratch", "whole_word_mask"):
         if not isinstance(getattr(spec, name), bool):
             found.append(f"{name}={quoted(getattr(spec, name))} must be True or False.")
     return found

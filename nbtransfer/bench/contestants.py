@@ -161,7 +161,8 @@ def make_training(match: Match) -> Training:
         model_card=job.model_card,
         splits=job.prepared.splits,
     )
-    training = Training(run.paths, EventWriter(run.paths.events), StopSignal())
+    events = EventWriter(run.paths.events)
+    training = Training(run.paths, events, StopSignal(), restart=False)
     assert list(training.card.label_names) == match.labels
     training.validation = None  # evaluation is measured by itself
     training.resume()

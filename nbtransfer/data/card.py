@@ -68,6 +68,7 @@ class DataCard:
             none were tuned.
         scale: of scores, the mean and standard deviation in train; the model learns them with mean
             0 and deviation 1.
+        settings: the options of the spec that only this task reads, as they were decided.
     """
 
     name: str
@@ -90,11 +91,25 @@ class DataCard:
     num_unanswerable: dict[str, int] = field(default_factory=dict)
     thresholds: tuple[float, ...] = ()
     scale: tuple[float, float] = (0.0, 1.0)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def has_unanswerable(self) -> bool:
         """Whether train teaches that a question may have no answer."""
         return self.num_unanswerable.get("train", 0) > 0
+
+    @property
+    def counted(self) -> Counted:
+        """What a reader counts: rows by class, or where words are tagged, entities by type."""
+        if self.task != "token-classification":
+            return Counted("class", "classes", self.label_names, self.class_counts)
+        begins = [i for i, name in enumerate(self.label_names) if name.startswith("B-")]
+        return Counted(
+            "entity",
+            "types of entities",
+            tuple(self.label_names[i][2:] for i in begins),
+            {s: tuple(counts[i] for i in begins) for s, counts in self.class_counts.items()},
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
@@ -114,6 +129,15 @@ class DataCard:
         # Cards of version 0.1 name two columns and no roles.
         values.setdefault("roles", {"text": values["text_column"], "label": values["label_column"]})
         return cls(**values)
+
+
+class Counted(NamedTuple):
+    """What is counted of the data by split: one of it, several, their names and numbers."""
+
+    word: str
+    words: str
+    names: tuple[str, ...]
+    counts: dict[str, tuple[int, ...]]
 
 
 class Repetition(NamedTuple):
@@ -161,14 +185,21 @@ def find_repetition(splits: Mapping[str, pa.Table]) -> Repetition:
     """Count texts repeated within train, shared between splits, and labelled in two ways.
 
     Args:
-        splits: tables of label and text_id; equal texts have equal text_id, from 0 on.
+        splits: tables of text_id and, where rows are labelled, label; equal texts have equal
+            text_id, from 0 on.
     """
     import numpy as np
 
     names = list(splits)
     codes = {split: table.column("text_id").to_numpy() for split, table in splits.items()}
     all_codes = np.concatenate(list(codes.values()))
-    all_labels = np.concatenate([splits[s].column("label").to_numpy() for s in names])
+    labels = [
+        splits[s]["label"].to_numpy()
+        if "label" in splits[s].column_names
+        else np.zeros(splits[s].num_rows)
+        for s in names
+    ]
+    all_labels = np.concatenate(labels)
     num_texts = int(all_codes.max()) + 1 if len(all_codes) else 0
     in_train = np.zeros(num_texts, dtype=bool)
     in_train[codes["train"]] = True

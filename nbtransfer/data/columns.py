@@ -158,13 +158,23 @@ def with_article(noun: str) -> str:
 def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        inner = {column: _inner_feature(feature) for column, feature in features.items()}
         return {
             column: tuple(map(str, feature["names"]))
-            for column, feature in features.items()
+            for column, feature in inner.items()
             if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
         }
     except (KeyError, TypeError, ValueError):
         return {}
+
+
+def _inner_feature(feature: object) -> object:
+    """Return what a list holds, where the feature is one."""
+    if isinstance(feature, list) and len(feature) == 1:
+        return feature[0]
+    if isinstance(feature, dict) and feature.get("_type") in ("Sequence", "List", "LargeList"):
+        return feature.get("feature")
+    return feature
 
 
 def _mixed_column(values: Sequence[Any]) -> tuple[pa.Array, ColumnFacts]:

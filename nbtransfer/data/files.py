@@ -28,13 +28,16 @@ KINDS = {
     ".json": "json",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".conll": "conll",
+    ".iob": "conll",
+    ".bio": "conll",
 }
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _CODE = {".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".npy", ".npz", ".dill", ".ckpt"}
 _ADVICE = {
     ".xlsx": "read it first: df = pandas.read_excel(...)",
     ".xls": "read it first: df = pandas.read_excel(...)",
-    ".txt": "give a table with a header line, as .csv or .tsv",
+    ".txt": "give a table with a header line, as .csv or .tsv, or a word and its tag a line",
     ".arrow": "read it first: ds = datasets.Dataset.from_file(...)",
     ".zip": "unpack it first",
     ".tar": "unpack it first",
@@ -108,7 +111,7 @@ def _find(reference: str) -> list[Path]:
         if not files:
             also = f" ({len(found)} other entries match)" if found else ""
             raise DataError(
-                f"no csv, tsv, jsonl, json or parquet file matches {quoted(reference)} in "
+                f"no csv, tsv, jsonl, json, parquet or conll file matches {quoted(reference)} in "
                 f"{quoted(str(Path.cwd()))}{also}. Check the pattern."
             )
         return files
@@ -144,7 +147,11 @@ def _read(path: Path) -> tuple[pa.Table, list[str]]:
     kind = _kind(path)
     notes: list[str] = []
     try:
-        if kind == "parquet":
+        if kind is None or kind == "conll":
+            from nbtransfer.data.conll_files import read_conll
+
+            table, notes = read_conll(_read_bytes(path), name)
+        elif kind == "parquet":
             table = _read_parquet(path)
         else:
             data = _read_bytes(path)
@@ -193,11 +200,24 @@ def _refuse_what_is_no_data_file(path: Path) -> None:
             f"{name} is refused: {suffix} files can run code when they are loaded. Save the data "
             "as csv, jsonl or parquet."
         )
-    if _kind(path) is None:
+    if _kind(path) is None and not _is_tagged_text(path):
         advice = _ADVICE.get(suffix, "save it as csv, tsv, jsonl, json or parquet")
         raise DataError(f"{name}: files ending in {quoted(suffix)} are not read; {advice}.")
     if path.stat().st_size == 0:
         raise DataError(f"{name} is empty (0 bytes). Give a file with a header line and rows.")
+
+
+def _is_tagged_text(path: Path) -> bool:
+    """Return whether a .txt file is CoNLL, which many are; prose has no columns."""
+    if path.suffix.casefold() != ".txt":
+        return False
+    from nbtransfer.data.conll_files import looks_like_conll
+
+    try:
+        with path.open("rb") as stream:
+            return looks_like_conll(stream.read(_BLOCK_BYTES))
+    except OSError:
+        return False
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -29,10 +29,14 @@ class Lengths(NamedTuple):
 
     Attributes:
         tokens: int32 array (rows,), with special tokens, uncut.
-        first: the same of the first of several texts a row; None where there is one.
+        num_special: special tokens that a text gets.
+        num_rows: texts there are, where `tokens` are of some of them; None where of all.
+        first: the same as `tokens` of the first of several texts a row; None where there is one.
     """
 
     tokens: np.ndarray
+    num_special: int = 0
+    num_rows: int | None = None
     first: np.ndarray | None = None
 
     def cut(self, max_length: int) -> tuple[float, float]:
@@ -119,9 +123,9 @@ def measure_lengths(columns: Sequence[pa.ChunkedArray], tokenizer_file: str) -> 
         rows = spread_rows(num_rows, MAX_MEASURED_TEXTS)
         columns = [column.take(rows) for column in columns]
     counted = [token_lengths(column, tokenizer_file).tokens for column in columns]
-    if len(counted) == 1:
-        return Lengths(counted[0])
-    return Lengths(sum(counted[1:], start=counted[0]), counted[0])
+    num_special = int(token_lengths([""], tokenizer_file).tokens[0])
+    first = counted[0] if len(counted) > 1 else None
+    return Lengths(sum(counted[1:], start=counted[0]), num_special, num_rows, first)
 
 
 def spread_rows(num_rows: int, wanted: int) -> list[int]:

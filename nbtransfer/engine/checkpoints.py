@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from nbtransfer.engine.disk import is_disk_full
 from nbtransfer.runs.faults import reach
-from nbtransfer.runs.files import read_json, sync_folder
+from nbtransfer.runs.files import read_json, sync, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -209,12 +209,16 @@ def damage(folder: Path) -> str | None:
         return "manifest.json is damaged"
     for name in _FILES:
         path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if path.stat().st_size != promised[name][0]:
-            return f"{name} has {path.stat().st_size} bytes, not what the manifest says"
-        if _sha256(path) != promised[name][1]:
-            return f"{name} differs from its sha256"
+        try:
+            if not path.is_file():
+                return f"{name} is missing"
+            if path.stat().st_size != promised[name][0]:
+                return f"{name} has {path.stat().st_size} bytes, not what the manifest says"
+            reach("damage.read")
+            if _sha256(path) != promised[name][1]:
+                return f"{name} differs from its sha256"
+        except OSError as error:
+            return f"{name} cannot be read ({error.strerror})"
     return None
 
 
@@ -290,7 +294,7 @@ def _make_durable(path: Path) -> None:
     os.umask(umask)
     path.chmod(0o666 & ~umask)
     with path.open("rb+") as file:
-        os.fsync(file.fileno())
+        sync(file.fileno())
 
 
 def _sha256(path: Path) -> str:

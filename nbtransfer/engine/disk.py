@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 
 from nbtransfer.errors import NbTransferError
+from nbtransfer.runs.files import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nbtransfer.runs.events import EventWriter
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# What a disk says that cannot be written though it has space: read-only, not ours, of a network
+# that has gone, or without renaming.
+NOT_WRITABLE = (
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EBUSY),
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN),
+    *(errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL),
+)
 
 
 class DiskFull(NbTransferError):
@@ -25,6 +35,30 @@ class DiskFull(NbTransferError):
             f"{needed_and_free(folder, needed_bytes)} Remove old runs with %runs rm NAME, then go "
             f"on: %finetune --resume {folder.name}"
         )
+
+
+class NotWritten(NbTransferError):
+    """What a run leaves cannot be put into its folder, though there is space."""
+
+    def __init__(self, what: str, folder: Path, error: OSError) -> None:
+        super().__init__(
+            f"{what} could not be put into the run's folder ({error.strerror}). What was saved "
+            "before is whole. Once the folder can be written again, go on: "
+            f"%finetune --resume {folder.name}"
+        )
+
+
+def warn_of_disk(folder: Path, events: EventWriter) -> None:
+    """Say in the log where the disk of `folder` cannot make anything durable."""
+    if sync_folder(folder):
+        return
+    events.append(
+        "warning_raised",
+        code="no_sync",
+        headline="The disk of the runs folder cannot make files durable (it has no fsync).",
+        advice="After a power cut the newest checkpoint may be damaged: it would be found, and an "
+        "earlier one taken. A --runs-dir on a local disk is safer.",
+    )
 
 
 def is_disk_full(error: OSError | SafetensorError) -> bool:

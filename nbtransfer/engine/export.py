@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 
 from nbtransfer.engine.checkpoints import damage, load_model_state
-from nbtransfer.engine.disk import DiskFull, is_disk_full
+from nbtransfer.engine.disk import NOT_WRITABLE, DiskFull, NotWritten, is_disk_full
 from nbtransfer.engine.memory import release_memory
 from nbtransfer.engine.reporting import write_decision, write_evaluation
 from nbtransfer.engine.verify import NUM_ROWS, Verification
 from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
 from nbtransfer.runs.faults import reach
-from nbtransfer.runs.files import sync_folder, write_bytes
+from nbtransfer.runs.files import sync, sync_folder, write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nbtransfer.engine.train import Training
+    from nbtransfer.models.card import ModelCard
 
 
 def export_run(training: Training) -> None:
@@ -29,12 +30,15 @@ def export_run(training: Training) -> None:
 
     Raises:
         DiskFull: if there is no space for them; the checkpoints are as they were.
+        NotWritten: if the folder cannot be written for another reason.
         ModelError: if the model cannot be loaded again as it was.
     """
     try:
         _export(training)
     except (OSError, SafetensorError) as error:
         if not is_disk_full(error):
+            if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
+                raise NotWritten("the trained model", training.paths.dir, error) from error
             raise
         weights = training.model.state_dict().values()
         needed = sum(tensor.numel() * tensor.element_size() for tensor in weights)
@@ -110,11 +114,15 @@ def _write_model(training: Training, step: int) -> None:
         raise
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        reach("export.aside")
-        target.rename(old)
-    reach("export.rename")
-    staging.rename(target)
+    try:
+        if target.exists():
+            reach("export.aside")
+            target.rename(old)
+        reach("export.rename")
+        staging.rename(target)
+    except OSError as error:
+        what = f"the trained model (it lies whole in {staging.name})"
+        raise NotWritten(what, training.paths.dir, error) from error
     sync_folder(target.parent)
     shutil.rmtree(old, ignore_errors=True)
 
@@ -127,8 +135,17 @@ def _make_durable(folder: Path) -> None:
         if path.is_file():
             path.chmod(0o666 & ~umask)
             with path.open("rb+") as file:
-                os.fsync(file.fileno())
+                sync(file.fileno())
     sync_folder(folder)
+
+
+def _lineage(card: ModelCard) -> str:
+    """Return the runs that the model went through before this one, as a section."""
+    if not card.lineage:
+        return ""
+    first = f"- `{card.lineage[0].model}`\n"
+    runs = "".join(f"- {a.task} on `{a.data}`, run `{a.run}`\n" for a in card.lineage)
+    return f"## Where it comes from\n\n{first}{runs}\n"
 
 
 def _model_card(training: Training, step: int) -> str:
@@ -147,5 +164,5 @@ def _model_card(training: Training, step: int) -> str:
         f"# {run.id}\n\n"
         f"`{card.name}` fine-tuned with nbtransfer on `{run.data_card.name}`: technique "
         f"{spec.technique}, weights of step {step} of {training.progress.step}.\n\n"
-        f"{classes}## On the validation rows\n\n{metrics}\n"
+        f"{_lineage(card)}{classes}## On the validation rows\n\n{metrics}\n"
     )

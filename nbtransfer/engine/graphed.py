@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from nbtransfer.engine.language import NextTokens
 from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
-from nbtransfer.engine.objectives import NextTokens
 from nbtransfer.engine.optim import make_moments
 from nbtransfer.engine.step import StepResult, dropout_seed
 from nbtransfer.models.buckets import Bucket, choose_bucket, make_buckets

@@ -17,10 +17,12 @@ from nbtransfer.data.token_cache import tokens_kept
 from nbtransfer.engine.evaluate import extract_features
 from nbtransfer.engine.frozen import compute_once
 from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warning
+from nbtransfer.language_plan import confirmed_plan
 from nbtransfer.models.freezing import cut_of
 from nbtransfer.models.load import MeanPooledClassifier, backbone_of, load_for_training
 from nbtransfer.runs.cache import Cache
-from nbtransfer.runs.files import read_table
+from nbtransfer.runs.files import read_table, write_json
+from nbtransfer.runs.run import Run
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
@@ -30,9 +32,7 @@ if TYPE_CHECKING:
 
     from nbtransfer.data.encode import Encoded
     from nbtransfer.data.encoding import Encoding
-    from nbtransfer.planning import Plan
     from nbtransfer.runs.events import EventWriter
-    from nbtransfer.runs.run import Run
     from nbtransfer.spec import RunSpec
 
 
@@ -167,6 +167,26 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
     )
 
 
+def with_counted_steps(run: Run, num_rows: int, events: EventWriter) -> Run:
+    """Return the run with the steps that `num_rows` encoded training rows make.
+
+    Long documents become several rows, and the kernel can only estimate how many. What is resumed
+    later, or shown, is the plan with the true number: it takes the place of the first one.
+    """
+    plan, counted = run.plan, count_steps(run.spec, num_rows)
+    if counted.per_epoch == plan.steps_per_epoch:
+        return run
+    events.append(
+        "plan_changed",
+        field="num_steps",
+        old=plan.num_steps,
+        new=counted.total,
+        reason=f"the model's own tokenizer makes {num_rows:,} rows of the training texts",
+    )
+    write_json(run.paths.plan, confirmed_plan(plan, run.spec, counted).to_json())
+    return Run(run.dir)
+
+
 def _say_what_is_lost(train: Rows, validation: Rows | None, events: EventWriter) -> None:
     for split, rows in (("train", train), ("validation", validation)):
         for sentence in () if rows is None else rows.encoding.lost:
@@ -177,31 +197,6 @@ def _say_what_is_lost(train: Rows, validation: Rows | None, events: EventWriter)
                 headline=f"{split}: {headline}",
                 advice=advice,
             )
-
-
-def plan_of_encoded(run: Run, num_rows: int, events: EventWriter) -> Plan:
-    """Return the plan with the steps that there are of `num_rows` encoded training rows.
-
-    The kernel can only estimate how many windows long contexts make.
-    """
-    plan, spec = run.plan, run.spec
-    if num_rows == plan.num_train_rows:
-        return plan
-    steps = count_steps(spec, num_rows)
-    if steps.total != plan.num_steps:
-        reason = f"{plan.num_train_rows:,} training rows became {num_rows:,} windows"
-        events.append(
-            "plan_changed", field="num_steps", old=plan.num_steps, new=steps.total, reason=reason
-        )
-    every = int(spec.eval_steps or steps.per_epoch) if plan.eval_every_steps else 0
-    return dataclasses.replace(
-        plan,
-        num_steps=steps.total,
-        steps_per_epoch=steps.per_epoch,
-        warmup_steps=steps.warmup,
-        num_train_epochs=steps.epochs,
-        eval_every_steps=every,
-    )
 
 
 def class_weights(

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from nbtransfer.data.encoding import IGNORED
+from nbtransfer.engine.language import HiddenTokens, NextTokens, logits_of
 
 if TYPE_CHECKING:
     from nbtransfer.data.encode import Encoded
@@ -40,11 +41,6 @@ class Objective(Protocol):
 
         Where there are labels, `loss` is the sum over each row, float64 array (B,).
         """
-
-
-def logits_of(output: Any) -> torch.Tensor:  # noqa: ANN401 -- by architecture
-    """Return the logits, whether the model is one of transformers or plain."""
-    return output if isinstance(output, torch.Tensor) else output.logits
 
 
 class _OneAnswerARow:
@@ -158,41 +154,6 @@ class Tokens(_OneAnswerAToken):
         if labels is not None:
             found["loss"] = token_losses(logits, labels).double().sum(1).cpu().numpy()
         return found
-
-
-class HiddenTokens(_OneAnswerAToken):
-    """The tokens that were hidden (masked language modelling): cross-entropy."""
-
-    def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
-        """Return the cross-entropy of logits (B, T, V) and labels (B, T), summed."""
-        return token_losses(logits_of(output).float(), labels).sum()
-
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
-        """Return how many hidden tokens were guessed `right` in each row, int array (B,)."""
-        assert labels is not None
-        logits = logits_of(model(**batch)).float()
-        right = (logits.argmax(2) == labels).sum(1)
-        return {
-            "right": right.cpu().numpy(),
-            "loss": token_losses(logits, labels).double().sum(1).cpu().numpy(),
-        }
-
-
-class NextTokens(_OneAnswerAToken):
-    """Each token after those before it (causal language modelling): cross-entropy."""
-
-    def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
-        """Return the cross-entropy of logits (B, T, V) and the next labels (B, T), summed."""
-        return token_losses(logits_of(output)[:, :-1].float(), labels[:, 1:]).sum()
-
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
-        """Return how many next tokens were guessed `right` in each row, int array (B,)."""
-        assert labels is not None
-        logits, labels = logits_of(model(**batch))[:, :-1].float(), labels[:, 1:]
-        return {
-            "right": (logits.argmax(2) == labels).sum(1).cpu().numpy(),
-            "loss": token_losses(logits, labels).double().sum(1).cpu().numpy(),
-        }
 
 
 class Spans(_OneAnswerARow):

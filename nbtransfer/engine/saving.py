@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.engine.checkpoints import Snapshot, prune, save_checkpoint
-from nbtransfer.engine.disk import needed_and_free
+from nbtransfer.engine.disk import is_disk_full, needed_and_free
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +63,7 @@ class CheckpointWriter:
         optimizer: torch.optim.Optimizer,
         state: dict[str, Any],
         best: str | None,
+        start: float,
     ) -> None:
         """Copy everything to the host and begin to write it.
 
@@ -74,8 +75,8 @@ class CheckpointWriter:
             optimizer: its moments too.
             state: everything else, as JSON.
             best: name of the best evaluation's checkpoint, which is kept.
+            start: when training began to stand still for it, on the monotonic clock.
         """
-        start = time.monotonic()
         if self._saves:
             self._saves[-1].exception()  # waits: two host copies at once would be one too many
         snapshot = Snapshot.take(learner, optimizer, state)
@@ -123,11 +124,15 @@ def announce(saved: Saved, checkpoints_dir: Path, events: EventWriter) -> None:
             duration_s=saved.duration_s,
         )
         return
+    goes_on = "Training goes on, and earlier checkpoints are whole"
+    advice = f"{goes_on}. If that stays so, take a --runs-dir on another disk."
+    if is_disk_full(saved.error):
+        space = needed_and_free(checkpoints_dir.parent, saved.num_bytes)
+        advice = f"{space} {goes_on}; remove old runs with %runs rm NAME."
     events.append(
         "warning_raised",
         code="checkpoint_failed",
         headline=f"The checkpoint of step {saved.step} could not be written: "
         f"{saved.error.strerror or saved.error}.",
-        advice=f"{needed_and_free(checkpoints_dir.parent, saved.num_bytes)} Training goes on, and "
-        "earlier checkpoints are whole; remove old runs with %runs rm NAME.",
+        advice=advice,
     )

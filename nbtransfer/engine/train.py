@@ -13,24 +13,27 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from nbtransfer.engine.advice import evaluation_warning
-from nbtransfer.engine.checkpoints import damage, load_checkpoint, newest_checkpoint
+from nbtransfer.engine.checkpoints import damage, load_checkpoint
+from nbtransfer.engine.disk import warn_of_disk
 from nbtransfer.engine.evaluate import Scores, score_rows
 from nbtransfer.engine.export import export_run
 from nbtransfer.engine.identity import check_identity, job_identity
 from nbtransfer.engine.live import LiveControls
-from nbtransfer.engine.loading import Rows, class_weights, load_run, plan_of_encoded
+from nbtransfer.engine.loading import Rows, class_weights, load_run, with_counted_steps
 from nbtransfer.engine.memory import smaller_evaluation_warning
 from nbtransfer.engine.memory_watch import MemoryWatch
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.progress import Progress
 from nbtransfer.engine.reporting import Reader
+from nbtransfer.engine.resuming import find_checkpoint, is_resumed, say_resumed
 from nbtransfer.engine.saving import CheckpointWriter, announce
 from nbtransfer.engine.steplog import StepLog, TrainingDiverged
 from nbtransfer.engine.stepping import make_step, rows_of_steps, usable_kind
 from nbtransfer.models.load import set_training_mode
 from nbtransfer.runs.run import Run
 from nbtransfer.runs.state import fold
+from nbtransfer.spec import LANGUAGE_MODELING
 from nbtransfer.tasks.catalog import task_named
 from nbtransfer.tasks.metric_words import LOWER_IS_BETTER
 
@@ -43,13 +46,16 @@ if TYPE_CHECKING:
 
 CHECKPOINT_EVERY_S = 300.0
 
-Cause = Literal["schedule", "asked", "stop"]
+Cause = Literal["start", "schedule", "asked", "stop"]
 
 
-def train(paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None:
-    """Train the run in `paths` from its newest checkpoint, or from the start, to its end."""
-    training = Training(paths, events, stop_signal)
+def train(
+    paths: RunPaths, events: EventWriter, stop_signal: StopSignal, *, restart: bool = False
+) -> None:
+    """Train the run from its newest checkpoint, or the start, to its end; see `find_checkpoint`."""
+    training = Training(paths, events, stop_signal, restart=restart)
     training.resume()
+    warn_of_disk(paths.dir, events)
     try:
         training.loop()
         training.finish()
@@ -64,22 +70,26 @@ def train(paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None
 class Training:
     """One run being trained."""
 
-    def __init__(self, paths: RunPaths, events: EventWriter, stop_signal: StopSignal) -> None:
+    def __init__(
+        self, paths: RunPaths, events: EventWriter, stop_signal: StopSignal, *, restart: bool
+    ) -> None:
         self.paths = paths
         self.events = events
         self.stop_signal = stop_signal
         self.run = Run(paths.dir)
+        self.found = find_checkpoint(self.run, events, restart=restart)
         self.spec = self.run.spec
         self.card = self.run.data_card
         self.main_metric = self.run.plan.metric_for_best_model
         self.ended_by: str | None = None
-        self.identity = job_identity(self.run)
         self.writer = CheckpointWriter(paths.checkpoints_dir)
         self.loaded = load_run(self.run, events)
+        self.run = with_counted_steps(self.run, len(self.loaded.train.encoded.lengths), events)
+        self.plan = self.run.plan
+        self.identity = job_identity(self.run)
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
         self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation
-        self.plan = plan_of_encoded(self.run, len(self.train_rows.lengths), events)
         weights = class_weights(self.spec, self.train_rows.targets, self.card.label_names)
         task = task_named(self.card.task)
         self.reader = Reader(task, self.card, self.loaded.tokenizer)
@@ -106,23 +116,17 @@ class Training:
             planned_epochs=plan.num_train_epochs,
         )
         before = fold(self.run.events())
-        found = newest_checkpoint(self.paths.checkpoints_dir)
+        found = self.found
         if found.folder is not None:
             state = load_checkpoint(found.folder, self.plain_learner(), self.optimizer.optimizer)
             check_identity(state["identity"], self.identity)
             self.progress = Progress.from_json(state["progress"])
             self._take_new_length()
         self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
-        if before.steps or found.folder is not None:
+        if is_resumed(before, found):
             # Live changes made after the checkpoint are part of the run: they are made again.
             self.live.replay([*before.changes, *before.undone_changes], before.wanted)
-            self.events.append(
-                "run_resumed",
-                from_step=self.progress.step,
-                revision=self.progress.revision,
-                checkpoint=found.folder.name if found.folder else None,
-                skipped=[list(pair) for pair in found.skipped],
-            )
+            say_resumed(self.events, self.progress, found)
         self.take_step = make_step(
             self.step_kind,
             loaded=self.loaded,
@@ -169,6 +173,9 @@ class Training:
     def loop(self) -> None:
         """Take steps until the schedule ends, early stopping says so, or somebody stops the run."""
         progress = self.progress
+        is_new = progress.step == 0 and not self.run.state().evaluations
+        if is_new and self.validation is not None and self.card.task in LANGUAGE_MODELING:
+            self.evaluate("start")
         self._phase("training")
         self._train_mode()
         self.log.start()
@@ -263,10 +270,9 @@ class Training:
         measured = self.reader.read(self.validation, scores).metrics
         name = self.main_metric
         value = measured[f"eval_{name}"] * (-1 if name in LOWER_IS_BETTER else 1)
-        # Weights that are no numbers get the accuracy of the first class, which is no gain.
-        is_best = math.isfinite(scores.loss) and (
-            progress.best_value is None or value > progress.best_value
-        )
+        # No gain: weights that are no numbers, and the model as loaded, which has no checkpoint.
+        is_gain = progress.best_value is None or value > progress.best_value
+        is_best = is_gain and cause != "start" and math.isfinite(scores.loss)
         train_loss = progress.loss_sum / progress.loss_count if progress.loss_count else None
         if is_best:
             progress.best_value, progress.best_step = value, progress.step
@@ -325,6 +331,7 @@ class Training:
             TrainingDiverged: if a step before was not finite; nothing is saved then.
         """
         self.log.flush()
+        start = time.monotonic()
         self.events.sync()  # no checkpoint may lie beyond the durable end of the log
         best = self.progress.best_step
         self.writer.save(
@@ -335,6 +342,7 @@ class Training:
             optimizer=self.optimizer.optimizer,
             state={"progress": self.progress.to_json(), "identity": self.identity},
             best=None if best is None else self.paths.checkpoint(best).name,
+            start=start,
         )
         self.announce()
 

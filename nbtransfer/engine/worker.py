@@ -2,9 +2,11 @@
 
 Started as `python -m nbtransfer.engine.worker` in a session of its own, so that interrupting or
 killing the kernel does not reach it. A job is
-`{"job": "train" | "score", "dir": folder, "log": file}`.
-The answers on the original standard output are `{"ready": true}` and `{"done": dir, "ok": bool}`;
-if nobody listens any more, the job in hand is finished and the process ends.
+`{"job": "train" | "score", "dir": folder, "log": file}`, with `"restart": true` for a run that may
+begin at step 0 though it had checkpoints.
+The answers on the original standard output are `{"ready": true}`, `{"done": dir, "ok": bool}` and
+`{"leaving": true}`, after which no job should come; if nobody listens any more, the job in hand is
+finished and the process ends.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Job = dict[str, Any]
+
+_FAREWELL_S = 1.0
 
 
 class StopSignal:
@@ -106,7 +110,7 @@ def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
         if job["job"] == "train":
             from nbtransfer.engine.train import train
 
-            train(paths, events, stop_signal)
+            train(paths, events, stop_signal, restart=job.get("restart") is True)
         else:
             from nbtransfer.engine.jobs import score
 
@@ -205,17 +209,17 @@ class _Answers:
             os.close(target)
 
 
-def _lines(idle_s: float) -> Callable[[float], str | None]:
-    """Return a reader of stdin: a line, "" at its end or after `idle_s`, None if too soon."""
+def _lines() -> Callable[[float], str | None]:
+    """Return a reader of stdin: a line, "" at its end, None where none comes in so many seconds."""
     buffer = b""
 
     def read(wait_s: float) -> str | None:
         nonlocal buffer
-        deadline = time.monotonic() + min(wait_s, idle_s)
+        deadline = time.monotonic() + wait_s
         while b"\n" not in buffer:
             ready, _, _ = select.select([0], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
-                return None if wait_s < idle_s else ""
+                return None
             chunk = os.read(0, 65536)
             if not chunk:
                 return ""
@@ -224,6 +228,19 @@ def _lines(idle_s: float) -> Callable[[float], str | None]:
         return line.decode()
 
     return read
+
+
+def _next_job(read: Callable[[float], str | None], answers: _Answers, idle_s: float) -> str | None:
+    """Return the next job's line; None or "" where there is none any more.
+
+    A job that is handed over while the idle time ends is not lost: the worker says that it leaves,
+    so that no further one comes, and takes what came meanwhile.
+    """
+    line = read(idle_s)
+    if line is None:
+        answers.say({"leaving": True})
+        line = read(_FAREWELL_S)
+    return line
 
 
 def main() -> None:
@@ -235,7 +252,7 @@ def main() -> None:
     stop_signal.install()
     answers = _Answers()
     idle_s = float(os.environ.get("NBTRANSFER_WORKER_IDLE_S", "600"))
-    read = _lines(idle_s)
+    read = _lines()
     warm = False
     line = read(0.0)
     if line is None:  # no job yet: use the time to import
@@ -244,7 +261,7 @@ def main() -> None:
 
         warm = True
         answers.say({"ready": True})
-        line = read(idle_s)
+        line = _next_job(read, answers, idle_s)
     while line:
         job = json.loads(line)
         stop_signal.busy = True
@@ -252,14 +269,18 @@ def main() -> None:
         ok = run_job(job, stop_signal, warm=warm)
         stop_signal.busy = False
         answers.point_output_at(None)
+        # After a failure the process may hold anything: a new one takes the next job.
+        is_last = not ok or stop_signal.reason is not None
+        if is_last:
+            answers.say({"leaving": True})
         answers.say({"done": job["dir"], "ok": ok})
-        if not ok or stop_signal.reason is not None:
-            break  # after a failure the process may hold anything: a new one takes the next job
+        if is_last:
+            break
         warm = True
         from nbtransfer.engine.memory import release_memory
 
         release_memory()
-        line = read(idle_s)
+        line = _next_job(read, answers, idle_s)
     # Tearing the interpreter down takes torch up to 3 s and does nothing for anybody.
     os._exit(0)
 

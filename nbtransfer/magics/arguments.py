@@ -265,7 +265,7 @@ def _example(option: Option) -> str:
 
 def _spec_problems(arguments: Arguments) -> list[str]:
     """Return what RunSpec has against the values, in the words the user typed."""
-    if arguments.magic != "finetune":
+    if arguments.magic not in ("finetune", "pretrain"):
         return []
     source: dict[str, str] = {}
     problems: list[str] = []

@@ -134,6 +134,8 @@ def _places(magic: str, typed: _Typed, names: Names) -> list[str]:
         return _models(typed, names)
     if place == "DATA":
         return _data(typed.fragment, names)
+    if place == "CORPUS":
+        return _corpora(typed.fragment, names)
     if place == "RUN":
         find = _data if magic == "evaluate" else _texts
         also = find(typed.fragment, names)
@@ -185,6 +187,14 @@ def _data(fragment: str, names: Names) -> list[str]:
     return [*data_names(names), *(f"demo:{name}" for name in DEMO_DATA), *files]
 
 
+def _corpora(fragment: str, names: Names) -> list[str]:
+    """Return what may be pre-trained on: the demo corpus first, text files beside tables."""
+    from nbtransfer.data.corpus import TEXT_SUFFIXES
+
+    files = [name for name in _files(fragment) if name.lower().endswith(TEXT_SUFFIXES)]
+    return ["demo:python-docs", *files, *_data(fragment, names)]
+
+
 def _texts(fragment: str, names: Names) -> list[str]:
     """Return variables that may hold texts, and after `df.` its columns."""
     head, dot, _ = fragment.partition(".")
@@ -197,7 +207,7 @@ def _texts(fragment: str, names: Names) -> list[str]:
 
 def _columns(magic: str, typed: _Typed, names: Names) -> list[str]:
     """Return the columns of the DATA typed."""
-    first = 1 if magic == "finetune" else 0  # before it stands MODEL
+    first = 1 if magic in ("finetune", "pretrain") else 0  # before it stands MODEL
     for word in reversed(typed.words[first:]):
         try:
             value = resolve_data(word, names).value

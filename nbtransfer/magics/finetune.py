@@ -27,7 +27,7 @@ def finetune(line: str, cell: str | None, names: Names) -> Run | None:
     if asked.get("help"):
         say(help_text("finetune"))
         return None
-    _check_modes(asked)
+    check_modes(asked)
     if asked.get("attach"):
         return _attach(asked, names)
     if asked.get("resume"):
@@ -35,10 +35,11 @@ def finetune(line: str, cell: str | None, names: Names) -> Run | None:
     if not asked.words:
         _set_up(asked, names)
         return None
-    return _start(asked, names)
+    return launch(asked, names)
 
 
-def _start(asked: Arguments, names: Names) -> Run | None:
+def launch(asked: Arguments, names: Names) -> Run | None:
+    """Start what is asked for, or show what would be; return the run where there is one."""
     if len(asked.words) < 2:
         found = ", ".join(data_names(names)) or "none yet, but demo:tweets is always there"
         raise DataError(
@@ -141,7 +142,7 @@ def _resume(asked: Arguments, names: Names) -> Run:
     return run
 
 
-def _check_modes(asked: Arguments) -> None:
+def check_modes(asked: Arguments) -> None:
     """Refuse what would be ignored.
 
     Raises:

@@ -59,6 +59,9 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "context": ("", "Data", "column that holds the text that answers it", "column"),
     "answers": ("", "Data", "column that holds the answers", "column"),
     "answer_start": ("", "Data", "column of their first characters, if apart", "column"),
+    "tokens": ("", "Data", "column that holds each row's words (entities)", "column"),
+    "tags": ("", "Data", "column that holds a tag for each word (entities)", "column"),
+    "spans": ("", "Data", "column that holds start, end, label of each entity", "column"),
     "validation": (
         "",
         "Data",
@@ -68,6 +71,8 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     ),
     "max_length": ("", "Data", "tokens a text is cut to (default: keeps 99 % whole)", ()),
     "class_weights": ("", "Data", "balanced, or weights by class: a=1,b=3", "weights"),
+    "mlm_probability": ("--mask-share", "Data", "tokens hidden to be guessed (0.15)", ()),
+    "whole_word_mask": ("--whole-word", "Data", "hide all tokens of a word together", ()),
     "technique": ("", "Training", "which part learns (default: full)", _choices(Technique)),
     "num_train_epochs": ("--epochs", "Training", "passes over the training rows (3)", ()),
     "learning_rate": ("--lr", "Training", "peak learning rate (default: by technique)", ()),
@@ -158,16 +163,29 @@ _MODES = (
         "attach", ("--attach",), "live_run", "show a run here (default: the newest live)", "Run"
     ),
     Option("resume", ("--resume",), "run", "go on with a run from its last checkpoint", "Run"),
-    Option("allow", ("--allow",), "switch", "with --resume: take other epochs or intervals", "Run"),
+    Option("allow", ("--allow",), "switch", "with --resume: take more epochs, begin anew", "Run"),
 )
 _COLUMNS = tuple(option for option in _SPEC if option.name in ROLES)
 _TASK = next(option for option in _SPEC if option.name == "task")
+
+# What unlabelled texts have no use for.
+_LABELLED_ONLY = {*ROLES} - {"text"} | {"class_weights", "technique", "task"}
 
 SPEC_NAMES = frozenset(option.name for option in _SPEC)
 TRAINER = _trainer_options({flag for option in _SPEC for flag in option.flags})
 
 SYNTAX: dict[str, Syntax] = {
     "finetune": Syntax(("MODEL", "DATA"), (*_SPEC, *_MODES, _RUNS_DIR, _HELP, *TRAINER)),
+    "pretrain": Syntax(
+        ("MODEL", "CORPUS"),
+        (
+            *(option for option in _SPEC if option.name not in _LABELLED_ONLY),
+            *(option for option in _MODES if option.name in ("plan", "as_code", "background")),
+            _RUNS_DIR,
+            _HELP,
+            *TRAINER,
+        ),
+    ),
     "evaluate": Syntax(
         ("RUN", "DATA"),
         (

@@ -37,6 +37,25 @@ transformers' TrainingArguments work as options too.""",
         has_cell=True,
     ),
     Magic(
+        "pretrain",
+        "nbtransfer.magics.pretrain:pretrain",
+        """%pretrain demo:bert-tiny demo:python-docs --epochs 3
+
+Go on pre-training a model on unlabelled texts of a domain, live in this cell; then fine-tune it.
+
+    %pretrain MODEL CORPUS [options]   start, and watch; perplexity before and after is shown
+    adapted = %pretrain MODEL CORPUS   keep the Run: it is a model, %finetune adapted DATA
+    %pretrain MODEL CORPUS --from-scratch    random weights of the model's configuration
+    %%pretrain                         the same, with options one a line in the cell
+
+CORPUS is a text file, a folder or pattern of them, a variable (a list of texts, a DataFrame), a
+csv, tsv, jsonl or parquet file, demo:python-docs, or a hub id. BERT-like models guess hidden
+tokens, GPT-like ones each next token. Runs are resumed with %finetune --resume RUN.
+
+--plan shows what would happen, --as-code the same as Python, --help every option.""",
+        has_cell=True,
+    ),
+    Magic(
         "evaluate",
         "nbtransfer.magics.evaluate:evaluate",
         """%evaluate run test.csv

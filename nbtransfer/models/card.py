@@ -5,9 +5,18 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Source = Literal["demo", "folder", "hub", "run", "variable"]
+
+
+class Ancestor(NamedTuple):
+    """A run that a model went through: what it started from, what it learnt, and on which data."""
+
+    run: str
+    model: str
+    task: str
+    data: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +45,8 @@ class ModelCard:
         tokenizer_file: path of tokenizer.json; None where the worker must build the tokenizer.
         head_labels: class names of the classification head it carries, if any.
         lacks_pooler: the weights lack the pooling layer that a head reads; it starts at random.
+        lacks_lm_head: the weights lack the head that guesses tokens; it starts at random.
+        lineage: of a run's model, the runs it went through, the first one first.
         notes: what is special about it, in sentences.
     """
 
@@ -60,6 +71,8 @@ class ModelCard:
     tokenizer_file: str | None = None
     head_labels: tuple[str, ...] = ()
     lacks_pooler: bool = False
+    lacks_lm_head: bool = False
+    lineage: tuple[Ancestor, ...] = ()
     notes: tuple[str, ...] = ()
 
     def at(self, folder: Path) -> ModelCard:
@@ -78,4 +91,5 @@ class ModelCard:
         fields: dict[str, Any] = {k: v for k, v in record.items() if k in names}
         for name in ("head_labels", "notes"):
             fields[name] = tuple(fields.get(name, ()))
+        fields["lineage"] = tuple(Ancestor(*one) for one in fields.get("lineage", ()))
         return cls(**fields)

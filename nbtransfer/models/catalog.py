@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import importlib.util
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nbtransfer.errors import MissingPackageError, ModelError, nearest, quoted
-from nbtransfer.models.card import ModelCard
+from nbtransfer.models.card import Ancestor, ModelCard
 from nbtransfer.models.folder import CONFIG_FILE, read_folder
 from nbtransfer.models.hub import is_hub_id, open_hub_model
 from nbtransfer.models.weights import WEIGHTS_FILE
+from nbtransfer.runs.files import read_json
 from nbtransfer.runs.paths import RunPaths
 
 __all__ = ["DEMO_MODELS", "DemoModel", "ModelCard", "open_model"]
@@ -152,7 +154,25 @@ def _open_run(run_dir: Path, reference: str) -> ModelCard:
             f"run {quoted(reference)} has saved no model yet. Let it finish, or continue it with "
             f"%finetune --resume {run_dir.name}."
         )
-    return read_folder(model_dir, name=reference, source="run")
+    card = read_folder(model_dir, name=reference, source="run")
+    lineage = _lineage(RunPaths(run_dir.absolute()))
+    if not lineage:
+        return card
+    steps = " → ".join([lineage[0].model, *(f"{a.task} on {a.data} ({a.run})" for a in lineage)])
+    return dataclasses.replace(
+        card, lineage=lineage, notes=(*card.notes, f"Where the model comes from: {steps}.")
+    )
+
+
+def _lineage(paths: RunPaths) -> tuple[Ancestor, ...]:
+    """Return the run in `paths` behind those its own model went through; none if it cannot tell."""
+    try:
+        started_from = ModelCard.from_json(read_json(paths.model_card))
+        data = read_json(paths.data_card)
+        own = Ancestor(paths.dir.name, started_from.name, data["task"], data["name"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ()  # a model without its run's records is a model all the same
+    return (*started_from.lineage, own)
 
 
 def _exists(path: Path) -> bool:

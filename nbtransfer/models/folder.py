@@ -11,6 +11,7 @@ from nbtransfer.models.shape import (
     Shape,
     check_no_code,
     estimate_parameters,
+    language_modeling_of,
     read_config,
     read_shape,
 )
@@ -136,6 +137,7 @@ def build_card(
         tokenizer_file=str(tokenizer) if tokenizer else None,
         head_labels=head_labels,
         lacks_pooler=lacks_pooler,
+        lacks_lm_head=_lacks_lm_head(config, shape, weights),
         notes=tuple(notes),
     )
 
@@ -200,6 +202,14 @@ def _check_is_model(folder: Path, shown: str) -> None:
     hint = f" Did you mean {str(folder / inside[0])!r}?" if inside else ""
     found = ", ".join(sorted(names)[:6]) or "nothing"
     raise ModelError(f"{shown} has no {CONFIG_FILE}. Found: {found}.{hint}")
+
+
+def _lacks_lm_head(config: dict[str, Any], shape: Shape, weights: Weights | None) -> bool:
+    if weights is None or weights.has_lm_head:
+        return False
+    # A decoder's head can be its word embedding itself; a masked model's has a layer before that.
+    is_tied = config.get("tie_word_embeddings", True) is not False
+    return not (is_tied and language_modeling_of(shape.model_type) == "causal-language-modeling")
 
 
 def _head_labels(config: dict[str, Any], shape: Shape) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from nbtransfer.errors import ModelError, nearest, quoted
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nbtransfer.spec import TaskName
+
 _MAX_CONFIG_BYTES = 10_000_000
 
 # Families for which transformers has a text classification head (a slow test compares the two).
@@ -58,6 +60,18 @@ _OFFSET_POSITIONS = frozenset(
     )
 )
 
+# Families that guess hidden tokens from both sides; the other single stacks guess the next token.
+_MASKED = frozenset(
+    (
+        *("albert", "bert", "big_bird", "camembert", "convbert", "data2vec-text", "deberta"),
+        *("deberta-v2", "distilbert", "electra", "ernie", "eurobert", "flaubert", "fnet", "funnel"),
+        *("ibert", "longformer", "luke", "megatron-bert", "mobilebert", "modernbert", "mpnet"),
+        *("mra", "nystromformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert"),
+        *("roformer", "squeezebert", "xlm", "xlm-roberta", "xlm-roberta-xl", "xmod", "yoso"),
+    )
+)
+_NO_LANGUAGE_MODEL = frozenset(("xlnet",))  # permuted order: neither of the two
+
 _ENCODER_DECODERS = frozenset(("t5", "mt5", "umt5", "bart", "mbart", "mvp"))
 
 _NAMES = {
@@ -96,6 +110,16 @@ class Shape(NamedTuple):
     num_heads: int
     vocab_size: int
     max_positions: int
+
+
+def language_modeling_of(model_type: str) -> TaskName | None:
+    """Return how a family was pre-trained, None for encoder-decoders and what is not known."""
+    if model_type in _MASKED:
+        return "masked-language-modeling"
+    others = _ENCODER_DECODERS | _NO_LANGUAGE_MODEL
+    if model_type in CLASSIFIABLE and model_type not in others:
+        return "causal-language-modeling"
+    return None
 
 
 def read_config(file: Path, model: str) -> dict[str, Any]:

@@ -65,6 +65,18 @@ _HEAD_PREFIXES = (
     "decoder.bias",
     "decoder.weight",
 )
+_LM_HEAD_PREFIXES = (
+    "cls.predictions",
+    "lm_head",
+    "vocab_",
+    "generator_",
+    "lm_predictions",
+    "mask_predictions",
+    "decoder.bias",
+    "decoder.weight",
+    "embed_out",
+    "predictions.",
+)
 _CLASSIFIER_PREFIXES = ("classifier", "score.", "classification_head")
 # Constants that some checkpoints store beside the weights.
 _BUFFER_SUFFIXES = ("position_ids", "token_type_ids", "attn.masked_bias", "inv_freq")
@@ -95,8 +107,8 @@ class Weights(NamedTuple):
     """What the headers of a model's weight files add up to.
 
     `num_parameters` and `num_embedding_parameters` are without heads; `vocab_rows` is the height of
-    the word embedding, None where it was not recognised; `has_classifier`, `has_pooler`: such a
-    layer is among the weights.
+    the word embedding, None where it was not recognised; `has_classifier`, `has_pooler`,
+    `has_lm_head`: such a layer is among the weights.
     """
 
     num_parameters: int
@@ -106,6 +118,7 @@ class Weights(NamedTuple):
     num_bytes: int
     has_classifier: bool
     has_pooler: bool
+    has_lm_head: bool = False
 
 
 def read_weights(folder: Path) -> Weights:
@@ -224,6 +237,7 @@ def summarise(tensors: dict[str, Tensor], num_bytes: int) -> Weights:
         num_bytes=num_bytes,
         has_classifier=any(name.startswith(_CLASSIFIER_PREFIXES) for name in tensors),
         has_pooler=any("pooler" in name for name in tensors),
+        has_lm_head=any(name.startswith(_LM_HEAD_PREFIXES) for name in tensors),
     )
 
 

@@ -17,6 +17,7 @@ from nbtransfer.panels.data_view import (
     data_text,
 )
 from nbtransfer.settings import resolve_runs_dir
+from nbtransfer.spec import LANGUAGE_MODELING
 from nbtransfer.tasks.catalog import choose_task, task_named
 
 if TYPE_CHECKING:
@@ -71,9 +72,11 @@ def show_dataset(
         DataError: if the data cannot be read. Data that cannot be classified is shown all the same.
         ModelError: if `model` is named and cannot be opened.
     """
+    from nbtransfer.data.corpus import load_corpus
     from nbtransfer.data.sources import load_tables
 
-    tables = load_tables(data, name=name)
+    read = load_corpus if task in LANGUAGE_MODELING else load_tables
+    tables = read(data, name=name)
     num_rows = sum(table.num_rows for table in tables.splits.values())
     # Counting a million rows takes seconds; what needs no counting is shown meanwhile.
     first = None
@@ -143,6 +146,8 @@ def measure(prepared: Prepared, model: ModelCard | None, max_length: int | None)
         return Measured(lengths, _length_facts("tokens", values))
     kept = max_length or lengths.suggested(model.max_positions)
     texts_cut, tokens_cut = lengths.cut(kept)
+    if task_named(prepared.card.task).reads_windows:
+        tokens_cut = 0.0
     facts = _length_facts("tokens", values)._replace(
         max_length=kept, share_texts_cut=texts_cut, share_tokens_cut=tokens_cut
     )

@@ -55,7 +55,7 @@ class LengthFacts(NamedTuple):
         num_measured: texts counted; fewer than there are when they are very many.
         max_length: where texts are cut; 0 where they are not, for words.
         share_texts_cut: share of texts that are longer.
-        share_tokens_cut: share of all tokens that this loses.
+        share_tokens_cut: share of all tokens that this loses; 0 where windows are read.
     """
 
     unit: str
@@ -99,7 +99,7 @@ def data_markup(view: DataView) -> Markup:
         tag(
             "div",
             tag("div", tag("h4", "Columns"), _columns_table(view), class_="nbt-wide nbt-scroll"),
-            tag("div", tag("h4", "Classes"), _classes_table(view.card))
+            tag("div", tag("h4", _title(view.card)), _classes_table(view.card))
             if view.card and view.card.class_counts
             else None,
             class_="nbt-grid",
@@ -140,10 +140,13 @@ def facts(view: DataView) -> list[tuple[str, str]]:
     found = [(f"{rows:,}", f"{split} rows") for split, rows in view.num_rows.items()]
     if (data := view.card) is not None:
         if data.class_counts:
-            found.append((f"{len(data.label_names):,}", "classes"))
+            found.append((f"{len(data.counted.names):,}", data.counted.words))
         if data.majority_share is not None:
             share = f"{data.majority_share * 100:.1f} %"
-            found.append((share, "by always saying the largest class"))
+            always = "the largest class"
+            if data.task == "token-classification":
+                always = "that a word is no entity"
+            found.append((share, f"by always saying {always}"))
         found += _repetition(data)
     if (lengths := view.lengths) is not None:
         found.append((f"{lengths.median:,}", f"{lengths.unit} a text, longest {lengths.longest:,}"))
@@ -151,6 +154,8 @@ def facts(view: DataView) -> list[tuple[str, str]]:
         if lengths.max_length and lengths.share_texts_cut:
             tokens = share_text(lengths.share_tokens_cut)
             words = f"of texts and {tokens} of tokens are {at}"
+            if not lengths.share_tokens_cut:
+                words = f"of texts are read in several windows of {lengths.max_length} tokens"
             found.append((share_text(lengths.share_texts_cut), words))
         elif lengths.max_length:
             found.append(("no", f"text is {at}"))
@@ -170,20 +175,26 @@ def _repetition(data: DataCard) -> list[tuple[str, str]]:
 
 def class_counts(data: DataCard) -> tuple[list[str], list[list[str]]]:
     """Return the classes with their rows in each split, the most frequent first, at most 20."""
-    splits = list(data.class_counts)
+    counted = data.counted
+    splits = list(counted.counts)
     order = sorted(
-        range(len(data.label_names)),
-        key=lambda i: -data.class_counts.get("train", next(iter(data.class_counts.values())))[i],
+        range(len(counted.names)),
+        key=lambda i: -counted.counts.get("train", next(iter(counted.counts.values())))[i],
     )
     rows = [
-        [data.label_names[i], *(f"{data.class_counts[s][i]:,}" for s in splits)]
+        [counted.names[i], *(f"{counted.counts[s][i]:,}" for s in splits)]
         for i in order[:MAX_CLASSES]
     ]
     if len(order) > MAX_CLASSES:
         rest = order[MAX_CLASSES:]
-        totals = (sum(data.class_counts[s][i] for i in rest) for s in splits)
+        totals = (sum(counted.counts[s][i] for i in rest) for s in splits)
         rows.append([f"{len(rest):,} more", *(f"{total:,}" for total in totals)])
-    return ["class", *splits], rows
+    return [counted.word, *splits], rows
+
+
+def _title(data: DataCard) -> str:
+    words = data.counted.words
+    return words[:1].upper() + words[1:]
 
 
 _COLUMN_HEADINGS = ("column", "used as", "type", "missing", "distinct", "first value")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nbtransfer.runs.state import RunState
 
 RENDER_INTERVAL_S = 0.25
+_LONGEST_S = 3.0
 _TICK_S = 1.0  # where nothing happened a panel is drawn anew this often, for its clock
 
 _log = logging.getLogger("nbtransfer")
@@ -106,8 +107,9 @@ class Follower:
                     drawn = time.monotonic()
                 if not update.is_final:
                     # A slow display is called less often: it may take a tenth of the kernel at
-                    # most.
-                    time.sleep(max(self._interval_s, 9 * (time.monotonic() - begun)))
+                    # most. One that hung once must not keep the cell for long after the run's end.
+                    slow_s = 9 * (time.monotonic() - begun)
+                    time.sleep(max(self._interval_s, min(slow_s, _LONGEST_S)))
         except Exception as error:  # the follower's thread: shown where the user looks
             self._report(error)
         finally:

@@ -10,7 +10,7 @@ from nbtransfer.commandline import finetune_line
 from nbtransfer.errors import count_of
 from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.quantities import rate_text
-from nbtransfer.panels.run_view import notes_block
+from nbtransfer.panels.run_notes import notes_block
 from nbtransfer.panels.setup_choices import cut_words, plan_rows
 from nbtransfer.panels.style import card
 
@@ -36,7 +36,7 @@ def decided_rows(job: Job) -> list[tuple[str, str]]:
         ("rows", f"{plan.num_train_rows:,} to train{held_out}"),
         ("task", data.task),
         ("columns", ", ".join(f"{role}: {name}" for role, name in data.roles.items())),
-        *([("classes", f"{len(data.label_names)}")] if data.class_counts else []),
+        *([(data.counted.words, f"{len(data.counted.names)}")] if data.class_counts else []),
         ("technique", f"{plan.technique}, {plan.num_trainable_parameters:,} weights learn"),
         ("epochs", f"{epochs}, {count_of(plan.steps_per_epoch, 'step')} each"),
         (

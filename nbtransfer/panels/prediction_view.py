@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
+from nbtransfer.panels.entity_view import found_bundle
 from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.quantities import share_text
 from nbtransfer.panels.style import card
 from nbtransfer.panels.text_table import text_table
 from nbtransfer.tasks.text_classification import Prediction
+from nbtransfer.tasks.token_classification import Entities
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +22,11 @@ MAX_CLASSES = 4
 MAX_TEXT = 200
 
 
-def show_predictions(texts: Sequence[str], predictions: Sequence[Prediction]) -> None:
-    """Show the first predictions as a table."""
+def show_predictions(texts: Sequence[str], predictions: Sequence[Any]) -> None:
+    """Show the first predictions as a table; entities marked in their texts."""
+    if predictions and isinstance(predictions[0], Entities):
+        display(found_bundle(predictions), raw=True)  # type: ignore[no-untyped-call]
+        return
     headings, rows = prediction_rows(texts, predictions)
     more = len(predictions) - len(rows)
     note = f"and {more:,} more in the list that %predict returns" if more else ""

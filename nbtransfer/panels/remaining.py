@@ -23,7 +23,8 @@ def remaining_s(
         state: what the run's events add up to.
         eval_every_steps: steps between evaluations; 0 for none.
         num_validation_rows: rows an evaluation reads.
-        now: unix seconds; time that passed since the last event is taken off.
+        now: unix seconds; time that passed since the last event is taken off, no more of it than
+            passes between two events: beyond that it is a clock that was set.
     """
     gaps = _gaps(state)
     if len(gaps) < _MIN_STEPS or not state.num_steps:
@@ -33,11 +34,10 @@ def remaining_s(
     # count.
     step_s = statistics.fmean(s for _, s in gaps if s <= _STALL * usual) if usual else 0.0
     steps_left = max(state.num_steps - state.step, 0)
-    left = steps_left * step_s + _evaluations_left(state, eval_every_steps) * _evaluation_s(
-        state, step_s, num_validation_rows
-    )
+    evaluation_s = _evaluation_s(state, step_s, num_validation_rows)
+    left = steps_left * step_s + _evaluations_left(state, eval_every_steps) * evaluation_s
     since = max(now - state.last_time, 0.0) if state.last_time is not None else 0.0
-    return max(left - since, 0.0)
+    return max(left - min(since, max(_STALL * step_s, evaluation_s)), 0.0)
 
 
 def _gaps(state: RunState) -> list[tuple[int, float]]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from IPython.display import display
 
 from nbtransfer.panels.answer_view import wrong_answers
+from nbtransfer.panels.entity_view import STYLE, examples_markup, examples_text
 from nbtransfer.panels.figure_bundle import show_figure
-from nbtransfer.panels.markup import Markup, join, tag
+from nbtransfer.panels.markup import Markup, join, style_sheet, tag
 from nbtransfer.panels.quantities import duration_text, share_text
 from nbtransfer.panels.style import card
 from nbtransfer.plots.confusion_matrix import (
@@ -45,7 +46,10 @@ def show_report(
         png: the confusion matrix as drawn already; None draws it.
     """
     html = report_card(report, title=title, note=note)
-    bundle = {"text/html": str(html), "text/plain": str(report)}
+    plain = str(report)
+    if report.marked:
+        plain += "\n\n" + examples_text(report.marked[:_MAX_MISTAKES])
+    bundle = {"text/html": str(html), "text/plain": plain}
     display(bundle, raw=True)  # type: ignore[no-untyped-call]
     if not report.confusion_matrix:
         return
@@ -72,7 +76,7 @@ def report_card(report: Report, *, title: str | None = None, note: str | None = 
         tag(
             "div",
             tag("div", _figures(report), _classes(report), class_="nbt-mid"),
-            tag("div", _mistakes(report), class_="nbt-wide"),
+            tag("div", _wrong(report), class_="nbt-wide"),
             class_="nbt-grid",
         ),
     )
@@ -82,7 +86,7 @@ def _figures(report: Report) -> Markup:
     (word, value), *values = report.figures
     values += [(_cut(name, _MAX_NAME), share_text(x)) for name, x in report.baselines.items()]
     if report.majority_accuracy is not None:
-        values.append(("majority class", share_text(report.majority_accuracy)))
+        values.append((report.words.majority, share_text(report.majority_accuracy)))
     interval = None
     if report.interval is not None:
         low, high = report.interval
@@ -106,11 +110,13 @@ def _classes(report: Report) -> Markup:
     rows = list(report.per_class)
     if not rows:
         return join()
-    heading = "Classes"
+    heading, counted = report.words.several, "texts"
+    if report.marked or report.task == "token-classification":
+        counted = "stretches"
     if len(rows) > _MAX_CLASSES:
         # A class without rows has nothing to tell.
         rows = sorted((row for row in rows if row.support), key=lambda row: row.f1)[:_MAX_CLASSES]
-        heading = f"{len(rows)} of {len(report.per_class)} classes, lowest F1 first"
+        heading = f"{len(rows)} of {len(report.per_class)} {heading.lower()}, lowest F1 first"
     return join(
         tag("h4", heading, class_=_HEADING),
         tag(
@@ -124,11 +130,11 @@ def _classes(report: Report) -> Markup:
                         *(
                             tag("th", name, scope="col", title=title)
                             for name, title in (
-                                ("class", None),
-                                ("P", "precision: of the texts called so, how many are"),
-                                ("R", "recall: of the texts that are, how many are called so"),
+                                (report.words.one, None),
+                                ("P", f"precision: of the {counted} called so, how many are"),
+                                ("R", f"recall: of the {counted} that are, how many are called so"),
                                 ("F1", "harmonic mean of precision and recall"),
-                                ("rows", None),
+                                (report.words.rows, None),
                             )
                         ),
                     ),
@@ -150,6 +156,16 @@ def _class_row(row: ClassRow) -> Markup:
         *(tag("td", value if row.support else "–") for value in values),
         tag("td", f"{row.support:,}"),
     )
+
+
+def _wrong(report: Report) -> Markup:
+    if report.task != "token-classification":
+        return _mistakes(report)
+    if not report.marked:
+        return tag("h4", "No wrong entity in these rows", class_=_HEADING)
+    shown = report.marked[:_MAX_MISTAKES]
+    heading = "Entities that are there, and those found: most mistakes first"
+    return join(style_sheet(STYLE), tag("h4", heading, class_=_HEADING), examples_markup(shown))
 
 
 def _mistakes(report: Report) -> Markup:

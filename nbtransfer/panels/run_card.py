@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nbtransfer.panels import run_view as view
 from nbtransfer.panels.figure_bundle import Bundle
 from nbtransfer.panels.markup import Markup, tag
+from nbtransfer.panels.run_notes import note_lines, notes_block
 from nbtransfer.panels.style import card
 from nbtransfer.runs.run import Run
 from nbtransfer.tasks.metric_words import metric_text, metric_word
@@ -40,7 +41,7 @@ def card_bundle(
         else None,
         view.warnings_block(view.warning_pairs(about, state)),
         _ending_block(about, state, status, run_dir),
-        view.notes_block(view.note_lines(about, state)),
+        notes_block(note_lines(about, state)),
     )
     text = card_text(about, state, status, run_dir, now, opened)
     return Bundle({"text/html": str(html), "text/plain": text}, {})
@@ -71,7 +72,7 @@ def card_text(
             ),
             *ending,
             *(f"    {command}" for command in commands),
-            *(f"- {note}" for note in view.note_lines(about, state) if note not in told),
+            *(f"- {note}" for note in note_lines(about, state) if note not in told),
         ]
     )
 
@@ -96,9 +97,12 @@ def ending_lines(
         lines.append(f"{_STOP_WORDS.get(state.ending_reason, 'Stopped')} at step {state.step:,}.")
     elif state.ending_reason == "early_stopping":
         lines.append(f"Stopped early at step {state.step:,}: the metric no longer got better.")
+    if status in ("failed", "lost") and state.lost_checkpoints:
+        # Why is part of the message above.
+        return lines, [f"%finetune --resume {name} --allow"]
     if status in ("failed", "lost"):
         lines.append(
-            f"The checkpoint at step {state.checkpoints[-1].step:,} is kept. Go on from there:"
+            f"The last checkpoint is of step {state.checkpoints[-1].step:,}. Go on from it:"
             if state.checkpoints
             else "There is no checkpoint yet. Start it over:"
         )

@@ -14,6 +14,7 @@ from nbtransfer.panels.figure_bundle import Bundle
 from nbtransfer.panels.live_controls import walk
 from nbtransfer.panels.markup import Markup, join, style_sheet, tag
 from nbtransfer.panels.quantities import rate_text
+from nbtransfer.panels.run_notes import note_lines, notes_block
 from nbtransfer.panels.run_panel_style import LIVE_STYLE
 from nbtransfer.panels.style import STYLE
 from nbtransfer.runs.state import RunState
@@ -106,7 +107,7 @@ class RunPanel:
             self._notes,
             join(
                 view.warnings_block(view.warning_pairs(about, state)),
-                view.notes_block(view.note_lines(about, state)),
+                notes_block(note_lines(about, state)),
             ),
         )
         self._controls.render(state, status, now, self._stopping or self._liveness)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nbtransfer.panels.markup import Markup, join, tag
 from nbtransfer.panels.quantities import duration_text, rate_text
 from nbtransfer.panels.remaining import remaining_s
+from nbtransfer.panels.run_notes import capital
 from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class About:
         task: the task's name.
         num_train_rows: rows to learn from.
         num_validation_rows: rows to evaluate on; 0 for none.
-        num_classes: classes to tell apart.
+        num_classes: classes to tell apart, or types of entities to find.
+        class_words: which of the two.
         num_steps: planned optimizer steps.
         num_train_epochs: planned epochs.
         learning_rate: planned peak.
@@ -69,6 +71,7 @@ class About:
     num_train_rows: int = 0
     num_validation_rows: int = 0
     num_classes: int = 0
+    class_words: str = "classes"
     num_steps: int = 0
     num_train_epochs: float = 0.0
     learning_rate: float = 0.0
@@ -91,7 +94,8 @@ class About:
             task=data.task,
             num_train_rows=plan.num_train_rows,
             num_validation_rows=plan.num_validation_rows,
-            num_classes=len(data.label_names) if data.class_counts else 0,
+            num_classes=len(data.counted.names) if data.class_counts else 0,
+            class_words=data.counted.words,
             num_steps=plan.num_steps,
             num_train_epochs=plan.num_train_epochs,
             learning_rate=plan.learning_rate,
@@ -110,7 +114,7 @@ class About:
         rows = f"{self.num_train_rows:,}"
         if self.num_validation_rows:
             rows += f" + {self.num_validation_rows:,}"
-        classes = f", {self.num_classes} classes" if self.num_classes else ""
+        classes = f", {self.num_classes} {self.class_words}" if self.num_classes else ""
         return f"{self.model} → {self.data} · {self.task} · {rows} rows{classes}"
 
 
@@ -124,12 +128,14 @@ def phase_of(state: RunState, status: str) -> str:
 def elapsed_s(state: RunState, status: str, now: float) -> float:
     """Return the seconds since the worker began, up to the last event of a run that has ended.
 
-    A resumed run's clock goes on from its checkpoint, as the times of its evaluations do.
+    A resumed run's clock goes on from its checkpoint, as the times of its evaluations do. A date
+    that jumps (a clock that is set) counts until the next event at most.
     """
-    if state.started_time is None:
+    if state.started_time is None or state.last_time is None:
         return 0.0
-    end = state.last_time if status in ENDED and state.last_time is not None else now
-    return state.earlier_s + max(end - state.started_time, 0.0)
+    told = state.last_time - state.started_time if state.clock_s is None else state.clock_s
+    since = 0.0 if status in ENDED else max(now - state.last_time, 0.0)
+    return state.earlier_s + max(told, 0.0) + since
 
 
 def head(
@@ -342,7 +348,7 @@ def evaluations_text(state: RunState) -> list[str]:
 def warning_pairs(about: About, state: RunState) -> list[tuple[str, str]]:
     """Return what the user should know as headline and advice: the plan's, then the run's own."""
     return [
-        *((_capital(warning), "") for warning in about.warnings),
+        *((capital(warning), "") for warning in about.warnings),
         *(
             (f"{field} is {_value_text(field, new)} instead of {_value_text(field, old)}.", reason)
             for field, old, new, reason in state.plan_changes
@@ -367,30 +373,3 @@ def warnings_block(pairs: Sequence[tuple[str, str]]) -> Markup | None:
         if pairs
         else None
     )
-
-
-def note_lines(about: About, state: RunState) -> list[str]:
-    """Return the choices that were made, each once, in the order they were made."""
-    resumed = (
-        [f"resumed from the checkpoint at step {state.resumed_from:,}"]
-        if state.resumed_from is not None
-        else []
-    )
-    skipped = [
-        f"checkpoint {name} was skipped: {reason}" for name, reason in state.skipped_checkpoints
-    ]
-    return list(dict.fromkeys([*about.notes, *state.notes, *resumed, *skipped]))
-
-
-def notes_block(notes: Sequence[str]) -> Markup | None:
-    """Return the notes as small print, or None where there are none."""
-    if not notes:
-        return None
-    text = ". ".join(_capital(note.rstrip(".")) for note in notes)
-    return tag("div", tag("p", f"{text}.", class_="nbt-note"), class_="nbt-section")
-
-
-def _capital(text: str) -> str:
-    # A word with its own spelling (a column, a file, a parameter) keeps it.
-    first = text.split(" ", 1)[0]
-    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text

@@ -62,14 +62,18 @@ class Choice(NamedTuple):
 
 def data_choices(namespace: Mapping[str, object], folder: Path) -> list[Choice]:
     """Return the data on offer: the notebook's variables, then demos, then files at hand."""
-    from nbtransfer.data.demo import DEMO_DATA
+    from nbtransfer.data.demo import CORPORA, DEMO_DATA
 
     found = [
         Choice(name, f"{name} · {words}")
         for name, value in reversed(list(namespace.items()))
         if not name.startswith("_") and (words := describe_data(value)) is not None
     ]
-    found += [Choice(f"demo:{n}", f"demo:{n} · {_short(w)}") for n, w in DEMO_DATA.items()]
+    found += [
+        Choice(f"demo:{n}", f"demo:{n} · {_short(w)}")
+        for n, w in DEMO_DATA.items()
+        if n not in CORPORA
+    ]
     return found + [Choice(name, name) for name in _data_files(folder)]
 
 
@@ -243,6 +247,8 @@ def cut_words(plan: Plan) -> str:
     if not plan.share_texts_cut:
         return "cuts no text"
     texts, tokens = share_text(plan.share_texts_cut), share_text(plan.share_tokens_cut)
+    if not plan.share_tokens_cut:
+        return f"{texts} of texts in several windows"
     return f"cuts {texts} of texts, {tokens} of tokens"
 
 

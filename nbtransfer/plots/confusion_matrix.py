@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from nbtransfer.errors import count_of
 from nbtransfer.plots.canvas import (
     GREY,
     agg_figure,
@@ -34,7 +35,7 @@ _MAX_CELLS = 1_500  # bounds the figure's size where many classes are confused w
 
 
 class Cell(NamedTuple):
-    """One pair of classes that occurs; `share` is of the actual class's texts."""
+    """One pair of classes that occurs; `share` is of the actual class's texts (or words)."""
 
     actual: int
     predicted: int
@@ -55,13 +56,14 @@ class ConfusionMatrixInfo(NamedTuple):
     labels: tuple[str, ...]
     cells: tuple[Cell, ...]
     notes: tuple[str, ...]
+    unit: str = "text"
 
 
 def confusion_matrix_info(report: Report) -> ConfusionMatrixInfo:
     """Return the cells of `report`'s matrix; of very many classes, those with the most texts."""
     matrix, notes = report.confusion_matrix, []
     total = len(report.labels)
-    by_size = sorted(range(total), key=lambda c: -report.per_class[c].support)
+    by_size = sorted(range(total), key=lambda c: -sum(matrix[c]))
     classes = sorted(by_size[:_MAX_CLASSES])
     if len(classes) < total:
         notes.append(f"the {len(classes)} classes with the most texts, of {total}")
@@ -76,7 +78,9 @@ def confusion_matrix_info(report: Report) -> ConfusionMatrixInfo:
     if len(cells) > _MAX_CELLS:
         notes.append(f"the {_MAX_CELLS:,} largest cells of {len(cells):,}")
         cells = sorted(sorted(cells, key=lambda cell: -cell.num_texts)[:_MAX_CELLS])
-    return ConfusionMatrixInfo(tuple(report.labels[c] for c in classes), tuple(cells), tuple(notes))
+    labels = tuple(report.labels[c] for c in classes)
+    unit = "word" if report.task == "token-classification" else "text"
+    return ConfusionMatrixInfo(labels, tuple(cells), tuple(notes), unit)
 
 
 def _zeros(info: ConfusionMatrixInfo) -> list[tuple[int, int]]:
@@ -144,7 +148,7 @@ def confusion_matrix_figure(info: ConfusionMatrixInfo) -> go.Figure:
             x=[c.predicted for c in cells] + gaps,
             y=[c.actual for c in cells] + gaps,
             z=[round(100 * c.share, 1) for c in cells] + [None] * len(gaps),
-            text=[_texts(c.num_texts) for c in cells] + [""] * len(gaps),
+            text=[count_of(c.num_texts, info.unit) for c in cells] + [""] * len(gaps),
             hovertemplate=(
                 "actual %{y}, predicted %{x}:<br>%{text}, %{z:.1f} % of %{y}<extra></extra>"
             ),
@@ -319,13 +323,9 @@ def confusion_matrix_text(info: ConfusionMatrixInfo) -> str:
         [
             f"Confusion matrix of {num} classes; its largest errors:",
             *(
-                f"actual {names[c.actual]}, predicted {names[c.predicted]}: {_texts(c.num_texts)}, "
-                f"{100 * c.share:.1f} % of {names[c.actual]}"
+                f"actual {names[c.actual]}, predicted {names[c.predicted]}: "
+                f"{count_of(c.num_texts, info.unit)}, {100 * c.share:.1f} % of {names[c.actual]}"
                 for c in wrong
             ),
         ]
     )
-
-
-def _texts(num_texts: int) -> str:
-    return f"{num_texts:,} text" if num_texts == 1 else f"{num_texts:,} texts"

@@ -16,6 +16,7 @@ from nbtransfer.plots.canvas import (
     plotly_layout,
     png_bytes,
 )
+from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -57,6 +58,7 @@ class DataOverviewInfo(NamedTuple):
     max_length: int | None
     share_texts_cut: float
     share_tokens_cut: float
+    counted: str = "class"
 
 
 def data_overview_info(
@@ -72,19 +74,23 @@ def data_overview_info(
     Returns:
         At most 20 classes, the most frequent in train, and at most 40 bins.
     """
-    train = card.class_counts.get("train", ())
+    counted = card.counted
+    train = counted.counts.get("train", ())
     shown = sorted(range(len(train)), key=lambda c: -train[c])[:_MAX_CLASSES]
     cut = (0.0, 0.0)
     if lengths is not None and max_length is not None:
         cut = lengths.cut(max_length)
+        if task_named(card.task).reads_windows:
+            cut = (cut[0], 0.0)
     return DataOverviewInfo(
-        classes=tuple(card.label_names[c] for c in shown),
+        classes=tuple(counted.names[c] for c in shown),
         num_hidden=len(train) - len(shown),
-        counts={split: tuple(c[i] for i in shown) for split, c in card.class_counts.items()},
+        counts={split: tuple(c[i] for i in shown) for split, c in counted.counts.items()},
         bins=_bins(lengths) if lengths is not None else (),
         max_length=max_length,
         share_texts_cut=cut[0],
         share_tokens_cut=cut[1],
+        counted=counted.word,
     )
 
 
@@ -109,6 +115,9 @@ def _bins(lengths: Lengths) -> tuple[Bin, ...]:
 
 
 def _cut_text(info: DataOverviewInfo) -> str:
+    if info.share_texts_cut and not info.share_tokens_cut:
+        share = f"{100 * info.share_texts_cut:.1f} %"
+        return f"{share} of texts in windows of {info.max_length} tokens"
     return (
         f"max_length {info.max_length} cuts {100 * info.share_texts_cut:.1f} % of texts, "
         f"{100 * info.share_tokens_cut:.1f} % of tokens"
@@ -144,8 +153,10 @@ def _height(info: DataOverviewInfo) -> int:
 
 def _class_title(info: DataOverviewInfo) -> str:
     if info.num_hidden:
+        if info.counted == "entity":
+            return f"entities of the {len(info.classes)} commonest types ({info.num_hidden} more)"
         return f"rows of the {len(info.classes)} largest classes ({info.num_hidden} more)"
-    return "rows of each class"
+    return "entities of each type" if info.counted == "entity" else "rows of each class"
 
 
 def data_overview_figure(info: DataOverviewInfo) -> go.Figure:
@@ -161,7 +172,7 @@ def data_overview_figure(info: DataOverviewInfo) -> go.Figure:
             orientation="h",
             name=plotly_label(split),
             marker={"color": _COLOURS.get(split, GREY)},
-            hovertemplate="%{y}: %{x:,} rows<extra>%{fullData.name}</extra>",
+            hovertemplate="%{y}: %{x:,}<extra>%{fullData.name}</extra>",
         )
     title = {"font": {"size": 12}, "standoff": 6}
     layout: dict[str, Any] = {

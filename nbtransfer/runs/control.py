@@ -8,11 +8,13 @@ revision.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from nbtransfer.runs.files import read_json, write_json
+from nbtransfer.runs.faults import reach
+from nbtransfer.runs.files import write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,8 +46,15 @@ class Control:
 def read_control(path: Path) -> Control:
     """Return what control.json asks for; nothing, where there is none or it is unreadable."""
     try:
-        record = read_json(path)
-    except (OSError, ValueError):
+        return _parse(path.read_bytes())
+    except OSError:
+        return Control()
+
+
+def _parse(data: bytes) -> Control:
+    try:
+        record = json.loads(data)
+    except ValueError:
         return Control()
     if not isinstance(record, dict):
         return Control()
@@ -74,13 +83,18 @@ class ControlReader:
         self._seen: tuple[int, int] | None = None
 
     def poll(self) -> Control | None:
-        """Return the control if the file is new since the last call, otherwise None."""
+        """Return the control if the file is new since the last call, otherwise None.
+
+        A file that cannot be read now (a network that hiccups) is looked at again the next time.
+        """
         try:
+            reach("control.read")
             found = os.stat(self._path)  # noqa: PTH116 -- at every step; Path.stat costs double
-        except FileNotFoundError:
-            return None
-        signature = (found.st_ino, found.st_mtime_ns)
-        if signature == self._seen:
+            signature = (found.st_ino, found.st_mtime_ns)
+            if signature == self._seen:
+                return None
+            control = _parse(self._path.read_bytes())
+        except OSError:
             return None
         self._seen = signature
-        return read_control(self._path)
+        return control

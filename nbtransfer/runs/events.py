@@ -1,9 +1,11 @@
 """The event log: one JSON record a line, appended by one writer, folded by any reader.
 
-A record is `{"v": 1, "seq": n, "time": unix seconds, "type": name, ...}`. Names are past tense.
-Readers skip types they do not know and never yield a line that is not whole yet.
+A record is `{"v": 1, "seq": n, "time": unix seconds, "clock": seconds, "type": name, ...}`. `clock`
+counts from the opening of the log by a clock that nobody sets, for dates jump; the first version
+had none. Names are past tense. Readers skip types they do not know and never yield a line that is
+not whole yet.
 
-The types, and the fields each carries besides the four above:
+The types, and the fields each carries besides these five:
 
     worker_started        pid, process_start, warm (bool)
     phase_started         phase: importing | loading | tokenizing | extracting features
@@ -14,6 +16,7 @@ The types, and the fields each carries besides the four above:
                           cache: hit | miss | off
     frozen_layers_computed  num_rows, num_layers, cache: hit | miss | no room, place: memory | disk,
                           num_bytes
+    checkpoints_lost      checkpoints[[name, reason]]: there were some, and none is good any more
     run_resumed           from_step, revision, checkpoint (folder name), skipped[[name, reason]]
     training_started      num_steps, steps_per_epoch, num_train_epochs, learning_rate, device,
                           precision, step_kind
@@ -26,7 +29,7 @@ The types, and the fields each carries besides the four above:
     run_unpaused          step
     evaluation_completed  step, epoch, metrics{eval_*}, train_loss, duration_s, elapsed_s, is_best,
                           cause: schedule | asked | stop
-    checkpoint_saved      step, name, reason, num_bytes, duration_s
+    checkpoint_saved      step, name, reason, num_bytes, stall_s (training stood still), duration_s
     warning_raised        code, headline, advice
     model_saved           step, choice: best | last, metric, value
     model_verified        num_rows, difference (largest, between logits)
@@ -45,17 +48,18 @@ import contextlib
 import errno
 import json
 import math
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer.runs.faults import reach
+from nbtransfer.runs.files import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 VERSION = 1
+_LAST_TIME = 1e12  # unix seconds; neither NaN nor an infinity lies below it
 
 Event = dict[str, Any]
 
@@ -72,6 +76,7 @@ class EventWriter:
         self._seq = events[-1]["seq"] + 1 if events else 0
         self._file = path.open("ab", buffering=0)
         self._unwritten = b""
+        self._opened = time.monotonic()
         if path.exists():
             self._file.truncate(_whole_size(path))
 
@@ -82,8 +87,15 @@ class EventWriter:
 
     def append(self, type: str, **fields: object) -> None:
         """Write one event and hand it to the system (no fsync: 1 ms each is too dear)."""
-        record = {"v": VERSION, "seq": self._seq, "time": round(time.time(), 3), "type": type}
-        line = json.dumps({**record, **{k: _finite(v) for k, v in fields.items()}}, allow_nan=False)
+        record = {
+            "v": VERSION,
+            "seq": self._seq,
+            "time": round(time.time(), 3),
+            "clock": round(time.monotonic() - self._opened, 3),
+            "type": type,
+            **{name: _finite(value) for name, value in fields.items()},
+        }
+        line = json.dumps(record, allow_nan=False)
         self._unwritten += line.encode() + b"\n"
         self._seq += 1
         self._write()
@@ -92,7 +104,7 @@ class EventWriter:
         """Make everything written so far durable, before something that builds on it."""
         self._write()
         with _full_disk_forgiven():
-            os.fsync(self._file.fileno())
+            sync(self._file.fileno())
 
     def close(self) -> None:
         """Make everything written durable and close the file."""
@@ -157,9 +169,11 @@ def _parse(line: bytes) -> Event | None:
         record = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(record, dict) or not {"seq", "time", "type"} <= record.keys():
+    if not isinstance(record, dict):
         return None
-    return record if type(record["seq"]) is int else None
+    seq, when, name = (record.get(field) for field in ("seq", "time", "type"))
+    is_dated = isinstance(when, (int, float)) and abs(when) < _LAST_TIME
+    return record if type(seq) is int and is_dated and isinstance(name, str) else None
 
 
 def read_events(path: Path) -> Iterator[Event]:

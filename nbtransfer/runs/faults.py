@@ -2,10 +2,12 @@
 
 NBTRANSFER_FAULT plans faults as `point:count:kind`, several separated by `;`. A point is where the
 program calls `reach`; `checkpoint.*` stands for all that begin so. The fault strikes when the point
-is reached for the count-th time. Without the variable a call costs one comparison.
+is reached for the count-th time; with a `+` after the count, from then on. Without the variable a
+call costs one comparison.
 
-Kinds: kill (SIGKILL), term (SIGTERM), enospc and eio (OSError), oom (torch's out-of-memory error),
-cuda (as when a CUDA kernel fails), raise (RuntimeError), hang (half a minute of sleep).
+Kinds: kill (SIGKILL), term (SIGTERM), a system error's name in small letters (enospc, eio, enotsup,
+...; OSError), oom (torch's out-of-memory error), cuda (as when a CUDA kernel fails), raise
+(RuntimeError), hang (half a minute of sleep, or NBTRANSFER_FAULT_HANG_S).
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ import signal
 import time
 from dataclasses import dataclass
 
-KINDS = ("kill", "term", "enospc", "eio", "oom", "cuda", "raise", "hang")
-_HANG_S = 30.0
+_ERRNOS = {name.lower(): number for number, name in errno.errorcode.items()}
+_ERRNOS["enotsup"] = errno.ENOTSUP  # the same number has another name in that table
+KINDS = ("kill", "term", "oom", "cuda", "raise", "hang", *_ERRNOS)
 
 
 @dataclass
@@ -25,6 +28,7 @@ class _Fault:
     point: str
     left: int
     kind: str
+    lasts: bool = False
 
     def meets(self, point: str) -> bool:
         prefix, star, _ = self.point.partition("*")
@@ -37,7 +41,7 @@ def _parse(text: str) -> list[_Fault]:
         point, count, kind = part.split(":")
         if kind not in KINDS:
             raise ValueError(f"NBTRANSFER_FAULT: {kind!r} is not one of {', '.join(KINDS)}")
-        faults.append(_Fault(point, int(count), kind))
+        faults.append(_Fault(point, int(count.removesuffix("+")), kind, count.endswith("+")))
     return faults
 
 
@@ -57,17 +61,15 @@ def reach(point: str) -> None:
     for fault in met:  # all are counted before one of them strikes
         fault.left -= 1
     for fault in met:
-        if fault.left == 0:
+        if fault.left == 0 or (fault.lasts and fault.left < 0):
             _strike(fault.kind, point)
 
 
 def _strike(kind: str, point: str) -> None:
     if kind in ("kill", "term"):
         os.kill(os.getpid(), signal.SIGKILL if kind == "kill" else signal.SIGTERM)
-    elif kind == "enospc":
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), point)
-    elif kind == "eio":
-        raise OSError(errno.EIO, os.strerror(errno.EIO), point)
+    elif kind in _ERRNOS:
+        raise OSError(_ERRNOS[kind], os.strerror(_ERRNOS[kind]), point)
     elif kind == "oom":
         import importlib
 
@@ -77,4 +79,4 @@ def _strike(kind: str, point: str) -> None:
     elif kind == "raise":
         raise RuntimeError(f"planned at {point}")
     else:
-        time.sleep(_HANG_S)
+        time.sleep(float(os.environ.get("NBTRANSFER_FAULT_HANG_S", "30")))

@@ -2,10 +2,13 @@
 
 Each file is written beside its place, synced, renamed over it, and then its folder is synced: after
 a power cut the name holds either content in full (the order POSIX rename needs to be durable).
+Where the disk of a network cannot sync, the order is all there is.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace the file at `path` by `data`, all or nothing. Folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +33,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         with staged.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         reach("file.rename")
         staged.replace(path)
     finally:
@@ -68,12 +74,41 @@ def read_table(path: Path) -> pa.Table:
     return pq.read_table(path)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable; on systems where folders cannot be synced, do nothing."""
+def sync(descriptor: int) -> bool:
+    """Make an open file or folder durable; return False where its disk knows no such thing."""
+    try:
+        reach("sync")
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+        return False
+    return True
+
+
+def sync_folder(folder: Path) -> bool:
+    """Make the names in `folder` durable; return False where its disk knows no such thing."""
     if os.name == "nt":
-        return
+        return True  # it keeps the names by itself
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        return sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that folders can be made and renamed in `folder`: a checkpoint is whole by that.
+
+    Raises:
+        OSError: if they cannot, as on some disks of a network or a cloud.
+    """
+    probe, moved = folder / ".probe", folder / ".probe.moved"
+    try:
+        probe.mkdir(exist_ok=True)
+        reach("folder.rename")
+        probe.rename(moved)
+    finally:
+        for path in (probe, moved):
+            with contextlib.suppress(OSError):
+                path.rmdir()

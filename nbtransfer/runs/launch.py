@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from nbtransfer.errors import RunError, quoted
 from nbtransfer.runs.control import change_control
-from nbtransfer.runs.process import write_process
+from nbtransfer.runs.files import check_folder
+from nbtransfer.runs.process import read_process, write_process
 from nbtransfer.settings import options
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from nbtransfer.runs.run import Run
 
 _WORKER_MODULE = "nbtransfer.engine.worker"
+
+Job = dict[str, str | bool]
 
 
 class Worker:
@@ -45,6 +48,7 @@ class Worker:
         os.set_blocking(self._process.stdout.fileno(), False)
         self._jobs_left = 0
         self._answers = b""
+        self._is_leaving = False
 
     @property
     def pid(self) -> int:
@@ -58,11 +62,11 @@ class Worker:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is alive and every job given to it is done."""
+        """Whether it is alive, stays so, and every job given to it is done."""
         self._read_answers()
-        return self.is_alive and self._jobs_left == 0
+        return self.is_alive and not self._is_leaving and self._jobs_left == 0
 
-    def submit(self, job: dict[str, str]) -> None:
+    def submit(self, job: Job) -> None:
         """Hand over a job; returns at once.
 
         Raises:
@@ -83,7 +87,9 @@ class Worker:
         while chunk := self._process.stdout.read(65536):
             self._answers += chunk
         *lines, self._answers = self._answers.split(b"\n")
-        self._jobs_left -= sum("done" in json.loads(line) for line in lines)
+        for answer in map(json.loads, lines):
+            self._jobs_left -= "done" in answer
+            self._is_leaving |= "leaving" in answer
 
 
 def _environment() -> dict[str, str]:
@@ -107,43 +113,66 @@ def warm_up() -> None:
     _idle_worker()
 
 
-def submit_run(run: Run) -> None:
-    """Hand a run's folder to a worker, to be trained from its newest checkpoint or the start."""
+def submit_run(run: Run, *, restart: bool = False) -> None:
+    """Hand a run's folder to a worker, to be trained from its newest checkpoint or the start.
+
+    Args:
+        run: the run.
+        restart: begin at step 0 where the run had checkpoints and none is good any more.
+    """
     after_seq = run.state().last_seq
-    worker = _submit({"job": "train", "dir": str(run.dir), "log": str(run.paths.log)})
+    job: Job = {"job": "train", "dir": str(run.dir), "log": str(run.paths.log)}
+    worker = _submit({**job, "restart": True} if restart else job)
     # Until the worker says so itself, this is how others see that the run is in hand.
     write_process(run.paths.process, worker.pid, after_seq=after_seq)
 
 
-def resume_run(run: Run, *, finished_too: bool = False) -> None:
+def resume_run(run: Run, *, finished_too: bool = False, restart: bool = False) -> None:
     """Start a stopped, failed or lost run again from its newest checkpoint; returns at once.
 
     Args:
         run: the run.
         finished_too: also one that has finished, because it is to be longer now.
+        restart: begin at step 0 where none of its checkpoints is good any more.
 
     Raises:
         RunError: if it is running or finished, or its folder cannot be written.
     """
+    check_resumable(run, finished_too=finished_too)
+    # What was asked of the run's former life, to stop above all, is over.
+    try:
+        change_control(run.paths.control, stop=None, paused=False)
+    except OSError as error:
+        raise _not_writable(run, error) from None
+    submit_run(run, restart=restart)
+
+
+def check_resumable(run: Run, *, finished_too: bool = False) -> None:
+    """Raise RunError where `resume_run` would; nothing is changed."""
     status = run.status
     if status in ("running", "paused"):
+        record = read_process(run.paths.process) or {}
         raise RunError(
-            f"run {run.id!r} is {status} already. See it: %finetune --attach {run.id}", run
+            f"run {run.id!r} is {status} already, in process {record.get('pid')} on "
+            f"{quoted(record.get('host'))}. See it: %finetune --attach {run.id}",
+            run,
         )
     if status == "completed" and not finished_too:
         raise RunError(
             f"run {run.id!r} is finished. To train its model further: %finetune {run.id} DATA", run
         )
-    # What was asked of the run's former life, to stop above all, is over.
     try:
-        change_control(run.paths.control, stop=None, paused=False)
+        check_folder(run.dir)
     except OSError as error:
-        raise RunError(
-            f"run {run.id!r} cannot be resumed: its folder {quoted(str(run.dir))} cannot be "
-            f"written ({error.strerror}). Copy the folder to where you may write, and resume that.",
-            run,
-        ) from None
-    submit_run(run)
+        raise _not_writable(run, error) from None
+
+
+def _not_writable(run: Run, error: OSError) -> RunError:
+    return RunError(
+        f"run {run.id!r} cannot be resumed: its folder {quoted(str(run.dir))} cannot be "
+        f"written ({error.strerror}). Copy the folder to where you may write, and resume that.",
+        run,
+    )
 
 
 def submit_scoring(folder: Path, log: Path) -> Worker:
@@ -151,7 +180,7 @@ def submit_scoring(folder: Path, log: Path) -> Worker:
     return _submit({"job": "score", "dir": str(folder), "log": str(log)})
 
 
-def _submit(job: dict[str, str]) -> Worker:
+def _submit(job: Job) -> Worker:
     worker = _idle_worker()
     try:
         worker.submit(job)

@@ -11,18 +11,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# To Windows these are devices, whatever follows the dot: such a folder could not be carried there.
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
 def check_run_name(name: str) -> str:
     """Return `name` if it may name a run.
 
     Raises:
-        SpecError: if it is not 1 to 64 of A-Z a-z 0-9 . _ - starting with a letter or digit.
+        SpecError: if it is not 1 to 64 of A-Z a-z 0-9 . _ - starting with a letter or digit, or is
+            a device's name.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise SpecError(
             f"{quoted(name)} cannot name a run: use 1 to 64 letters, digits, '.', '_' or '-', "
             "the first a letter or digit."
+        )
+    if _DEVICE.fullmatch(name):
+        raise SpecError(
+            f"{quoted(name)} cannot name a run: Windows has a device of that name. Add something "
+            f"before it: {quoted(f'run-{name}'[:64])}."
         )
     return name
 

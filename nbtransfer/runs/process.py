@@ -1,17 +1,19 @@
 """Which process works on a run, told apart from a later one with the same number.
 
-A process id alone is not enough: numbers are reused. The id with the start time of the process is.
+A process id alone is not enough: numbers are reused. The id with the start time of the process is,
+where that is counted from the system's own start: a date would move whenever the clock is set.
 """
 
 from __future__ import annotations
 
+import os
 import socket
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from nbtransfer.runs.files import read_json, write_json
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def write_process(path: Path, pid: int, *, after_seq: int = -1) -> None:
@@ -26,6 +28,7 @@ def write_process(path: Path, pid: int, *, after_seq: int = -1) -> None:
     record = {
         "pid": pid,
         "process_start": process_start(pid),
+        "boot": _boot(),
         "host": socket.gethostname(),
         "after_seq": after_seq,
     }
@@ -33,7 +36,7 @@ def write_process(path: Path, pid: int, *, after_seq: int = -1) -> None:
 
 
 def read_process(path: Path) -> dict[str, Any] | None:
-    """Return the record of the worker (pid, process_start, host), or None where there is none."""
+    """Return the record of the worker (pid, process_start, boot, host), or None without one."""
     try:
         record = read_json(path)
     except (OSError, ValueError):
@@ -44,7 +47,32 @@ def read_process(path: Path) -> dict[str, Any] | None:
 
 
 def process_start(pid: int) -> float | None:
-    """Return when process `pid` started, in unix seconds, or None if there is no such process."""
+    """Return when process `pid` started, or None if there is no such process.
+
+    Returns:
+        Seconds since the system started where it says so (Linux), elsewhere unix seconds.
+    """
+    if _boot() is None:
+        return _date_of_start(pid)
+    try:
+        # The name in parentheses may hold anything; what follows the last one is fixed.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    state, started = fields[0], fields[19]
+    return None if state in b"ZX" else int(started) / os.sysconf("SC_CLK_TCK")
+
+
+def _boot() -> str | None:
+    """Return what names this life of the system, or None where nothing does."""
+    try:
+        return _BOOT.read_text().strip()
+    except OSError:
+        return None
+
+
+def _date_of_start(pid: int) -> float | None:
+    """Return when process `pid` started, in unix seconds by today's clock."""
     import psutil
 
     try:
@@ -65,7 +93,10 @@ def is_alive(record: dict[str, Any]) -> bool:
     """Return whether the recorded process still runs; one on another host is taken to be alive."""
     if not is_here(record):
         return True
-    started = process_start(record["pid"])
-    wanted = record.get("process_start")
-    # psutil rounds to the clock tick; a second apart is another process.
+    boot, wanted = record.get("boot"), record.get("process_start")
+    if boot is not None and boot != _boot():
+        return False
+    # Version 0.1 wrote a date everywhere.
+    started = process_start(record["pid"]) if boot is not None else _date_of_start(record["pid"])
+    # It is rounded to the clock tick; a second apart is another process.
     return started is not None and (wanted is None or abs(started - wanted) < 1.0)

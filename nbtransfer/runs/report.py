@@ -5,11 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.errors import DataError, RunError, count_of
 from nbtransfer.runs.files import read_json, read_table, write_json, write_table
-from nbtransfer.tasks.findings import AnswerRow, ClassRow, Findings, Mistake
+from nbtransfer.tasks.findings import (
+    AnswerRow,
+    ClassRow,
+    Findings,
+    MarkedSpan,
+    MarkedText,
+    Mistake,
+)
 from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
 
 if TYPE_CHECKING:
@@ -21,6 +28,15 @@ if TYPE_CHECKING:
 
 _MAX_LINES = 12
 _MAX_MISTAKES = 5
+
+
+class Words(NamedTuple):
+    """One class, several, what is counted of each, and who always gives the same answer."""
+
+    one: str
+    several: str
+    rows: str
+    majority: str
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -35,7 +51,7 @@ class Report:
         metrics: the task's, each with `eval_` before its name, and `eval_loss` (mean, in nats).
         duration_s: seconds the evaluation took.
         task: the task's name.
-        labels: see `Findings`, as the next seven.
+        labels: see `Findings`, as the next eight.
         interval: of the accuracy, for rows drawn at random.
         per_class: by class, or by type of entity.
         confusion_matrix: empty where the task has no classes.
@@ -43,6 +59,7 @@ class Report:
         mistakes: at most 50; long texts are cut.
         answers: wrong answers to questions in their contexts, at most 50.
         num_wrong: wrong answers in all, where the confusion matrix does not say.
+        marked: at most 50 texts of a task that marks entities.
         baselines: the main metric of other models on the same rows, by name; may be empty.
     """
 
@@ -61,15 +78,23 @@ class Report:
     mistakes: tuple[Mistake, ...] = ()
     answers: tuple[AnswerRow, ...] = ()
     num_wrong: int | None = None
+    marked: tuple[MarkedText, ...] = ()
     baselines: dict[str, float] = field(default_factory=dict)
     predictions_file: Path | None = field(default=None, compare=False)
+
+    @property
+    def words(self) -> Words:
+        """How a reader calls what is counted by class."""
+        if self.task == "token-classification":
+            return Words("entity", "Entities", "number", "accuracy of finding none")
+        return Words("class", "Classes", "rows", "majority class")
 
     @property
     def num_mistakes(self) -> int:
         """Wrong answers in all; of a task without classes, those that are kept."""
         if not self.confusion_matrix:
             return len(self.mistakes) if self.num_wrong is None else self.num_wrong
-        return self.num_rows - sum(row[i] for i, row in enumerate(self.confusion_matrix))
+        return sum(sum(row) - row[i] for i, row in enumerate(self.confusion_matrix))
 
     def predictions(self) -> pa.Table:
         """Return every answer, in the columns of the task.
@@ -92,6 +117,11 @@ class Report:
             "per_class": [row._asdict() for row in self.per_class],
             "mistakes": [row._asdict() for row in self.mistakes],
             "answers": [row._asdict() for row in self.answers],
+            "marked": [
+                row._asdict()
+                | {"gold": list(map(list, row.gold)), "predicted": list(map(list, row.predicted))}
+                for row in self.marked
+            ],
             "metrics": {k: v if math.isfinite(v) else str(v) for k, v in self.metrics.items()},
         }
         del record["predictions_file"]
@@ -116,6 +146,15 @@ class Report:
                     Mistake(*(r[name] for name in Mistake._fields)) for r in kept["mistakes"]
                 ),
                 "answers": tuple(map(_answer_row, kept.get("answers", ()))),
+                "marked": tuple(
+                    MarkedText(
+                        r["text"],
+                        tuple(MarkedSpan(*span) for span in r["gold"]),
+                        tuple(MarkedSpan(*span) for span in r["predicted"]),
+                        r["row"],
+                    )
+                    for r in kept.get("marked", ())
+                ),
             }
         )
 
@@ -137,7 +176,7 @@ class Report:
             low, high = self.interval
             figures[0] += f" (95 %: {100 * low:.1f} to {100 * high:.1f})"
         if self.majority_accuracy is not None:
-            figures.append(f"majority class {_percent(self.majority_accuracy)}")
+            figures.append(f"{self.words.majority} {_percent(self.majority_accuracy)}")
         head = [
             f"{self.run_id} on {self.split}: {count_of(self.num_rows, 'row')}",
             " · ".join(figures),
@@ -148,11 +187,11 @@ class Report:
         if not self.per_class:
             return "\n".join(head)
         shown = self.per_class[:_MAX_LINES]
-        width = max(len("class"), *(len(_printable(row.label)) for row in shown))
-        lines = [f"{'class':<{width}}  precision  recall     F1    rows"]
+        width = max(len(self.words.one), *(len(_printable(row.label)) for row in shown))
+        lines = [f"{self.words.one:<{width}}  precision  recall     F1  {self.words.rows:>6}"]
         lines += [
             f"{_printable(row.label):<{width}}      {row.precision:.3f}   {row.recall:.3f}  "
-            f"{row.f1:.3f}  {row.support:>6,}"
+            f"{row.f1:.3f}  {row.support:>{max(6, len(self.words.rows))},}"
             for row in shown
         ]
         if len(self.per_class) > len(shown):

@@ -204,8 +204,10 @@ class Run:
             advice = f" {state.error_advice}" if state.error_advice else ""
             raise RunError(f"run {self.id!r} failed: {state.error_message}{advice}", self)
         if status == "lost":
+            # Whether that checkpoint still verifies is found on resuming: reading it takes seconds.
             resume = (
-                f"Go on from step {state.checkpoints[-1].step}: %finetune --resume {self.reference}"
+                f"Its last checkpoint is of step {state.checkpoints[-1].step}. "
+                f"Go on with it: %finetune --resume {self.reference}"
                 if state.checkpoints
                 else f"There is no checkpoint yet; start over: %finetune --resume {self.reference}"
             )

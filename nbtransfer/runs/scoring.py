@@ -8,7 +8,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-from nbtransfer.errors import RunError
+from nbtransfer.errors import RunError, quoted
 from nbtransfer.runs.events import EventReader
 from nbtransfer.runs.files import read_table, write_json, write_table
 from nbtransfer.runs.launch import submit_scoring
@@ -68,9 +68,16 @@ def _score(
 ) -> None:
     require_model(run)
     shutil.rmtree(paths.dir, ignore_errors=True)
-    write_table(paths.inputs, rows)
     request = {"v": 1, "run_dir": str(run.dir), "split": split, "wanted": wanted}
-    write_json(paths.request, request)
+    try:
+        write_table(paths.inputs, rows)
+        write_json(paths.request, request)
+    except OSError as error:
+        raise RunError(
+            f"run {run.id!r} cannot be asked: its folder {quoted(str(run.dir))} cannot be written "
+            f"({error.strerror}). Copy the folder to where you may write, and use that.",
+            run,
+        ) from None
     worker = submit_scoring(paths.dir, paths.log)
     reader = EventReader(paths.events)
     while True:

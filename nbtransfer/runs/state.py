@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
+from nbtransfer.runs.event_fields import FIELDS, is_whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -51,11 +53,16 @@ class ChangeRow(NamedTuple):
 
 
 class CheckpointRow(NamedTuple):
-    """A checkpoint that was announced; `time` is unix seconds."""
+    """A checkpoint that was announced; `time` is unix seconds.
+
+    Training stood still for `stall_s` of the seconds until it was durable.
+    """
 
     step: int
     name: str
     time: float
+    num_bytes: int = 0
+    stall_s: float = 0.0
 
 
 class WarningRow(NamedTuple):
@@ -97,6 +104,7 @@ class RunState:
     wanted: dict[str, float | None] = field(default_factory=dict)
     resumed_from: int | None = None
     skipped_checkpoints: list[tuple[str, str]] = field(default_factory=list)
+    lost_checkpoints: list[tuple[str, str]] = field(default_factory=list)
     saved_choice: str | None = None
     saved_step: int | None = None
     saved_metric: str | None = None
@@ -114,6 +122,7 @@ class RunState:
     started_time: float | None = None
     earlier_s: float = 0.0
     last_time: float | None = None
+    clock_s: float | None = None  # of the worker's life at the last event, whatever dates did
     last_seq: int = -1
 
     @property
@@ -127,14 +136,16 @@ class RunState:
         return next((row for row in reversed(self.evaluations) if row.is_best), None)
 
     def apply(self, event: Event) -> None:
-        """Fold one more event in; unknown types and repeated records change nothing."""
+        """Fold one more event in; unknown, damaged and repeated ones change nothing."""
         if event["seq"] <= self.last_seq:
             return
         self.last_seq = event["seq"]
         self.last_time = event["time"]
-        handler = getattr(self, f"_on_{event['type']}", None)
-        if handler is not None:
-            handler(event)
+        clock = event.get("clock")
+        is_clock = isinstance(clock, (int, float)) and abs(clock) < 1e12
+        self.clock_s = clock if is_clock else None
+        if event["type"] in FIELDS and is_whole(event):
+            getattr(self, f"_on_{event['type']}")(event)
 
     def _on_worker_started(self, event: Event) -> None:
         self.started_time = event["time"]
@@ -145,7 +156,9 @@ class RunState:
         self.phase = event["phase"]
 
     def _on_plan_changed(self, event: Event) -> None:
-        self.plan_changes.append((event["field"], event["old"], event["new"], event["reason"]))
+        self.plan_changes.append(
+            (event["field"], event.get("old"), event.get("new"), event["reason"])
+        )
 
     def _on_model_loaded(self, event: Event) -> None:
         self.num_parameters = event["num_parameters"]
@@ -164,11 +177,16 @@ class RunState:
             setattr(self, name, event[name])
         self.step_kind = event["step_kind"]
 
+    def _on_checkpoints_lost(self, event: Event) -> None:
+        self.lost_checkpoints = [tuple(pair) for pair in event["checkpoints"]]
+        self.checkpoints = []
+
     def _on_run_resumed(self, event: Event) -> None:
         """Drop what lies beyond the checkpoint: the resumed run does it again."""
         at = event["from_step"]
         self.resumed_from = at
         self.skipped_checkpoints = [tuple(pair) for pair in event["skipped"]]
+        self.lost_checkpoints = []
         self.steps = [row for row in self.steps if row.step <= at]
         # The evaluation made on stopping is no part of the run that goes on.
         self.evaluations = [
@@ -223,7 +241,7 @@ class RunState:
                 event["step"],
                 event["epoch"],
                 metrics,
-                _number(event["train_loss"]),
+                _number(event.get("train_loss")),
                 event["elapsed_s"],
                 event["is_best"],
                 event["cause"],
@@ -231,7 +249,10 @@ class RunState:
         )
 
     def _on_checkpoint_saved(self, event: Event) -> None:
-        self.checkpoints.append(CheckpointRow(event["step"], event["name"], event["time"]))
+        figures = (event.get("num_bytes") or 0, event.get("stall_s") or 0.0)
+        self.checkpoints.append(
+            CheckpointRow(event["step"], event["name"], event["time"], *figures)
+        )
 
     def _on_warning_raised(self, event: Event) -> None:
         row = WarningRow(event["code"], event["headline"], event["advice"])
@@ -239,7 +260,7 @@ class RunState:
 
     def _on_model_saved(self, event: Event) -> None:
         self.saved_choice, self.saved_step = event["choice"], event["step"]
-        self.saved_metric, self.saved_value = event["metric"], _number(event["value"])
+        self.saved_metric, self.saved_value = event.get("metric"), _number(event.get("value"))
 
     def _on_model_verified(self, event: Event) -> None:
         self.verified = True
@@ -248,9 +269,9 @@ class RunState:
         self.reports.append(event["name"])
 
     def _end(self, ending: Ending, event: Event) -> None:
-        self.ending, self.ending_reason = ending, event.get("reason", "")
+        self.ending, self.ending_reason = ending, event.get("reason") or ""
         self.ended_step = event["step"]
-        self.train_runtime_s = event.get("train_runtime_s", 0.0)
+        self.train_runtime_s = event.get("train_runtime_s") or 0.0
         self.paused = False
 
     def _on_run_completed(self, event: Event) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtransfer.errors import RunError, SpecError, nearest, quoted
-from nbtransfer.runs.files import write_json, write_table
+from nbtransfer.runs.files import check_folder, write_json, write_table
 from nbtransfer.runs.paths import RunPaths, check_run_name
 from nbtransfer.runs.run import Run
 from nbtransfer.settings import resolve_runs_dir
@@ -130,6 +130,7 @@ def create_run(
         raise _not_writable(runs_dir, error) from None
     is_whole = False
     try:
+        check_folder(paths.dir)
         for split, table in splits.items():
             write_table(paths.split(split), table)
         write_json(paths.data_card, data_card.to_json())

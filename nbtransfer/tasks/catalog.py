@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 # In the order in which data is recognised; the last one takes what no other does.
 TASKS: dict[TaskName, str] = {
+    "token-classification": "token_classification:TokenClassification",
     "question-answering": "question_answering:QuestionAnswering",
     "multi-label-classification": "multi_label:MultiLabelClassification",
     "text-regression": "regression:TextRegression",
+    "masked-language-modeling": "language_modeling:MaskedLanguageModeling",
+    "causal-language-modeling": "language_modeling:CausalLanguageModeling",
     "text-classification": "text_classification:TextClassification",
 }
 

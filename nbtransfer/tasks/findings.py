@@ -50,6 +50,26 @@ class AnswerRow(NamedTuple):
     row: int
 
 
+class MarkedSpan(NamedTuple):
+    """Characters `start` to `end` of a text, and what they are."""
+
+    start: int
+    end: int
+    label: str
+
+
+class MarkedText(NamedTuple):
+    """A text with what is marked in it, `gold` rightly and `predicted` by the model.
+
+    `row` is the source's row.
+    """
+
+    text: str
+    gold: tuple[MarkedSpan, ...]
+    predicted: tuple[MarkedSpan, ...]
+    row: int
+
+
 class Findings(NamedTuple):
     """What there is to see of some rows' answers; a task leaves empty what it has not.
 
@@ -62,6 +82,7 @@ class Findings(NamedTuple):
         mistakes: wrong answers, the surest first; or for generated texts the worst.
         answers: wrong answers to questions in their contexts, the same rows as `mistakes`.
         num_wrong: wrong answers in all, where `confusion_matrix` does not say.
+        marked: texts in which something is marked wrongly, the worst first.
     """
 
     labels: tuple[str, ...] = ()
@@ -72,3 +93,4 @@ class Findings(NamedTuple):
     mistakes: tuple[Mistake, ...] = ()
     answers: tuple[AnswerRow, ...] = ()
     num_wrong: int | None = None
+    marked: tuple[MarkedText, ...] = ()

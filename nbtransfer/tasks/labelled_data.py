@@ -25,7 +25,7 @@ from nbtransfer.tasks.task import Prepared
 from nbtransfer.tasks.text_columns import Columns, choose_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -83,7 +83,10 @@ def prepare(
 
 
 def with_validation(
-    tables: Tables, validation: object, notes: list[str]
+    tables: Tables,
+    validation: object,
+    notes: list[str],
+    load: Callable[..., Tables] = load_tables,
 ) -> tuple[dict[str, pa.Table], str | float | bool | None]:
     """Return the tables with a validation table given apart, and what is left to decide.
 
@@ -91,6 +94,7 @@ def with_validation(
         tables: the data as read.
         validation: as a user gives it.
         notes: choices made are added here.
+        load: reads a validation table given apart.
     """
     if validation is None or isinstance(validation, (bool, int, float)):
         return tables.splits, validation
@@ -99,7 +103,7 @@ def with_validation(
     ):
         return tables.splits, validation
     is_named = isinstance(validation, (str, os.PathLike))
-    given = load_tables(validation, name=None if is_named else "the validation data")
+    given = load(validation, name=None if is_named else "the validation data")
     notes += [f"validation: {note}" for note in given.notes]
     if "validation" in tables.splits:
         notes.append(f"validation: {given.name} is used instead of the split named validation")

@@ -13,10 +13,11 @@ LOWER_IS_BETTER = frozenset({"loss", "perplexity", "rmse"})
 
 # A task's own order is that of its tables; the first shares among them are drawn as curves.
 _WORDS = {
+    "perplexity": "perplexity",
+    "f1": "F1",
     "accuracy": "accuracy",
     "f1_macro": "macro F1",
     "f1_micro": "micro F1",
-    "f1": "F1",
     "exact_match": "exact match",
     "has_answer_f1": "F1 where there is an answer",
     "has_answer_exact_match": "exact match where there is one",
@@ -30,7 +31,6 @@ _WORDS = {
     "rouge1": "ROUGE-1",
     "rouge2": "ROUGE-2",
     "rougeL": "ROUGE-L",
-    "perplexity": "perplexity",
     "pearson": "Pearson",
     "spearman": "Spearman",
     "rmse": "RMSE",

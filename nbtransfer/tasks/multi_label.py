@@ -37,6 +37,7 @@ class MultiLabelClassification:
     metrics = ("f1_micro", "f1_macro", "accuracy", "loss")
     techniques = ("full", "top:2", "head", "features")
     options = ()
+    reads_windows = False
 
     def recognises(self, tables: Tables, columns: Mapping[str, str | None]) -> bool:
         """Return whether the label column, named or by its name, holds lists."""

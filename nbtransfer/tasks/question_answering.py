@@ -37,6 +37,7 @@ class QuestionAnswering:
     roles = ROLES
     metrics = ("f1", "exact_match", "loss")
     techniques = ("full", "top:2", "head")
+    reads_windows = True
     options = ()
 
     def recognises(self, tables: Tables, columns: Mapping[str, str | None]) -> bool:

@@ -39,6 +39,7 @@ class TextRegression:
     metrics = ("pearson", "spearman", "rmse", "loss")
     techniques = ("full", "top:2", "head", "features")
     options = ()
+    reads_windows = False
 
     def recognises(self, tables: Tables, columns: Mapping[str, str | None]) -> bool:
         """Return whether the label column, named or by its name, holds numbers with decimals."""

@@ -50,6 +50,7 @@ class Task(Protocol):
             chooses the best model unless the user says otherwise.
         techniques: which of them the task has.
         options: fields of RunSpec that only some tasks read, and this one does.
+        reads_windows: texts longer than the maximum length are read in several windows, not cut.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Task(Protocol):
     metrics: tuple[str, ...]
     techniques: tuple[str, ...]
     options: tuple[str, ...]
+    reads_windows: bool
 
     def recognises(self, tables: Tables, columns: Mapping[str, str | None]) -> bool:
         """Return whether the data looks like this task's."""

@@ -32,6 +32,7 @@ class TextClassification:
     metrics = ("f1_macro", "accuracy", "precision_macro", "recall_macro", "loss")
     techniques = ("full", "top:2", "head", "features")
     options = ("class_weights",)
+    reads_windows = False
 
     def recognises(self, tables: Tables, columns: Mapping[str, str | None]) -> bool:
         """Return True: what no other task recognises is read as texts and classes."""

@@ -186,6 +186,28 @@ def _guess_pair(shapes: Sequence[_Shape]) -> tuple[str, str] | None:
     return found[0] if len(found) == 1 else None
 
 
+def choose_text_column(tables: Tables, text: str | None) -> tuple[str, list[str]]:
+    """Return the text column of data without labels, and how it was recognised, in words.
+
+    Raises:
+        DataError: if the named column is missing, or none or several could be meant.
+    """
+    table = tables.splits["train"]
+    if text is not None:
+        if text not in table.column_names:
+            raise DataError(_missing("text", text, table.column_names, tables.name))
+        return text, []
+    problems: list[str] = []
+    sample = _sample(table)
+    shapes = [_shape(sample, name) for name in table.column_names]
+    listed = f"Columns: {spoken(table.column_names)}."
+    found = _guess_text(shapes, tables.name, listed, problems)
+    if found is None:
+        raise DataError(problems)
+    column, reason = found
+    return column, [f"text column: {quoted(column)} ({reason})"]
+
+
 def _missing(role: str, given: str, names: Sequence[str], data: str) -> str:
     close = nearest(given, names)
     hint = f" Did you mean --{role} {_typed(close)}?" if close else f" Choose one with --{role}."

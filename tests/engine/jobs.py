@@ -14,6 +14,7 @@ from nbtransfer import api
 from nbtransfer.engine import verify
 from nbtransfer.runs import store
 from nbtransfer.runs.files import read_json
+from tests.engine.forks import preload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,9 +68,14 @@ def write_mini_model(folder: Path) -> str:
 
 
 def make_run(
-    runs_dir: Path, *, num_rows: int = 60, model: str = "demo:bert-tiny", **keywords: object
+    runs_dir: Path,
+    *,
+    num_rows: int = 60,
+    model: str = "demo:bert-tiny",
+    data: object = None,
+    **keywords: object,
 ) -> Run:
-    """Write the folder of a small run; nothing is started."""
+    """Write the folder of a small run, on reviews unless `data` is given; nothing is started."""
     defaults = {
         "per_device_train_batch_size": 8,
         "num_train_epochs": 2,
@@ -79,7 +85,7 @@ def make_run(
     }
     job = api.prepare_job(
         model,
-        reviews(num_rows),
+        reviews(num_rows) if data is None else data,
         keywords={**defaults, **keywords},
         runs_dir=runs_dir,
     )
@@ -94,7 +100,7 @@ def make_run(
     )
 
 
-def work(run_dir: str, *, verify_in_process: bool = True) -> bool:
+def work(run_dir: str, *, verify_in_process: bool = True, restart: bool = False) -> bool:
     """Train the run in this process, as a worker would; return whether it succeeded.
 
     The saved model is loaded again here rather than in a process of its own, which would take
@@ -104,7 +110,7 @@ def work(run_dir: str, *, verify_in_process: bool = True) -> bool:
     from nbtransfer.engine.worker import StopSignal, run_job
 
     export.Verification = VerificationHere if verify_in_process else verify.Verification
-    return run_job({"job": "train", "dir": run_dir}, StopSignal(), warm=True)
+    return run_job({"job": "train", "dir": run_dir, "restart": restart}, StopSignal(), warm=True)
 
 
 class VerificationHere:
@@ -127,7 +133,16 @@ def work_slowly(run_dir: str) -> None:
 
 
 def work_until_killed(run_dir: str, at_step: int) -> None:
-    """Train, and die by SIGKILL when `at_step` steps are done."""
+    """Train, and die by SIGKILL when `at_step` steps are done and every save begun is durable."""
+    from nbtransfer.engine.saving import CheckpointWriter
+
+    save = CheckpointWriter.save
+
+    def saved(self: CheckpointWriter, *arguments: object, **keywords: object) -> None:
+        save(self, *arguments, **keywords)
+        self._saves[-1].result()
+
+    CheckpointWriter.save = saved
 
     def die(step: int) -> None:
         if step == at_step:
@@ -158,9 +173,9 @@ def work_with_faults(run_dir: str, faults: str) -> None:
 
 
 def start(run: Run, target: Callable[..., object] = work_slowly, *arguments: object) -> BaseProcess:
-    """Train the run in a forked process that has torch loaded already."""
+    """Train the run in a forked process that has everything loaded already."""
+    preload()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["nbtransfer.engine.train", "nbtransfer.engine.jobs"])
     process = context.Process(target=target, args=(str(run.dir), *arguments))
     process.start()
     return process

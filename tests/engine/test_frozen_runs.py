@@ -23,7 +23,7 @@ def test_losses_and_weights_agree_with_the_run_without(runs_dir, monkeypatch, te
     def train(name: str) -> tuple[list[float], dict[str, torch.Tensor], list[dict]]:
         frozen._kept.clear()
         run = make_run(runs_dir, num_rows=40, technique=technique, name=name, num_train_epochs=2)
-        training = Training(run.paths, EventWriter(run.paths.events), StopSignal())
+        training = Training(run.paths, EventWriter(run.paths.events), StopSignal(), restart=False)
         training.resume()
         training.loop()
         events = list(run.events())

@@ -132,7 +132,7 @@ def test_losses_agree_with_trainer_step_by_step(
         class_weights=weights if weighted else None,
         technique=technique,
     )
-    training = Training(run.paths, EventWriter(run.paths.events), StopSignal())
+    training = Training(run.paths, EventWriter(run.paths.events), StopSignal(), restart=False)
     reference = copy.deepcopy(training.model)
     tokenizer = training.loaded.tokenizer
     training.resume()

@@ -14,6 +14,7 @@ import pytest
 from nbtransfer import api
 from nbtransfer.errors import RunError
 from nbtransfer.runs import launch
+from nbtransfer.runs.process import write_process
 from tests.engine.jobs import make_run, reviews
 
 pytestmark = pytest.mark.slow
@@ -83,6 +84,24 @@ def test_a_worker_outlives_its_kernel_and_finishes_the_job(tmp_path):
     while os.path.exists(f"/proc/{worker}"):  # noqa: PTH110 -- a process, not a file
         assert time.monotonic() < deadline, "the worker outlived its last job without a kernel"
         time.sleep(0.05)
+
+
+def test_a_job_that_comes_as_the_idle_worker_leaves_is_not_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch.options, "worker_idle_s", 0.0)
+    launch.close_workers()
+    launch.warm_up()
+    (worker,) = launch._workers
+    deadline = time.monotonic() + 120
+    while worker.is_idle:  # it imports, and then has waited long enough
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert worker.is_alive
+    # A kernel that looked a moment earlier hands its job to it all the same.
+    run = make_run(tmp_path, num_train_epochs=1)
+    worker.submit({"job": "train", "dir": str(run.dir), "log": str(run.paths.log)})
+    write_process(run.paths.process, worker.pid)
+    run.wait(timeout_s=120)
+    assert run.status == "completed"
 
 
 def test_a_user_s_file_named_like_a_library_is_not_imported(tmp_path, monkeypatch):

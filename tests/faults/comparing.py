@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING
 from safetensors.torch import load_file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
     from nbtransfer.runs.run import Run
 
 
 def same_bits(run: Run, clean: Run) -> bool:
     """Whether the kept models are equal in every bit."""
-    ours, theirs = (load_file(r.paths.model_dir / "model.safetensors") for r in (run, clean))
+    ours, theirs = (_tensors_in(r.paths.model_dir) for r in (run, clean))
     return ours.keys() == theirs.keys() and all((ours[k] == theirs[k]).all() for k in ours)
+
+
+def _tensors_in(folder: Path) -> dict[str, torch.Tensor]:
+    """Every tensor of a saved model; with frozen features it has two files."""
+    files = sorted(folder.glob("*.safetensors"))
+    assert files, f"no model in {folder}"
+    return {f"{f.stem}/{name}": tensor for f in files for name, tensor in load_file(f).items()}
 
 
 def rows(run: Run) -> tuple[object, object]:

@@ -26,9 +26,9 @@ from nbtransfer.engine.checkpoints import damage, newest_checkpoint
 from nbtransfer.runs.control import change_control
 from nbtransfer.runs.events import EventReader
 from nbtransfer.runs.run import Run
+from tests.engine.forks import preload
 from tests.engine.jobs import VerificationHere, make_run, start, write_mini_model
 from tests.faults.comparing import rows, same_bits, same_last_checkpoint
-from tests.faults.forks import preload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ def draw_disturbance(draw: random.Random) -> Disturbance:
     return Disturbance(kind, point, count, delay_s, again_s, draw.random() < 0.15)
 
 
-def live(run_dir: str, faults: str, step_s: float) -> None:
+def live(run_dir: str, faults: str, step_s: float, restart: bool = False) -> None:
     """Train in this process, as a worker does, each step `step_s` longer than it takes."""
     from nbtransfer.engine import export
     from nbtransfer.engine.step import EagerStep
@@ -127,7 +127,7 @@ def live(run_dir: str, faults: str, step_s: float) -> None:
 
     seam._strike = struck
     seam.plan_faults(faults)
-    run_job({"job": "train", "dir": run_dir}, stop_signal, warm=True)
+    run_job({"job": "train", "dir": run_dir, "restart": restart}, stop_signal, warm=True)
 
 
 def _mark(run_dir: str | Path) -> Path:
@@ -169,12 +169,12 @@ class Soak:
 
     def finish(self, run: Run) -> None:
         """Let the run end undisturbed and compare it with the clean one."""
+        for _ in range(2):  # the first may say that no checkpoint is good any more
+            if run.status != "completed":
+                self._join(self._start(run, ""), None)
         if run.status != "completed":
-            self._join(self._start(run, ""), None)
-        if run.status != "completed":
-            self._note(
-                f"{run.id} is {run.status}: {run.state().error_message}\n{run.log()[-3000:]}"
-            )
+            said = f"{run.state().error_message}\n{run.log()[-3000:]}"
+            self._note(f"{run.id} is {run.status}: {said}")
             return
         if not same_bits(run, self._clean):
             self._note(f"{run.id}: the model differs from the clean run's")
@@ -192,7 +192,8 @@ class Soak:
         self._reader.poll()
         self._events: list[Event] = []
         _mark(run.dir).unlink(missing_ok=True)
-        return start(run, live, plan, self._step_s)
+        # A run that had no good checkpoint was refused; then its user says to begin again.
+        return start(run, live, plan, self._step_s, bool(run.state().lost_checkpoints))
 
     def _act(self, run: Run, process: BaseProcess, fault: Disturbance) -> str:
         """Do what the disturbance says; return what really happened to the worker."""
@@ -221,10 +222,9 @@ class Soak:
         killed = process.is_alive()
         process.kill()
         process.join()
-        if fault.kind in ("flip", "truncate"):
-            return fault.kind if self._ruin_checkpoint(run, fault.kind) else "kill"
-        if fault.kind == "tear":
-            return fault.kind if self._tear_log(run) else "kill"
+        if fault.kind in ("flip", "truncate", "tear"):
+            did = self._tear_log(run) if fault.kind == "tear" else self._ruin(run, fault.kind)
+            return fault.kind if did else "kill"
         if fault.point and not _mark(run.dir).exists():
             if fault.point in _AT_THE_END:
                 return "stop"
@@ -247,7 +247,7 @@ class Soak:
             process.kill()
             process.join()
 
-    def _ruin_checkpoint(self, run: Run, kind: str) -> bool:
+    def _ruin(self, run: Run, kind: str) -> bool:
         """Change one bit of the newest checkpoint, or cut one of its files."""
         folder = newest_checkpoint(run.paths.checkpoints_dir).folder
         if folder is None:
@@ -286,9 +286,11 @@ class Soak:
             if not newer <= {name for name, _ in resumed["skipped"]}:
                 self._note(f"after {fault}: {newer} were damaged, and it said {resumed}")
         full = any(said in state.error_message for said in ("No space left", "disk is full"))
-        if run.status == "failed" and not full:
-            self._note(f"after {fault}: {state.error_type} {state.error_message}")
         folders = run.paths.checkpoints_dir
+        lost = bool(ruined) and newest_checkpoint(folders).folder is None  # by our own doing
+        refused = state.error_type == "NoGoodCheckpoint"
+        if run.status == "failed" and not (lost if refused else full):
+            self._note(f"after {fault}: {state.error_type} {state.error_message}")
         # One that was saved anew is good again.
         there = [name for name in self._ruined if (folders / name).exists()]
         self._ruined = {name for name in there if damage(folders / name) is not None}

@@ -9,7 +9,7 @@ import pytest
 
 from nbtransfer.engine.checkpoints import newest_checkpoint
 from tests.engine.jobs import start, work, work_with_faults
-from tests.faults.comparing import rows, same_bits
+from tests.faults.comparing import rows, same_bits, same_last_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -41,4 +41,5 @@ def test_killed_at_a_file_operation_it_resumes_to_the_same_bits(
     assert work(str(run.dir)), run.log()
     assert run.status == "completed"
     assert same_bits(run, clean)
+    assert same_last_checkpoint(run, clean)
     assert rows(run) == rows(clean)

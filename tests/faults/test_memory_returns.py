@@ -35,9 +35,11 @@ def _measure():
 def test_twenty_runs_in_a_row_leave_nothing_behind(tmp_path, make_job):
     before = None
     for number in range(_WARM_UP + _RUNS):
-        # As they come: most succeed, some run out of memory once, some fail.
+        # As they come: most succeed, one is interrupted, one runs out of memory once, one fails.
         fault = {3: "step.forward:1:oom", 4: "step.backward:1:raise"}.get(number % 5, "")
         run = make_job(tmp_path / str(number), max_steps=2)
+        if number % 5 == 2:
+            run.stop(reason="interrupt")
         plan_faults(fault)
         try:
             assert work(str(run.dir)) is not fault.endswith("raise")

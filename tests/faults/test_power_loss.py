@@ -58,7 +58,7 @@ def _assert_durable(deeds):
             synced.add(deed[1])
         if deed[0] == "move":
             _, source, target, inside = deed
-            if not target.endswith(".old"):
+            if not target.endswith((".old", ".probe.moved")):
                 missing = {source, *inside} - synced
                 assert not missing, f"{target} takes its place before these are durable: {missing}"
             synced -= {source, *inside}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import socket
 
 import pyarrow as pa
 import pytest
@@ -16,7 +18,7 @@ from nbtransfer.runs.files import read_json, read_table, write_json, write_table
 from nbtransfer.runs.lock import try_lock
 from nbtransfer.runs.run import Run
 from tests.engine.jobs import start, work, work_until_killed
-from tests.faults.comparing import rows, same_bits
+from tests.faults.comparing import rows, same_bits, same_last_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +35,7 @@ def killed(tmp_path, make_job):
 def submitted(monkeypatch):
     """Runs handed to a worker, which does not come."""
     handed = []
-    monkeypatch.setattr(launch, "submit_run", handed.append)
+    monkeypatch.setattr(launch, "submit_run", lambda run, *, restart: handed.append(run))
     return handed
 
 
@@ -69,6 +71,28 @@ def test_a_changed_option_is_refused_with_old_and_new(killed, name, value):
     assert f"{name} {old!r} -> {value!r}" in message
 
 
+def test_another_learning_rate_in_the_plan_is_refused(killed):
+    plan = read_json(killed.paths.plan)
+    write_json(killed.paths.plan, {**plan, "learning_rate": 0.1})
+    assert "learning_rate 0.003 -> 0.1" in _refusal(killed)
+
+
+def test_another_revision_of_the_model_is_refused(killed):
+    card = read_json(killed.paths.model_card)
+    write_json(killed.paths.model_card, {**card, "revision": "abc123"})
+    assert "model revision None -> 'abc123'" in _refusal(killed)
+
+
+def test_another_tokenizer_is_refused(killed, tmp_path):
+    card = read_json(killed.paths.model_card)
+    other = tmp_path / "tokenizer.json"
+    shutil.copy(card["tokenizer_file"], other)
+    with other.open("a") as file:
+        file.write(" ")
+    write_json(killed.paths.model_card, {**card, "tokenizer_file": str(other)})
+    assert "tokenizer" in _refusal(killed)
+
+
 def test_changed_labels_are_refused(killed):
     card = read_json(killed.paths.data_card)
     write_json(killed.paths.data_card, {**card, "label_names": card["label_names"][::-1]})
@@ -83,6 +107,7 @@ def test_put_back_the_refused_run_goes_on_to_the_same_bits(killed, clean):
     run = Run(killed.dir)
     assert work(str(run.dir)), run.log()
     assert same_bits(run, clean)
+    assert same_last_checkpoint(run, clean)
     assert rows(run) == rows(clean)
 
 
@@ -123,6 +148,7 @@ def test_a_moved_run_folder_goes_on(killed, clean, tmp_path):
     run = Run(moved)
     assert work(str(moved)), run.log()
     assert same_bits(run, clean)
+    assert same_last_checkpoint(run, clean)
 
 
 def test_a_folder_that_cannot_be_written_says_what_to_do(killed, monkeypatch, submitted):
@@ -144,6 +170,7 @@ def test_of_two_workers_on_one_run_the_second_leaves_it_alone(killed, clean):
     held.close()
     assert work(str(killed.dir))
     assert same_bits(killed, clean)
+    assert same_last_checkpoint(killed, clean)
 
 
 def test_the_lock_of_a_killed_worker_is_free(tmp_path, make_job):
@@ -159,8 +186,13 @@ def test_a_second_kernel_is_refused_while_the_worker_lives(killed, submitted):
     from nbtransfer.runs.process import write_process
 
     write_process(killed.paths.process, os.getpid())
-    with pytest.raises(RunError, match="running already"):
+    here = f"running already, in process {os.getpid()} on {socket.gethostname()!r}"
+    with pytest.raises(RunError, match=re.escape(here)):
         launch.resume_run(killed)
+    spec = killed.paths.spec.read_bytes()
+    with pytest.raises(RunError, match=re.escape(here)):
+        jobs.resume_job(killed, {"epochs": 5}, allow=True)
+    assert killed.paths.spec.read_bytes() == spec, "a running job was changed"
     write_json(killed.paths.process, record)
     assert not _is_running(record["pid"])
     launch.resume_run(killed)

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from nbtransfer.engine import checkpoints
 from nbtransfer.engine.checkpoints import damage, newest_checkpoint
 from nbtransfer.runs.faults import plan_faults
 from tests.engine.jobs import start, work, work_with_faults
@@ -30,6 +31,31 @@ def test_the_last_two_and_the_best_are_left(often):
     best = often.state().best_evaluation.step
     assert _steps(often) == sorted({best, 10, 12})
     assert all(damage(path) is None for path in often.paths.checkpoints_dir.iterdir())
+
+
+def test_the_best_is_kept_though_it_is_the_oldest(tmp_path, make_job):
+    # Far too high a rate: what was measured first stays the best.
+    options = {"learning_rate": 0.5, "warmup_steps": 6, "metric_for_best_model": "loss"}
+    run = make_job(tmp_path, eval_steps=2, num_train_epochs=4, **options)
+    assert work(str(run.dir)), run.log()
+    best = run.state().best_evaluation.step
+    assert best <= 6
+    assert _steps(run) == [best, 14, 16]
+    assert all(damage(path) is None for path in run.paths.checkpoints_dir.iterdir())
+    assert run.state().saved_step == best
+
+
+def test_with_a_limit_of_one_there_is_always_a_good_one(tmp_path, make_job, often, monkeypatch):
+    monkeypatch.setattr(checkpoints, "KEEP", 1)
+    run = make_job(tmp_path, eval_steps=2)
+    plan_faults("checkpoint.rename:4:eio")  # the fourth save fails once its files are written
+    try:
+        assert work(str(run.dir)), run.log()
+    finally:
+        plan_faults("")
+    assert _steps(run) == sorted({often.state().best_evaluation.step, 12} - {8})
+    assert newest_checkpoint(run.paths.checkpoints_dir) == (run.paths.checkpoint(12), ())
+    assert same_bits(run, often)
 
 
 @pytest.mark.parametrize("count", [1, 2])

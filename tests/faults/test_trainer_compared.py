@@ -22,10 +22,10 @@ import pytest
 from nbtransfer.engine.checkpoints import damage
 from nbtransfer.runs.files import read_json, read_table, write_json, write_table
 from nbtransfer.runs.run import Run
+from tests.engine.forks import preload
 from tests.engine.jobs import start, work, work_with_faults
 from tests.faults import trainer_lives
 from tests.faults.comparing import rows, same_bits, same_last_checkpoint
-from tests.faults.forks import preload
 from tests.faults.trainer_lives import same_weights
 
 pytestmark = pytest.mark.slow

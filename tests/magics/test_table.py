@@ -22,5 +22,5 @@ def test_every_magic_has_a_syntax_and_only_they():
     assert set(SYNTAX) == set(BY_NAME)
 
 
-def test_only_finetune_takes_a_cell():
-    assert [magic.name for magic in MAGICS if magic.has_cell] == ["finetune"]
+def test_only_what_trains_takes_a_cell():
+    assert [magic.name for magic in MAGICS if magic.has_cell] == ["finetune", "pretrain"]

@@ -29,7 +29,15 @@ def test_steps_left_times_seconds_a_step():
 
 def test_time_since_the_last_event_is_taken_off():
     state = state_of([2.0 * i for i in range(1, 41)])
-    assert remaining_s(state, 0, 0, 1030.0) == pytest.approx(90)
+    assert remaining_s(state, 0, 0, 1006.0) == pytest.approx(114)
+
+
+@pytest.mark.parametrize("hours", [-30, 30])
+def test_a_clock_that_was_set_takes_off_five_steps_at_most(hours):
+    state = state_of([2.0 * i for i in range(1, 41)])
+    assert remaining_s(state, 0, 0, 1000.0 + 3600 * hours) == pytest.approx(
+        110 if hours > 0 else 120
+    )
 
 
 def test_a_pause_does_not_count_as_a_slow_step():

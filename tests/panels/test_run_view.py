@@ -2,8 +2,11 @@
 
 import math
 
+import pytest
+
 from nbtransfer.panels import run_view as view
-from nbtransfer.runs.state import EvaluationRow, RunState, WarningRow
+from nbtransfer.panels.run_notes import note_lines, notes_block
+from nbtransfer.runs.state import EvaluationRow, RunState, WarningRow, fold
 from tests.panels.live_runs import LiveRun, about
 
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -36,7 +39,8 @@ def test_an_ended_run_stops_its_clock(runs_dir):
     run.complete(3)
     state = run.state()
     took = state.last_time - state.started_time
-    assert view.elapsed_s(state, "completed", state.last_time + 500) == took
+    ended = view.elapsed_s(state, "completed", state.last_time + 500)
+    assert ended == pytest.approx(took, abs=0.01)
 
 
 def test_a_resumed_runs_clock_goes_on_from_its_checkpoint(runs_dir):
@@ -44,7 +48,27 @@ def test_a_resumed_runs_clock_goes_on_from_its_checkpoint(runs_dir):
     run.log("worker_started", pid=1, host="here")
     run.log("run_resumed", from_step=2, checkpoint="step-000002", revision=0, skipped=[])
     state = run.state()
-    assert view.elapsed_s(state, "running", state.started_time + 10) == 2.0 + 10
+    elapsed = view.elapsed_s(state, "running", state.started_time + 10)
+    assert elapsed == pytest.approx(2.0 + 10, abs=0.01)
+
+
+@pytest.mark.parametrize("hours", [-30, 30])
+def test_a_clock_that_is_set_moves_the_panels_clock_until_the_next_event_at_most(hours):
+    events = [
+        {"seq": 0, "time": 1000.0, "clock": 0.0, "type": "worker_started"},
+        {"seq": 1, "time": 1060.0, "clock": 60.0, "type": "phase_started", "phase": "training"},
+        {"seq": 2, "time": 1061 + 3600 * hours, "clock": 61.0, "type": "run_paused"},
+    ]
+    state = fold(events)
+    assert view.elapsed_s(state, "running", state.last_time + 5) == 66.0
+    assert view.elapsed_s(state, "running", state.last_time - 5) == 61.0
+    assert view.elapsed_s(state, "completed", 0.0) == 61.0
+
+
+def test_the_clock_of_a_log_of_the_first_version_goes_by_its_dates():
+    started = {"seq": 0, "time": 1000.0, "type": "worker_started"}
+    state = fold([started, {"seq": 1, "time": 1060.0, "type": "run_paused"}])
+    assert view.elapsed_s(state, "running", 1063.0) == 63.0
 
 
 def test_the_bar_marks_the_ends_of_epochs(runs_dir):
@@ -94,7 +118,7 @@ def test_a_fraction_of_epochs_is_short_and_warnings_begin_like_sentences():
 
 def test_notes_are_told_once():
     state = RunState(notes=["new head", "new head"], resumed_from=20)
-    assert view.note_lines(about(notes=("new head",)), state) == [
+    assert note_lines(about(notes=("new head",)), state) == [
         "new head",
         "resumed from the checkpoint at step 20",
     ]
@@ -102,5 +126,5 @@ def test_notes_are_told_once():
 
 def test_hostile_names_do_not_become_elements():
     hostile = about(name=HOSTILE, model=HOSTILE, data=HOSTILE, notes=(HOSTILE,))
-    html = view.head(hostile, RunState(), "created", 0.0) + view.notes_block(hostile.notes)
+    html = view.head(hostile, RunState(), "created", 0.0) + notes_block(hostile.notes)
     assert "<img" not in html

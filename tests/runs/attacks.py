@@ -76,5 +76,5 @@ OTHER = ["a b", "a:b", "a*", "a?", "a|b", "a;rm -rf b", "`a`", "$(a)", "a&b", "Ã
 
 BAD_NAMES = [*TRAVERSALS, *ABSOLUTES, *CONTROLS, *HIDDEN, *LONG, *OTHER]
 
-# These are plain names here, and reserved on Windows: a folder of that name is all they may make.
-DEVICE_NAMES = ["CON", "con", "NUL", "nul.txt", "PRN", "AUX", "COM1", "LPT9", "COM1.json", "a."]
+# Plain names here, and devices on Windows.
+DEVICE_NAMES = ["CON", "con", "NUL", "nul.txt", "PRN", "AUX", "Com1", "LPT9", "COM1.json", "aux."]

@@ -8,6 +8,7 @@ import pytest
 
 from nbtransfer.runs import control
 from nbtransfer.runs.control import Control, ControlReader, change_control, read_control
+from nbtransfer.runs.faults import plan_faults
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_polling_returns_the_control_once(path):
 
 def test_a_file_that_has_not_changed_is_not_read_again(path, monkeypatch):
     reads = []
-    monkeypatch.setattr(control, "read_control", lambda p: reads.append(p) or Control())
+    monkeypatch.setattr(control, "_parse", lambda data: reads.append(data) or Control())
     path.write_text("{}")
     reader = ControlReader(path)
     for _ in range(5):
@@ -80,6 +81,18 @@ def test_a_file_that_has_not_changed_is_not_read_again(path, monkeypatch):
     os.utime(path, ns=(1, 1))
     reader.poll()
     assert len(reads) == 2
+
+
+@pytest.mark.parametrize("error", ["eio", "estale", "eacces"])
+def test_a_file_that_cannot_be_read_now_is_no_news_and_is_read_later(path, error):
+    change_control(path, paused=True)
+    reader = ControlReader(path)
+    plan_faults(f"control.read:1:{error}")
+    try:
+        assert reader.poll() is None
+    finally:
+        plan_faults("")
+    assert reader.poll() == Control(revision=1, paused=True)
 
 
 def test_a_file_replaced_within_the_same_tick_is_seen_by_its_inode(path):

@@ -35,12 +35,15 @@ def types_in(path):
 
 def test_a_record_carries_version_number_time_type_and_fields(path, monkeypatch):
     monkeypatch.setattr(events.time, "time", lambda: 1234.56789)
+    monkeypatch.setattr(events.time, "monotonic", lambda: 50.0)
     writer = EventWriter(path)
+    monkeypatch.setattr(events.time, "monotonic", lambda: 52.00049)
     writer.append("step_completed", step=1, loss=0.5)
     assert json.loads(path.read_text()) == {
         "v": 1,
         "seq": 0,
         "time": 1234.568,
+        "clock": 2.0,
         "type": "step_completed",
         "step": 1,
         "loss": 0.5,
@@ -269,4 +272,4 @@ def test_every_event_the_fold_knows_is_documented():
     listed = set(re.findall(r"^    (\w+) {2,}", events.__doc__, re.MULTILINE))
     handled = {n.removeprefix("_on_") for n in dir(state.RunState) if n.startswith("_on_")}
     assert handled <= listed
-    assert listed - handled == {"data_encoded"}
+    assert listed - handled == {"data_encoded", "frozen_layers_computed"}

@@ -138,6 +138,16 @@ def test_a_worker_that_ends_as_the_job_comes_is_replaced(pretend, monkeypatch):
     assert launch._workers == [taken]
 
 
+def test_a_worker_that_says_it_leaves_gets_no_job(pretend):
+    pretend("""echo '{"leaving": true}'""", SILENT)
+    launch.warm_up()
+    leaving = pretend.started[0]
+    answer_of(leaving)
+    assert leaving.is_alive
+    pretend(SILENT)
+    assert launch.submit_scoring("a", "log") is not leaving
+
+
 def test_a_run_handed_over_is_seen_to_be_in_hand_before_its_worker_says_so(pretend, runs_dir):
     pretend(SILENT)
     run = make_run(runs_dir)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nbtransfer.errors import SpecError
 from nbtransfer.runs.paths import EvaluationPaths, RunPaths, check_run_name
-from tests.runs.attacks import BAD_NAMES
+from tests.runs.attacks import BAD_NAMES, DEVICE_NAMES
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,20 @@ def test_other_names_are_refused_with_the_rule(name):
         check_run_name(name)
     assert len(str(caught.value)) < 250
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", DEVICE_NAMES)
+def test_a_device_s_name_is_refused_and_another_offered(name):
+    with pytest.raises(SpecError, match="Windows has a device of that name") as caught:
+        check_run_name(name)
+    offered = f"run-{name}"
+    assert offered in str(caught.value)
+    assert check_run_name(offered) == offered
+
+
+@pytest.mark.parametrize("name", ["console", "nul0", "com", "com10", "lpt", "a.con", "aux-1"])
+def test_what_only_begins_like_a_device_passes(name):
+    assert check_run_name(name) == name
 
 
 @pytest.mark.parametrize("name", [None, 3, b"abc", Path("abc"), ["a"], True])

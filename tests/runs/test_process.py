@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 
+import psutil
 import pytest
 
+from nbtransfer.runs import process as processes
 from nbtransfer.runs.process import (
     is_alive,
     is_here,
@@ -39,6 +42,7 @@ def test_this_process_is_recorded_with_its_start_and_host(path):
     assert record == {
         "pid": os.getpid(),
         "process_start": process_start(os.getpid()),
+        "boot": processes._boot(),
         "host": HERE,
         "after_seq": -1,
     }
@@ -53,11 +57,62 @@ def test_a_process_that_ended_is_not_alive(path, ended):
     assert not is_alive(read_process(path))
 
 
-def test_a_reused_number_is_another_process():
-    start = process_start(os.getpid())
-    assert is_alive({"pid": os.getpid(), "process_start": start + 0.01, "host": HERE})
-    assert not is_alive({"pid": os.getpid(), "process_start": start - 2, "host": HERE})
-    assert not is_alive({"pid": os.getpid(), "process_start": start + 2, "host": HERE})
+@pytest.fixture
+def record(path):
+    """The record of this process."""
+    write_process(path, os.getpid())
+    return read_process(path)
+
+
+def test_a_reused_number_is_another_process(record):
+    start = record["process_start"]
+    assert is_alive({**record, "process_start": start + 0.01})
+    assert not is_alive({**record, "process_start": start - 2})
+    assert not is_alive({**record, "process_start": start + 2})
+
+
+def test_where_the_system_has_no_name_for_its_life_dates_are_compared(path, monkeypatch, tmp_path):
+    monkeypatch.setattr(processes, "_BOOT", tmp_path / "none")
+    write_process(path, os.getpid())
+    record = read_process(path)
+    assert record["boot"] is None
+    assert record["process_start"] == psutil.Process().create_time()
+    assert is_alive(record)
+    assert not is_alive({**record, "process_start": record["process_start"] + 2})
+
+
+def test_a_record_of_the_first_version_is_understood():
+    record = {"pid": os.getpid(), "process_start": psutil.Process().create_time(), "host": HERE}
+    assert is_alive(record)
+    assert not is_alive({**record, "process_start": record["process_start"] - 2})
+
+
+needs_boot = pytest.mark.skipif(processes._boot() is None, reason="the system has no boot id")
+
+
+@needs_boot
+@pytest.mark.parametrize("hours", [-30, -0.01, 0.01, 30])
+def test_a_process_stays_itself_when_the_clock_is_set(record, monkeypatch, hours):
+    # Linux tells the date of its start by today's clock, and psutil adds it.
+    boot_time = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot_time + hours * 3600)
+    assert is_alive(record)
+
+
+@needs_boot
+def test_after_a_restart_of_the_system_it_is_another(record):
+    assert not is_alive({**record, "boot": "00000000-0000-0000-0000-000000000000"})
+
+
+def test_a_process_with_any_name_is_found(tmp_path):
+    program = tmp_path / "a) R 1 (b"
+    program.symlink_to(shutil.which("sleep"))
+    process = subprocess.Popen([program, "60"])
+    try:
+        assert abs(process_start(process.pid) - process_start(os.getpid())) < 3600
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_zombie_is_not_alive():

@@ -12,7 +12,7 @@ from nbtransfer.errors import RunError
 from nbtransfer.runs import run as module
 from nbtransfer.runs.control import read_control
 from nbtransfer.runs.files import write_json
-from nbtransfer.runs.process import process_start, write_process
+from nbtransfer.runs.process import _boot, process_start, write_process
 from nbtransfer.runs.run import Run
 from tests.runs.folders import (
     begun,
@@ -50,7 +50,8 @@ def record(run, *, pid=None, start_offset=0.0, host=None):
     pid = pid or os.getpid()
     start = (process_start(os.getpid()) or 0.0) + start_offset
     host = host or socket.gethostname()
-    write_json(run.paths.process, {"pid": pid, "process_start": start, "host": host})
+    record = {"pid": pid, "process_start": start, "boot": _boot(), "host": host}
+    write_json(run.paths.process, record)
 
 
 def gone(run):
@@ -355,7 +356,7 @@ def test_a_failed_run_raises_its_message_and_advice(run):
 
 def test_a_lost_run_names_the_step_to_go_on_from(run):
     write_events(run, STARTED, step(1), step(2), checkpoint(2), step(3))
-    with pytest.raises(RunError, match=r"lost its worker at step 3\. Go on from step 2: %finetune"):
+    with pytest.raises(RunError, match=r"at step 3\. Its last checkpoint is of step 2\. Go on"):
         run.wait()
 
 

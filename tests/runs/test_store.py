@@ -184,7 +184,7 @@ def test_the_spec_is_written_last_so_that_a_half_made_folder_is_no_run(runs_dir,
     }
 
 
-@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.parametrize("name", [*BAD_NAMES, *DEVICE_NAMES])
 def test_no_name_makes_a_run_outside_the_runs_folder(outside, name, monkeypatch):
     monkeypatch.chdir(outside)
     before = snapshot(outside)
@@ -195,20 +195,6 @@ def test_no_name_makes_a_run_outside_the_runs_folder(outside, name, monkeypatch)
     with pytest.raises(SpecError, match="cannot name a run"):
         make_run(outside / "runs", name)
     assert snapshot(outside) == before
-
-
-@pytest.mark.parametrize("name", DEVICE_NAMES)
-def test_a_devices_name_makes_an_ordinary_folder_or_nothing(outside, name):
-    before = around(outside)
-    try:
-        run = make_run(outside / "runs", name)
-    except SpecError:
-        assert list((outside / "runs").iterdir()) == []
-    else:
-        assert run.dir == outside / "runs" / name
-        remove_run(run, outside / "runs")
-        assert list((outside / "runs").iterdir()) == []
-    assert around(outside) == before
 
 
 # Listing

@@ -1,0 +1,185 @@
+"""An interrupt in any phase stops the run at a step boundary and keeps a model (promise R8)."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+from nbtransfer.engine.checkpoints import damage
+from nbtransfer.models.load import load_finetuned
+from nbtransfer.runs import faults
+from nbtransfer.runs.control import change_control
+from nbtransfer.runs.run import Run
+from tests.engine.jobs import work
+from tests.faults.comparing import rows, same_bits, same_last_checkpoint
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch):
+    """Let the kernel's interrupt come while a run is at a point, for the count-th time."""
+
+    def plan(run, point, count):
+        monkeypatch.setattr(faults, "_strike", lambda *_: run.stop(reason="interrupt"))
+        faults.plan_faults(f"{point}:{count}:raise")
+
+    yield plan
+    faults.plan_faults("")
+
+
+@pytest.mark.parametrize(
+    ("phase", "point", "count", "stops_at"),
+    [
+        ("importing", "event", 2, 0),
+        ("loading", "event", 3, 0),
+        ("tokenizing", "event", 5, 0),
+        ("forward", "step.forward", 6, 6),
+        ("backward", "step.backward", 6, 6),
+        ("optimizer", "step.optimizer", 6, 6),
+        ("evaluation", "evaluate.batch", 2, 8),
+        ("save, of the files", "checkpoint.model", 2, None),
+        ("save, before its rename", "checkpoint.rename", 2, None),
+    ],
+)
+def test_interrupted_in_a_phase_it_stops_between_steps_and_goes_on_to_the_same_bits(
+    tmp_path, make_job, clean, interrupt_at, phase, point, count, stops_at
+):
+    run = make_job(tmp_path)
+    interrupt_at(run, point, count)
+    assert work(str(run.dir)), run.log()
+    faults.plan_faults("")
+    state = run.state()
+    # A save goes on beside the steps: where it is met depends on the machine.
+    if stops_at is None:
+        assert state.step >= 8
+    else:
+        assert state.step == stops_at
+    assert (run.status, state.ending_reason) in (
+        [("stopped", "interrupt")]
+        if state.step < 12
+        else [("stopped", "interrupt"), ("completed", "finished")]
+    )
+    assert damage(run.paths.checkpoint(state.step)) is None
+    assert any(row.step == state.step for row in state.evaluations)
+    assert state.verified and run.report().num_rows == 8
+    model, tokenizer = load_finetuned(run.paths.model_dir)
+    assert model(**tokenizer(["a warm film"], return_tensors="pt")).logits.shape == (1, 2)
+    if run.status == "stopped":
+        change_control(run.paths.control, stop=None, paused=False)  # as resuming does
+        assert work(str(run.dir)), run.log()
+    assert run.status == "completed"
+    assert same_bits(run, clean)
+    assert same_last_checkpoint(run, clean)
+    assert rows(run) == rows(clean)
+
+
+def test_interrupted_while_the_model_is_saved_it_is_done(tmp_path, make_job, clean, interrupt_at):
+    run = make_job(tmp_path)
+    interrupt_at(run, "export.write", 1)
+    assert work(str(run.dir)), run.log()
+    assert run.status == "completed"
+    assert same_bits(run, clean)
+
+
+_PREPARE = """
+%load_ext nbtransfer
+words = ["lovely", "bright", "warm"], ["dull", "cold", "slow"]
+rows = [{"text": f"a {words[i % 2][i % 3]} film", "label": i % 2} for i in range(80)]
+"""
+_START = "run = %finetune {model} rows --epochs 900 --eval-steps 100000 --name {name}"
+_HANG_S = 6.0
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory, mini_model):
+    """A real kernel whose workers take seconds to begin a save; `run(code)` starts a cell."""
+    folder = tmp_path_factory.mktemp("kernel")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "NBTRANSFER_RUNS_DIR": str(folder / "runs"),
+        "NBTRANSFER_FAULT": "checkpoint.staging:1:hang",
+        "NBTRANSFER_FAULT_HANG_S": str(_HANG_S),
+    }
+    manager, client = start_new_kernel(kernel_name="python3", cwd=str(folder), env=environment)
+    try:
+        yield _Kernel(manager, client, folder / "runs", mini_model)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+class _Kernel:
+    """A kernel as a notebook uses it, without a front end that could draw widgets."""
+
+    def __init__(self, manager, client, runs_dir, model):
+        self.manager, self.client, self.runs_dir, self.model = manager, client, runs_dir, model
+
+    def start(self, code):
+        return self.client.execute(code, allow_stdin=False)
+
+    def reply(self, request, timeout=60):
+        deadline = time.monotonic() + timeout
+        while True:
+            answer = self.client.get_shell_msg(timeout=max(deadline - time.monotonic(), 0.01))
+            if answer["parent_header"]["msg_id"] == request:
+                return answer["content"]
+
+    def value(self, expression):
+        """The value of an expression in the kernel, as text."""
+        request = self.client.execute("", user_expressions={"it": expression}, allow_stdin=False)
+        return self.reply(request)["user_expressions"]["it"]["data"]["text/plain"]
+
+    def begin(self, name):
+        request = self.start(_START.format(model=self.model, name=name))
+        folder = self.runs_dir / name
+        _wait_for((folder / "spec.json").is_file)
+        return request, Run(folder)
+
+
+def _wait_for(condition, timeout=120):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
+def test_a_second_interrupt_frees_the_cell_within_a_second_while_the_worker_saves(kernel):
+    assert kernel.reply(kernel.start(_PREPARE))["status"] == "ok"
+    request, run = kernel.begin("twice")
+    _wait_for(lambda: run.state().step >= 3)
+    kernel.manager.interrupt_kernel()
+    wanted = lambda: any(e["type"] == "control_applied" for e in run.events())  # noqa: E731
+    _wait_for(wanted)
+    assert run.status == "running"
+    began = time.monotonic()
+    kernel.manager.interrupt_kernel()
+    assert kernel.reply(request)["status"] == "ok"
+    took = time.monotonic() - began
+    assert run.status == "running", "the worker was done before the cell was freed"
+    assert took < 1.0
+    assert kernel.value("6 * 7") == "42"
+    assert kernel.value("run.status") == "'running'"
+    run.wait(timeout_s=60)
+    assert run.status == "stopped"
+    assert run.state().ending_reason == "interrupt"
+    assert damage(run.paths.checkpoint(run.state().step)) is None
+    assert run.state().verified
+    assert kernel.value("run.status") == "'stopped'"
+
+
+def test_an_interrupt_while_the_worker_prepares_stops_the_run_and_keeps_a_model(kernel):
+    assert kernel.reply(kernel.start(_PREPARE))["status"] == "ok"
+    request, run = kernel.begin("early")
+    time.sleep(0.3)
+    kernel.manager.interrupt_kernel()
+    assert kernel.reply(request, timeout=120)["status"] == "ok"
+    assert run.status == "stopped"
+    assert run.state().ending_reason == "interrupt"
+    assert run.state().verified
+    assert kernel.value("run.status") == "'stopped'"
