@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from nbtransfer.models.card import ModelCard
     from nbtransfer.spec import RunSpec
 
+# Activations of these pass the largest number of half precision.
+_T5_FAMILIES = frozenset(("t5", "mt5", "umt5", "longt5"))
+# Rows generated for at an evaluation while training: enough to compare, quick enough to wait for.
+_GENERATED_ROWS_CPU, _GENERATED_ROWS = 100, 1000
 # Where lengths are not known before the run: long enough for most texts, and batches are only
 # as long as their longest text anyway.
 _DEFAULT_MAX_LENGTH = 512
@@ -191,9 +195,17 @@ class Precision(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-def choose_precision(spec: RunSpec, hardware: Hardware) -> Precision:
-    """Return the precision asked for, or the one that suits the device."""
+def choose_precision(spec: RunSpec, hardware: Hardware, model: ModelCard) -> Precision:
+    """Return the precision asked for, or the one that suits device and model."""
     asked, device = spec.precision, hardware.device
+    no_fp16 = model.model_type in _T5_FAMILIES
+    if asked == "fp16" and no_fp16 and device != "cpu":
+        problem = (
+            f"precision='fp16': inside {quoted(model.name)}, as in every model of the family "
+            f"{model.model_type!r}, numbers pass 65,504, the largest of fp16, and the loss becomes "
+            "nan. Take 'bf16', 'fp32' or 'auto'."
+        )
+        return Precision("fp32", "T5 overflows in fp16", (problem,))
     if asked == "fp32":
         return Precision("fp32", "as asked")
     if device == "mps":
@@ -210,7 +222,8 @@ def choose_precision(spec: RunSpec, hardware: Hardware) -> Precision:
     if asked == "auto":
         if hardware.bf16:
             return Precision("bf16", f"{hardware.name} has bf16 units")
-        return Precision("fp32", f"{hardware.name} has no bf16 units; precision='fp16' is faster")
+        faster = "T5 overflows in fp16" if no_fp16 else "precision='fp16' is faster"
+        return Precision("fp32", f"{hardware.name} has no bf16 units; {faster}")
     if asked == "bf16" and not hardware.bf16:
         problem = (
             f"precision='bf16': {hardware.name} has no bf16 units (compute capability 8.0 and "
@@ -218,3 +231,27 @@ def choose_precision(spec: RunSpec, hardware: Hardware) -> Precision:
         )
         return Precision("fp32", "no bf16 units", (problem,))
     return Precision(asked, "as asked")
+
+
+class Generation(NamedTuple):
+    """For how many validation rows an evaluation while training writes texts, and what to say."""
+
+    rows: int
+    notes: tuple[str, ...] = ()
+
+
+def choose_generation(
+    spec: RunSpec, num_validation: int, hardware: Hardware, writes: bool
+) -> Generation:
+    """Return the rows asked for, or as many as are quick; none where the task writes no texts."""
+    if not writes:
+        return Generation(0)
+    usual = _GENERATED_ROWS_CPU if hardware.device == "cpu" else _GENERATED_ROWS
+    rows = min(num_validation, int(spec.eval_generate_rows or usual))
+    if rows == num_validation:
+        return Generation(rows)
+    note = (
+        f"While training, texts are generated for {rows:,} of {num_validation:,} validation rows, "
+        "evenly spread; the final report generates for all (eval_generate_rows)."
+    )
+    return Generation(rows, (note,))

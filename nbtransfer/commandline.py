@@ -35,6 +35,8 @@ _FIRST = (
     "context",
     "answers",
     "answer_start",
+    "source",
+    "target",
     "technique",
     "learning_rate",
     "num_train_epochs",

@@ -5,6 +5,7 @@ Estimates are for choosing between plans, within a factor of about 1.5; the work
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from nbtransfer.spec import top_layers
@@ -42,6 +43,7 @@ _GPU_LAUNCH_S_PER_LAYER = 0.003
 _RUNTIME_BYTES = {"cpu": 500_000_000, "cuda": 600_000_000, "mps": 500_000_000}
 
 NUM_CHECKPOINTS = 3  # the last two and the best
+_WRITING_S_PER_PASS = 0.015  # a pass of generation beyond its arithmetic, measured on T5
 HEAD_STEP_S = 0.004  # a step of a linear layer on stored features, measured
 
 # Families whose head has a dense layer of its own before the classes.
@@ -160,6 +162,30 @@ def memory_by_technique(
         activations = int(activations * 0.6)  # norms, softmax and losses stay float32
         weights += 2 * model.num_parameters
     return weights + gradients_and_moments + activations
+
+
+def writing_bytes(model: ModelCard, *, batch_size: int, tokens: int) -> int:
+    """Return what a target costs besides its blocks: a score for each token of the vocabulary.
+
+    Scores, their logarithms and their gradients, in float32.
+    """
+    return 3 * 4 * batch_size * tokens * model.vocab_size
+
+
+def writing_seconds(
+    model: ModelCard, hardware: Hardware, *, num_rows: int, tokens: float, precision: str
+) -> float:
+    """Return the seconds of generating `tokens` for each of `num_rows`, 64 rows at a time.
+
+    One pass of the decoder (half of the blocks) a token; on small models launching it costs most.
+    """
+    flops = (
+        num_rows
+        * tokens
+        * (forward_flops(model, tokens=1) / 2 + 2 * model.vocab_size * model.hidden_size)
+    )
+    passes = math.ceil(num_rows / 64) * tokens
+    return flops / _flops_per_second(hardware, precision) + passes * _WRITING_S_PER_PASS
 
 
 def runtime_bytes(device: str) -> int:

@@ -79,6 +79,7 @@ def prepare_job(
     from nbtransfer.models.in_memory import write_model
     from nbtransfer.planning import make_plan
     from nbtransfer.tasks.catalog import choose_task
+    from nbtransfer.tasks.task import Decides
 
     folder = resolve_runs_dir(runs_dir)
     data = os.fspath(data) if isinstance(data, os.PathLike) else data
@@ -104,11 +105,15 @@ def prepare_job(
         card = open_model(model, runs_dir=folder)
     else:
         card = write_model(model, spec.model)
+    decided = task.decide(spec, prepared, card) if isinstance(task, Decides) else None
+    texts = task.texts(prepared.splits["train"])
+    if decided is not None:
+        prepared, texts = prepared._replace(card=decided.card), decided.texts
     lengths = None
     if card.tokenizer_file is not None:
-        texts = task.texts(prepared.splits["train"])
         lengths = measure_lengths(texts, card.tokenizer_file)
-    plan = make_plan(spec, prepared.card, lengths, card, detect_hardware(folder))
+    hardware = detect_hardware(folder)
+    plan = make_plan(spec, prepared.card, lengths, card, hardware, decided=decided)
     notes = (*sorted_keywords.notes, *prepared.card.notes, *card.notes, *plan.notes)
     return Job(
         spec=spec,

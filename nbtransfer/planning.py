@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer import estimates
-from nbtransfer.advice import bytes_text, rate_text, warnings_for
+from nbtransfer.advice import rate_text, warnings_for
 from nbtransfer.choices import (
     Length,
+    choose_generation,
     choose_length,
     choose_precision,
     choose_step,
@@ -19,10 +20,16 @@ from nbtransfer.choices import (
     default_learning_rate,
     frozen_note,
 )
-from nbtransfer.errors import SpecError, nearest, quoted
+from nbtransfer.errors import SpecError
 from nbtransfer.estimates import memory_by_technique
 from nbtransfer.hardware import Hardware, detect_hardware, on_cpu
 from nbtransfer.language_plan import language_problems, logits_bytes, plan_blocks
+from nbtransfer.plan_checks import (
+    capacity_problems,
+    data_problems,
+    layer_problems,
+    task_problems,
+)
 from nbtransfer.spec import LANGUAGE_MODELING, RunSpec, top_layers
 from nbtransfer.tasks.catalog import task_named
 
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
     from nbtransfer.data.card import DataCard
     from nbtransfer.data.lengths import Lengths
     from nbtransfer.models.card import ModelCard
-    from nbtransfer.tasks.task import Task
+    from nbtransfer.tasks.task import Decisions
 
 __all__ = ["Hardware", "Plan", "detect_hardware", "make_plan", "memory_by_technique"]
 
@@ -74,6 +81,7 @@ class Plan:
         disk_free_bytes: what is free there.
         baseline_accuracy: accuracy of always saying the largest class; None without classes.
         metric_for_best_model: decides which evaluated model is kept.
+        eval_generate_rows: validation rows that texts are generated for at each evaluation.
         warnings: what the user should look at, in sentences.
         notes: choices made, in sentences.
     """
@@ -109,6 +117,7 @@ class Plan:
     disk_free_bytes: int
     baseline_accuracy: float | None
     metric_for_best_model: str = "f1_macro"
+    eval_generate_rows: int = 0
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -127,7 +136,13 @@ class Plan:
 
 
 def make_plan(
-    spec: RunSpec, data: DataCard, lengths: Lengths | None, model: ModelCard, hardware: Hardware
+    spec: RunSpec,
+    data: DataCard,
+    lengths: Lengths | None,
+    model: ModelCard,
+    hardware: Hardware,
+    *,
+    decided: Decisions | None = None,
 ) -> Plan:
     """Decide everything that the spec left open.
 
@@ -137,6 +152,7 @@ def make_plan(
         lengths: tokens of each training text; None where the kernel cannot count them.
         model: the model.
         hardware: the machine.
+        decided: what the task has decided of its own options, where it has any.
 
     Raises:
         SpecError: listing every problem of the spec, by itself and together with the rest.
@@ -154,15 +170,16 @@ def make_plan(
     else:
         length = (choose_windows if in_windows else choose_length)(spec, lengths, model)
         steps = count_steps(spec, round(data.num_rows["train"] * length.rows_per_text))
-    precision = choose_precision(spec, hardware)
+    precision = choose_precision(spec, hardware, model)
     step = choose_step(spec, hardware, model, precision.chosen)
     num_validation = data.num_rows.get("validation", 0)
     problems += [
-        *_task_problems(spec, task),
+        *task_problems(spec, task),
         *length.problems,
         *precision.problems,
-        *_data_problems(spec, data),
-        *_layer_problems(spec, model),
+        *data_problems(spec, data),
+        *(decided.problems if decided is not None else ()),
+        *layer_problems(spec, model),
     ]
     num_outputs = 2 if in_windows else len(data.label_names)
     num_trainable = estimates.num_trainable_parameters(model, num_outputs, spec.technique)
@@ -177,6 +194,11 @@ def make_plan(
     if blocks is not None:
         problems += language_problems(data, model)
         memory_bytes += logits_bytes(spec, data, model, tokens_in_memory)
+    if decided is not None:
+        memory_bytes += estimates.writing_bytes(
+            model, batch_size=int(spec.per_device_train_batch_size), tokens=decided.target_tokens
+        )
+    generation = choose_generation(spec, num_validation, hardware, decided is not None)
     plan = Plan(
         num_steps=steps.total,
         steps_per_epoch=steps.per_epoch,
@@ -210,97 +232,44 @@ def make_plan(
         # Entities are judged by F1; always saying that there is none has no F1 to compare with.
         baseline_accuracy=None if task.metrics[0] == "f1" else data.majority_share,
         metric_for_best_model=spec.metric_for_best_model or task.metrics[0],
+        eval_generate_rows=generation.rows,
         notes=(
             *(blocks.notes if blocks is not None else ()),
             *_notes(spec, data, lengths, model, hardware, length),
+            *(decided.notes if decided is not None else ()),
+            *generation.notes,
         ),
     )
-    problems += _capacity_problems(plan, model, hardware)
+    problems += capacity_problems(plan, model, hardware)
     if problems:
         raise SpecError(problems)
     return dataclasses.replace(
         plan,
-        time_s=_estimate_time(plan, model, hardware, length),
+        time_s=_estimate_time(plan, model, hardware, length, decided),
         warnings=warnings_for(plan, spec, data, model, hardware),
     )
 
 
-def _task_problems(spec: RunSpec, task: Task) -> list[str]:
-    """What the task does not do."""
-    found = []
-    asked = {
-        "metric_for_best_model": (spec.metric_for_best_model, task.metrics),
-        "technique": (spec.technique, task.techniques),
-    }
-    for name, (value, choices) in asked.items():
-        if value is None or value in choices or (top_layers(value) and "top:2" in choices):
-            continue
-        close = nearest(str(value), choices)
-        hint = f" Did you mean {close!r}?" if close else ""
-        found.append(
-            f"{name}={quoted(value)} is not one of {task.title}'s: "
-            f"{', '.join(map(repr, choices))}.{hint}"
+def _estimate_time(
+    plan: Plan,
+    model: ModelCard,
+    hardware: Hardware,
+    length: Length,
+    decided: Decisions | None,
+) -> float:
+    mean_tokens, writing_s = length.mean * _PADDING, 0.0
+    if decided is not None:
+        # Half of the blocks read the source, half the target.
+        mean_tokens = (mean_tokens + decided.mean_target_tokens) / 2
+        every = plan.eval_every_steps
+        times = math.ceil(plan.num_steps / every) if every else 0
+        writing_s = estimates.writing_seconds(
+            model,
+            hardware,
+            num_rows=times * plan.eval_generate_rows + plan.num_validation_rows,
+            tokens=decided.mean_target_tokens,
+            precision=plan.precision,
         )
-    for name in ("mlm_probability", "whole_word_mask"):
-        default = RunSpec.__dataclass_fields__[name].default
-        if getattr(spec, name) != default and name not in task.options:
-            found.append(f"{name} is masked language modelling's; {task.title} hides no tokens.")
-    if spec.class_weights is not None and "class_weights" not in task.options:
-        found.append(f"class_weights weigh single classes of texts; {task.title} has none.")
-    return found
-
-
-def _layer_problems(spec: RunSpec, model: ModelCard) -> list[str]:
-    count = top_layers(spec.technique)
-    if count is None or count < model.num_layers:
-        return []
-    return [
-        f"technique={spec.technique!r}: {quoted(model.name)} has {model.num_layers} layers. Take "
-        f"top:1 to top:{model.num_layers - 1}, or 'full' to train them all."
-    ]
-
-
-def _data_problems(spec: RunSpec, data: DataCard) -> list[str]:
-    found = []
-    if spec.early_stopping_patience is not None and not data.num_rows.get("validation", 0):
-        found.append(
-            f"early_stopping_patience={spec.early_stopping_patience} needs validation data, and "
-            "there is none. Give validation=0.1, or leave early stopping out."
-        )
-    if isinstance(spec.class_weights, dict):
-        for label in spec.class_weights:
-            if label in data.label_names:
-                continue
-            close = nearest(str(label), data.label_names)
-            hint = f" Did you mean {close!r}?" if close else ""
-            choices = ", ".join(quoted(name, 30) for name in data.label_names[:10])
-            found.append(f"class_weights: no class {quoted(label)}. Classes: {choices}.{hint}")
-    return found
-
-
-def _capacity_problems(plan: Plan, model: ModelCard, hardware: Hardware) -> list[str]:
-    """What cannot fit whatever the batch size; the rest is a warning."""
-    found = []
-    least = estimates.memory_by_technique(model, batch_size=1, tokens=8, technique=plan.technique)
-    if least > hardware.memory_bytes:
-        other = "" if plan.technique != "full" else " Take technique='head', or a smaller model."
-        found.append(
-            f"{quoted(model.name)} needs {bytes_text(least)} for technique={plan.technique!r} at "
-            f"any batch size; {plan.device_name} has {bytes_text(hardware.memory_bytes)}, of which "
-            f"{bytes_text(hardware.free_bytes)} are free.{other}"
-        )
-    one = estimates.checkpoint_bytes(model, plan.num_trainable_parameters)
-    if one + 4 * model.num_parameters > hardware.disk_free_bytes:
-        found.append(
-            f"the runs folder's disk has {bytes_text(hardware.disk_free_bytes)} free; one "
-            f"checkpoint and the model take {bytes_text(one + 4 * model.num_parameters)}. Free "
-            "some, or choose another runs_dir."
-        )
-    return found
-
-
-def _estimate_time(plan: Plan, model: ModelCard, hardware: Hardware, length: Length) -> float:
-    mean_tokens = length.mean * _PADDING
 
     def evaluate(num_texts: int) -> float:
         return estimates.evaluation_seconds(
@@ -326,7 +295,8 @@ def _estimate_time(plan: Plan, model: ModelCard, hardware: Hardware, length: Len
         precision=plan.precision,
         num_trainable=plan.num_trainable_parameters,
     )
-    return plan.num_steps * step_s + num_evaluations * evaluate(plan.num_validation_rows)
+    evaluations_s = num_evaluations * evaluate(plan.num_validation_rows)
+    return plan.num_steps * step_s + evaluations_s + writing_s
 
 
 def _notes(

@@ -20,6 +20,8 @@ TaskName = Literal[
     "text-classification",
     "masked-language-modeling",
     "causal-language-modeling",
+    "translation",
+    "summarization",
 ]
 Technique = Literal["full", "top:2", "head", "features"]  # top:N for any N
 Scheduler = Literal["linear", "cosine", "constant"]
@@ -32,6 +34,7 @@ ROLES = (
     *("text", "text_pair", "label"),
     *("question", "context", "answers", "answer_start"),
     *("tokens", "tags", "spans"),
+    *("source", "target"),
 )
 NOT_BUILT_TECHNIQUES = ("gradual", "layerwise", "lora", "setfit")
 
@@ -54,6 +57,8 @@ class RunSpec:
         tokens: the column that holds each row's words.
         tags: the column that holds a tag for each word.
         spans: the column that holds the entities of `text`, each with start, end and label.
+        source: the column that holds what is to be translated or summarised.
+        target: the column that holds the translation or summary.
         technique: `full` trains every layer, `top:N` the last N and the head, `head` only the head,
             `features` a linear layer on the mean-pooled, frozen encoder.
         num_train_epochs: passes over the training rows; may be a fraction.
@@ -70,6 +75,12 @@ class RunSpec:
         adam_epsilon: AdamW's term in the denominator.
         max_grad_norm: gradients are scaled down to this norm; 0 turns clipping off.
         max_length: tokens a text is cut to.
+        max_target_length: tokens a target is cut to, and the most that are generated; None keeps
+            99 % of the targets whole.
+        prefix: what stands before each source; None takes T5's own by task, `""` takes none.
+        num_beams: beams of generation; 1 is greedy.
+        eval_generate_rows: validation rows that are generated for at each evaluation while
+            training; the final report generates for all. None takes as many as are quick.
         validation: a split's name, a fraction, a file, or False; None takes a split named
             validation or dev, otherwise 10 %, stratified.
         metric_for_best_model: decides which evaluated model is kept; None takes the task's main
@@ -102,6 +113,8 @@ class RunSpec:
     tokens: str | None = None
     tags: str | None = None
     spans: str | None = None
+    source: str | None = None
+    target: str | None = None
     technique: str = "full"
     num_train_epochs: float = 3.0
     max_steps: int = -1
@@ -117,6 +130,10 @@ class RunSpec:
     adam_epsilon: float = 1e-8
     max_grad_norm: float = 1.0
     max_length: int | None = None
+    max_target_length: int | None = None
+    prefix: str | None = None
+    num_beams: int = 1
+    eval_generate_rows: int | None = None
     validation: str | float | bool | None = None
     metric_for_best_model: str | None = None
     class_weights: str | dict[str, float] | None = None
@@ -206,6 +223,9 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
     "max_grad_norm": (0, 1e9, True, False),
     "max_length": (4, 1_000_000, True, True),
     "mlm_probability": (0, 0.9, False, False),
+    "max_target_length": (2, 100_000, True, True),
+    "num_beams": (1, 64, True, True),
+    "eval_generate_rows": (1, 1e9, True, True),
     "early_stopping_patience": (1, 1000, True, True),
     "eval_steps": (1, 1e9, True, True),
     "seed": (0, 2**32 - 1, True, True),
@@ -250,6 +270,8 @@ def _choice_problems(spec: RunSpec) -> list[str]:
             f"class_weights={quoted(spec.class_weights)} must be 'balanced' or weights by class "
             "name, as in {'negative': 1.0, 'positive': 3.0}."
         )
+    if spec.prefix is not None and not isinstance(spec.prefix, str):
+        found.append(f"prefix={quoted(spec.prefix)} must be a text, as in 'summarize: '.")
     for name in ("use_cpu", "from_scratch", "whole_word_mask"):
         if not isinstance(getattr(spec, name), bool):
             found.append(f"{name}={quoted(getattr(spec, name))} must be True or False.")

@@ -22,7 +22,7 @@ LAYERS = (
     ("choices", "spec", "keywords", "commandline", "runs.paths", "runs.files"),
     ("data", "models"),
     ("tasks",),
-    ("planning", "language_plan", "advice", "estimates", "hardware"),
+    ("planning", "plan_checks", "language_plan", "advice", "estimates", "hardware"),
     ("runs",),
     ("plots",),
     ("engine",),
@@ -51,7 +51,7 @@ COLD_AMONG_VIEW = ("panels.markup",)
 
 # What may be loaded besides the standard library: by a module itself, and by its functions.
 COLD_LATE = {"numpy", "pandas", "pyarrow", "tokenizers", "huggingface_hub", "sklearn"}
-COLD_LATE |= {"psutil", "datasets", "seqeval"}
+COLD_LATE |= {"psutil", "datasets", "seqeval", "sacrebleu", "rouge_score"}
 NOTEBOOK_TOOLS = {"nbclient", "nbformat", "nbconvert", "traitlets", "IPython"}
 LATE_EXTRA = {
     "plots": {"plotly", "matplotlib", "PIL"},

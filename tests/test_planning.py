@@ -14,6 +14,7 @@ from nbtransfer.hardware import Hardware
 from nbtransfer.models.card import ModelCard
 from nbtransfer.planning import Plan, make_plan
 from nbtransfer.spec import RunSpec
+from nbtransfer.tasks.task import Decisions
 
 MODEL = ModelCard(
     name="demo:minilm",
@@ -409,3 +410,44 @@ def test_a_plan_for_a_hundred_thousand_texts_is_made_while_a_slider_moves():
         plan(lengths=Lengths(tokens), max_length=max_length)
         durations.append(time.perf_counter() - start)
     assert min(durations) < 0.005
+
+
+@pytest.mark.parametrize("family", ["t5", "mt5", "umt5"])
+def test_t5_refuses_fp16_and_says_why(family):
+    model = changed(MODEL, model_type=family)
+    (problem,) = problems(model=model, hardware=T4, precision="fp16")
+    assert "65,504, the largest of fp16" in problem and "Take 'bf16', 'fp32'" in problem
+    made = plan(model=model, hardware=T4)
+    assert (made.precision, "overflows in fp16" in made.precision_reason) == ("fp32", True)
+    assert plan(model=model, hardware=A100).precision == "bf16"
+
+
+def test_options_of_written_texts_are_refused_by_a_task_that_writes_none():
+    for name, value in {"num_beams": 4, "prefix": "x: ", "max_target_length": 9}.items():
+        (problem,) = problems(**{name: value})
+        assert problem.startswith(f"{name} is an option of translation and summarization; text")
+
+
+def test_generation_while_training_is_capped_and_said():
+    data = changed(DATA, task="translation", label_names=(), class_counts={}, majority_share=None)
+    decided = Decisions(card=data, texts=(), target_tokens=16, mean_target_tokens=8.0)
+    t5 = changed(MODEL, model_type="t5")
+
+    def made(num_validation, hardware=CPU, **asked):
+        rows = changed(data, num_rows={"train": 1000, "validation": num_validation})
+        spec = RunSpec(model="t5-small", data="df", **asked)
+        return make_plan(spec, rows, LENGTHS, t5, hardware, decided=decided)
+
+    assert made(80).eval_generate_rows == 80
+    capped = made(5000)
+    assert capped.eval_generate_rows == 100
+    assert any("100 of 5,000 validation rows" in note for note in capped.notes)
+    assert made(5000, A100).eval_generate_rows == 1000
+    assert made(5000, eval_generate_rows=7).eval_generate_rows == 7
+    # What is generated costs time; the vocabulary's scores cost memory.
+    assert made(5000, eval_generate_rows=5000).time_s > capped.time_s
+    assert capped.metric_for_best_model == "chrf"
+    wide = changed(t5, vocab_size=250_000)
+    spec = RunSpec(model="m", data="df")
+    more = make_plan(spec, data, LENGTHS, wide, CPU, decided=decided).memory_bytes
+    assert more - make_plan(spec, data, LENGTHS, t5, CPU, decided=decided).memory_bytes > 500e6

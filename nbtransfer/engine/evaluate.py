@@ -11,8 +11,10 @@ from torch import nn
 
 from nbtransfer.data.encode import Encoded, EncodedFeatures, EncodedTexts
 from nbtransfer.data.encoding import Ragged
+from nbtransfer.data.lengths import spread_rows
 from nbtransfer.engine.batching import by_length
 from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
+from nbtransfer.engine.objectives import Sequence
 from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def score_rows(
     encoded: Encoded,
     objective: Objective,
     batch_size: int,
+    generate_rows: int | None = None,
     between: Callable[[], None] | None = None,
 ) -> Scores:
     """Ask the model about every row. It is left in evaluation mode.
@@ -59,6 +62,7 @@ def score_rows(
         encoded: the rows; their targets, where there are any, give the loss.
         objective: says what is kept of a batch.
         batch_size: rows a forward pass.
+        generate_rows: for how many rows texts are generated, evenly spread; None takes all.
         between: called after each batch.
 
     Returns:
@@ -87,6 +91,24 @@ def score_rows(
             between()
 
     batch_size = in_batches(encoded.lengths, batch_size, forward, most_tokens(accelerator))
+    if isinstance(objective, Sequence) and num_rows:
+        wanted = spread_rows(num_rows, num_rows if generate_rows is None else generate_rows)
+        rows = np.asarray(wanted, np.int64)
+        arrays["is_generated"] = np.isin(np.arange(num_rows), rows)
+        lists["generated"] = [np.zeros(0, np.int32)] * num_rows
+
+        def write(places: np.ndarray) -> None:
+            batch = {k: v.to(accelerator.device) for k, v in encoded.batch(rows[places]).items()}
+            batch.pop("labels", None)
+            reach("evaluate.generate")
+            with accelerator.autocast():
+                found = objective.generate(accelerator.unwrap_model(model), batch)
+            for row, tokens in zip(rows[places], found, strict=True):
+                lists["generated"][row] = tokens
+            if between is not None:
+                between()
+
+        batch_size = in_batches(encoded.lengths[rows], batch_size, write)
     loss = float("nan")
     if "loss" in arrays:
         loss = float(arrays["loss"].sum() / max(1, encoded.num_targets.sum()))

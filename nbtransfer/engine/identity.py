@@ -29,6 +29,7 @@ FREE_FIELDS = (
     "name",
     "model",
     "data",
+    "eval_generate_rows",
     "validation",
     *ROLES,
 )

@@ -77,7 +77,7 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
             accelerator,
             model,
             encoded,
-            objective_of(task.objective(card)),
+            objective_of(task.objective(card), options=card.settings),
             run.spec.per_device_eval_batch_size,
         )
     finally:

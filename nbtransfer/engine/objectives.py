@@ -16,8 +16,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from nbtransfer.data.encoding import IGNORED
 from nbtransfer.engine.language import HiddenTokens, NextTokens, logits_of
+from nbtransfer.models.load import generation_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nbtransfer.data.encode import Encoded
 
 Batch = dict[str, torch.Tensor]
@@ -156,6 +159,49 @@ class Tokens(_OneAnswerAToken):
         return found
 
 
+class Sequence(_OneAnswerAToken):
+    """A sequence of its own for each row, written by a decoder: cross-entropy of its tokens.
+
+    Args:
+        num_beams: of generation; 1 is greedy.
+        max_target_length: the most tokens that are generated.
+    """
+
+    def __init__(self, num_beams: int, max_target_length: int) -> None:
+        self.num_beams = num_beams
+        self.max_target_length = max_target_length
+
+    def forward(self, model: nn.Module, batch: Batch, labels: torch.Tensor) -> Any:  # noqa: ANN401 -- by architecture
+        """Return the model's output where each token is asked for after the right ones before."""
+        before = model.prepare_decoder_input_ids_from_labels(labels)
+        return model(**batch, decoder_input_ids=before)
+
+    def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
+        """Return the cross-entropy of logits (B, S, V) and labels (B, S), summed."""
+        return token_losses(logits_of(output).float(), labels).sum()
+
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+        """Return nothing but the loss: what is generated is another pass, over fewer rows."""
+        if labels is None:
+            return {}
+        logits = logits_of(self.forward(model, batch, labels)).float()
+        return {"loss": token_losses(logits, labels).double().sum(1).cpu().numpy()}
+
+    def generate(self, model: Any, batch: Batch) -> list[np.ndarray]:  # noqa: ANN401 -- by architecture
+        """Return what the model writes for each row, int32 arrays, without start and padding."""
+        settings = generation_settings(model, self.num_beams, self.max_target_length)
+        found = model.generate(**batch, generation_config=settings).cpu().numpy()
+        return [_written(row[1:], settings) for row in found]
+
+
+def _written(tokens: np.ndarray, settings: Any) -> np.ndarray:  # noqa: ANN401 -- of transformers
+    """Return the tokens up to the first that ends a text, without it; then padding follows."""
+    end = settings.eos_token_id
+    ends = np.flatnonzero(np.isin(tokens, [] if end is None else end))
+    tokens = tokens[: ends[0]] if len(ends) else tokens
+    return tokens[tokens != settings.pad_token_id].astype(np.int32)
+
+
 class Spans(_OneAnswerARow):
     """Where an answer starts and ends: the mean of two cross-entropies over the tokens.
 
@@ -217,10 +263,23 @@ def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return flat.view(labels.shape)
 
 
-def objective_of(kind: str, class_weights: torch.Tensor | None = None) -> Objective:
-    """Return the objective of a kind that a task names."""
+def objective_of(
+    kind: str,
+    class_weights: torch.Tensor | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Objective:
+    """Return the objective of a kind that a task names.
+
+    Args:
+        kind: its name.
+        class_weights: how much each class counts, where there are classes.
+        options: the data card's `settings`.
+    """
     if kind == "classes":
         return Classes(class_weights)
+    if kind == "sequence":
+        assert options is not None
+        return Sequence(options["num_beams"], options["max_target_length"])
     kinds: dict[str, type[Objective]] = {
         "several classes": SeveralClasses,
         "score": Score,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nbtransfer.plots.confusion_matrix import confusion_matrix_info, confusion_matrix_png
 from nbtransfer.runs.files import read_json, write_bytes, write_json
 from nbtransfer.runs.report import make_report, write_report
+from nbtransfer.tasks.task import WritesTexts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from nbtransfer.engine.evaluate import Scores
     from nbtransfer.engine.loading import Rows
     from nbtransfer.runs.paths import EvaluationPaths
+    from nbtransfer.tasks.findings import Example
     from nbtransfer.tasks.task import Task
 
 
+_NUM_EXAMPLES = 4  # written texts shown at each evaluation while training
 _DECISION = "decision.json"
 
 
@@ -39,10 +42,11 @@ def with_decision(card: DataCard, model_dir: Path) -> DataCard:
 
 
 class Reading(NamedTuple):
-    """What scores mean: predictions as the task's columns, and its metrics by name."""
+    """What scores mean: predictions as the task's columns, its metrics by name, and examples."""
 
     predictions: pa.Table
     metrics: dict[str, float]
+    examples: tuple[Example, ...] = ()
 
 
 class Reader(NamedTuple):
@@ -62,7 +66,9 @@ class Reader(NamedTuple):
         """Return that, and how good it is."""
         predictions = self.predictions(rows, scores)
         metrics = self.task.measure(scores.answers, scores.loss, rows.table, predictions, self.card)
-        return Reading(predictions, metrics)
+        task = self.task
+        few = task.examples(predictions, _NUM_EXAMPLES) if isinstance(task, WritesTexts) else ()
+        return Reading(predictions, metrics, few)
 
 
 def write_evaluation(

@@ -93,7 +93,7 @@ class Training:
         weights = class_weights(self.spec, self.train_rows.targets, self.card.label_names)
         task = task_named(self.card.task)
         self.reader = Reader(task, self.card, self.loaded.tokenizer)
-        self.objective = objective_of(task.objective(self.card), weights)
+        self.objective = objective_of(task.objective(self.card), weights, self.card.settings)
 
     def resume(self) -> None:
         """Take up the newest checkpoint that verifies; without one, start at step 0."""
@@ -266,10 +266,10 @@ class Training:
         assert self.validation is not None
         self._phase("evaluating")
         start = time.monotonic()
-        scores = self.score(self.validation)
-        measured = self.reader.read(self.validation, scores).metrics
-        name = self.main_metric
-        value = measured[f"eval_{name}"] * (-1 if name in LOWER_IS_BETTER else 1)
+        scores = self.score(self.validation, self.plan.eval_generate_rows or None)
+        reading = self.reader.read(self.validation, scores)
+        sign = -1 if self.main_metric in LOWER_IS_BETTER else 1
+        value = sign * reading.metrics[f"eval_{self.main_metric}"]
         # No gain: weights that are no numbers, and the model as loaded, which has no checkpoint.
         is_gain = progress.best_value is None or value > progress.best_value
         is_best = is_gain and cause != "start" and math.isfinite(scores.loss)
@@ -277,9 +277,9 @@ class Training:
         if is_best:
             progress.best_value, progress.best_step = value, progress.step
         if cause == "schedule":
-            progress.evaluations_without_gain = (
-                0 if is_best else progress.evaluations_without_gain + 1
-            )
+            progress.evaluations_without_gain += 1
+            if is_best:
+                progress.evaluations_without_gain = 0
             if train_loss is not None:
                 progress.evaluation_losses.append((train_loss, scores.loss))
             progress.loss_sum, progress.loss_count = 0.0, 0
@@ -289,12 +289,13 @@ class Training:
             "evaluation_completed",
             step=progress.step,
             epoch=progress.step / self.step_rows.steps_per_epoch,
-            metrics=measured,
+            metrics=reading.metrics,
             train_loss=train_loss,
             duration_s=duration,
             elapsed_s=progress.elapsed_s,
             is_best=is_best,
             cause=cause,
+            examples=[list(example) for example in reading.examples],
         )
         if warning := evaluation_warning(progress.evaluation_losses, len(self.card.label_names)):
             self.events.append("warning_raised", **warning._asdict())
@@ -302,11 +303,11 @@ class Training:
         self._train_mode()
         self.log.start()
 
-    def score(self, rows: Rows) -> Scores:
+    def score(self, rows: Rows, generate_rows: int | None = None) -> Scores:
         """Ask the model about `rows`, in smaller batches from now on where memory runs out."""
         batch_size = self.progress.eval_batch_size or self.spec.per_device_eval_batch_size
         scores = score_rows(
-            self.accelerator, self.learner, rows.encoded, self.objective, batch_size
+            self.accelerator, self.learner, rows.encoded, self.objective, batch_size, generate_rows
         )
         if scores.batch_size < batch_size:
             self.progress.eval_batch_size = scores.batch_size

@@ -8,10 +8,13 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbtransfer.errors import ModelError, quoted
 from nbtransfer.models.catalog import ModelCard, open_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def is_model(value: object) -> bool:
@@ -40,11 +43,26 @@ def write_model(value: object, name: str) -> ModelCard:
     folder = Path(tempfile.mkdtemp(prefix="nbtransfer-model-"))
     with contextlib.ExitStack() as clearing:
         clearing.callback(shutil.rmtree, folder, ignore_errors=True)  # gigabytes, perhaps
-        model.save_pretrained(folder)
+        with _no_progress_bars():
+            model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         card = open_model(str(folder), runs_dir=folder)
         clearing.pop_all()
     return dataclasses.replace(card, name=name, source="variable")
+
+
+@contextlib.contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keep transformers, which made the model, from leaving a widget in the notebook."""
+    logging = getattr(sys.modules.get("transformers.utils"), "logging", None)
+    if logging is None or not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def adopt(card: ModelCard, target: Path) -> ModelCard:

@@ -3,8 +3,9 @@
 # Shapes: B texts, T tokens, H hidden size, C classes.
 from __future__ import annotations
 
+import copy
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import transformers
@@ -14,6 +15,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -154,6 +156,11 @@ def load_for_training(
         notes.append(f"The tokenizer has no padding token; {tokenizer.pad_token!r} serves as one.")
     model.config.pad_token_id = tokenizer.pad_token_id
     tokenizer.model_max_length = max_length
+    if "max_target_length" in data.settings:
+        # Saved with the model, so that its own `generate` writes what an evaluation writes.
+        model.generation_config = generation_settings(
+            model, data.settings["num_beams"], data.settings["max_target_length"]
+        )
     has_other_head = card.head_labels and label_names and card.head_labels != label_names
     if has_other_head and spec.technique != "features":
         _renew_head(model)
@@ -164,6 +171,28 @@ def load_for_training(
         for name, parameter in model.base_model.named_parameters():
             parameter.requires_grad_(name.startswith("pooler."))
     return Loaded(model, tokenizer, tuple(notes))
+
+
+def generation_settings(
+    model: Any,  # noqa: ANN401 -- any class of transformers that generates
+    num_beams: int,
+    max_target_length: int,
+) -> GenerationConfig:
+    """Return how a model writes: its own settings, without chance, so many beams, so long."""
+    settings = copy.deepcopy(model.generation_config)
+    settings.update(
+        do_sample=False,
+        num_beams=num_beams,
+        max_new_tokens=max_target_length,
+        max_length=None,
+        # A model's own wish for long texts must not pass the most that is asked for.
+        min_length=min(settings.min_length or 0, max_target_length),
+    )
+    if settings.pad_token_id is None:
+        settings.pad_token_id = model.config.pad_token_id
+    if num_beams == 1:  # these speak of beams, and are refused without
+        settings.update(early_stopping=None, length_penalty=None)
+    return settings
 
 
 def _load_features(

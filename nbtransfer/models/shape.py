@@ -52,6 +52,13 @@ CLASSIFIABLE = frozenset(
     )
 )
 
+# Families of encoder and decoder together that write a text for a text.
+SEQUENCE_TO_SEQUENCE = frozenset(
+    ("t5", "mt5", "umt5", "longt5", "bart", "mvp", "marian", "pegasus", "led")
+)
+# Those that need the languages' codes among their tokens.
+WITH_LANGUAGE_CODES = frozenset(("mbart", "m2m_100", "nllb-moe"))
+
 # Position ids of these start after the padding id, so some rows of the table hold no position.
 _OFFSET_POSITIONS = frozenset(
     (
@@ -72,7 +79,7 @@ _MASKED = frozenset(
 )
 _NO_LANGUAGE_MODEL = frozenset(("xlnet",))  # permuted order: neither of the two
 
-_ENCODER_DECODERS = frozenset(("t5", "mt5", "umt5", "bart", "mbart", "mvp"))
+_ENCODER_DECODERS = SEQUENCE_TO_SEQUENCE | WITH_LANGUAGE_CODES
 
 _NAMES = {
     "num_layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers"),
@@ -185,7 +192,7 @@ def read_shape(config: dict[str, Any], model: str) -> Shape:
     architecture = (
         str(architectures[0]) if isinstance(architectures, list) and architectures else model_type
     )
-    if model_type not in CLASSIFIABLE:
+    if model_type not in CLASSIFIABLE | SEQUENCE_TO_SEQUENCE | WITH_LANGUAGE_CODES:
         raise ModelError(
             f"{model} is of the family {quoted(model_type)} ({quoted(architecture)}), which has no "
             "head for text classification. Take a text model, for example of the families bert, "

@@ -63,6 +63,12 @@ def _cut(text: str) -> str:
     return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
 
 
+def _row(headings: list[str], cells: list[str]) -> Markup:
+    """Return a row; cells of texts wrap."""
+    kinds = ["nbt-text" if name in ("text", "output") else None for name in headings]
+    return tag("tr", *(tag("td", c, class_=k) for c, k in zip(cells, kinds, strict=True)))
+
+
 def predictions_markup(headings: list[str], rows: list[list[str]], note: str) -> Markup:
     """Return the table as a card."""
     return card(
@@ -71,8 +77,8 @@ def predictions_markup(headings: list[str], rows: list[list[str]], note: str) ->
             tag(
                 "table",
                 tag("thead", tag("tr", *(tag("th", name, scope="col") for name in headings))),
-                tag("tbody", *(tag("tr", *(tag("td", cell) for cell in row)) for row in rows)),
-                class_="nbt-table",
+                tag("tbody", *(_row(headings, row) for row in rows)),
+                class_="nbt-table nbt-texts",
             ),
             class_="nbt-scroll",
         ),

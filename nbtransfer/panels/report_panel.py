@@ -11,6 +11,7 @@ from IPython.display import display
 
 from nbtransfer.panels.answer_view import wrong_answers
 from nbtransfer.panels.entity_view import STYLE, examples_markup, examples_text
+from nbtransfer.panels.examples_view import examples_table, signature_lines
 from nbtransfer.panels.figure_bundle import show_figure
 from nbtransfer.panels.markup import Markup, join, style_sheet, tag
 from nbtransfer.panels.quantities import duration_text, share_text
@@ -79,6 +80,7 @@ def report_card(report: Report, *, title: str | None = None, note: str | None = 
             tag("div", _wrong(report), class_="nbt-wide"),
             class_="nbt-grid",
         ),
+        *(tag("p", line, class_="nbt-note") for line in signature_lines(report.signatures)),
     )
 
 
@@ -159,6 +161,8 @@ def _class_row(row: ClassRow) -> Markup:
 
 
 def _wrong(report: Report) -> Markup:
+    if report.examples:
+        return examples_table(report.examples)
     if report.task != "token-classification":
         return _mistakes(report)
     if not report.marked:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtransfer.panels import run_view as view
+from nbtransfer.panels.examples_view import latest_examples
 from nbtransfer.panels.figure_bundle import Bundle
 from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.run_notes import note_lines, notes_block
@@ -39,6 +40,7 @@ def card_bundle(
         tag("div", view.evaluations_table(state), class_="nbt-section")
         if state.evaluations
         else None,
+        latest_examples(state),
         view.warnings_block(view.warning_pairs(about, state)),
         _ending_block(about, state, status, run_dir),
         notes_block(note_lines(about, state)),

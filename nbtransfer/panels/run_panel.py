@@ -10,6 +10,7 @@ import ipywidgets as widgets
 
 from nbtransfer.panels import run_view as view
 from nbtransfer.panels.chart import chart_info, chart_svg
+from nbtransfer.panels.examples_view import latest_examples
 from nbtransfer.panels.figure_bundle import Bundle
 from nbtransfer.panels.live_controls import walk
 from nbtransfer.panels.markup import Markup, join, style_sheet, tag
@@ -102,7 +103,8 @@ class RunPanel:
         )
         _put(self._chart, chart_svg(chart_info(state, about.baseline, about.num_steps)))
         table = view.evaluations_table(state)
-        _put(self._table, tag("div", table, class_="nbt-section") if table else None)
+        shown = tag("div", table, class_="nbt-section") if table else None
+        _put(self._table, join(shown, latest_examples(state)))
         _put(
             self._notes,
             join(

@@ -16,6 +16,7 @@ from nbtransfer.errors import ModelError, NbTransferError
 from nbtransfer.panels.setup_choices import describe_data, describe_model
 from nbtransfer.settings import resolve_runs_dir
 from nbtransfer.tasks.catalog import choose_task, task_named
+from nbtransfer.tasks.task import Decides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from nbtransfer.models.catalog import ModelCard
     from nbtransfer.planning import Plan
     from nbtransfer.spec import RunSpec
-    from nbtransfer.tasks.task import Prepared
+    from nbtransfer.tasks.task import Decisions, Prepared
     from nbtransfer.tasks.text_columns import Columns
 
 Kept = TypeVar("Kept")
@@ -106,10 +107,19 @@ class Drafter:
         is_known = columns is not None or task not in (None, "text-classification")
         if tables is not None and is_known:
             prepared = _unless_refused(lambda: self._prepared(spec, tables), problems)
+        decided = None
+        if prepared is not None and model is not None and not spec.problems():
+            decided = self._decided(spec, prepared, model)
+        if prepared is not None and decided is not None:
+            prepared = prepared._replace(card=decided.card)
         if prepared is not None and model is not None:
-            lengths = _unless_refused(lambda: self._lengths(spec, prepared, model), problems)
+            lengths = _unless_refused(
+                lambda: self._lengths(spec, prepared, model, decided), problems
+            )
         if prepared is not None and model is not None and not problems:
-            plan = _unless_refused(lambda: self._plan(spec, prepared, lengths, model), problems)
+            plan = _unless_refused(
+                lambda: self._plan(spec, prepared, lengths, model, decided), problems
+            )
         else:
             problems += spec.problems()
         line = self.line(spec)
@@ -176,15 +186,29 @@ class Drafter:
 
         return self._keep("model", id(model), lambda: write_model(model, spec.model))
 
-    def _lengths(self, spec: RunSpec, prepared: Prepared, model: ModelCard) -> Lengths | None:
+    def _decided(self, spec: RunSpec, prepared: Prepared, model: ModelCard) -> Decisions | None:
+        """Return what the task decides of its own options, where it has any."""
+        task = task_named(prepared.card.task)
+        if not isinstance(task, Decides):
+            return None
+        asked = tuple(getattr(spec, name) for name in task.options)
+        key = (prepared.card.fingerprint, task.name, asked, model.location)
+        return self._keep("decided", key, lambda: task.decide(spec, prepared, model))
+
+    def _lengths(
+        self, spec: RunSpec, prepared: Prepared, model: ModelCard, decided: Decisions | None
+    ) -> Lengths | None:
         file = model.tokenizer_file
         if file is None:
             return None
         return self._keep(
             "lengths",
-            (prepared.card.fingerprint, spec.text, file),
+            (prepared.card.fingerprint, spec.text, file, spec.prefix),
             lambda: measure_lengths(
-                task_named(prepared.card.task).texts(prepared.splits["train"]), file
+                decided.texts
+                if decided is not None
+                else task_named(prepared.card.task).texts(prepared.splits["train"]),
+                file,
             ),
         )
 
@@ -194,11 +218,16 @@ class Drafter:
         return self._keep("hardware", None, lambda: detect_hardware(self.runs_dir))
 
     def _plan(
-        self, spec: RunSpec, prepared: Prepared, lengths: Lengths | None, model: ModelCard
+        self,
+        spec: RunSpec,
+        prepared: Prepared,
+        lengths: Lengths | None,
+        model: ModelCard,
+        decided: Decisions | None,
     ) -> Plan:
         from nbtransfer.planning import make_plan
 
-        return make_plan(spec, prepared.card, lengths, model, self._hardware())
+        return make_plan(spec, prepared.card, lengths, model, self._hardware(), decided=decided)
 
 
 def _unless_refused(make: Callable[[], Kept], problems: list[str]) -> Kept | None:

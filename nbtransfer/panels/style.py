@@ -15,6 +15,7 @@ The words of the sheet:
     nbt-section   a part of a card below a line
     nbt-kv        names and values: a table of th + td, or a div of span + b
     nbt-table     figures under headings, first column left; nbt-best marks a row
+    nbt-texts     a table of texts: cells of class nbt-text wrap and stand left
     nbt-list      sentences with thin lines between
     nbt-big       the one large figure
     nbt-note      small print
@@ -117,6 +118,8 @@ border-bottom:1px solid var(--nbt-line)}
 .nbt.nbt .nbt-table tbody th{font-weight:400;overflow-wrap:anywhere;min-width:6em}
 .nbt.nbt .nbt-table td,.nbt.nbt .nbt-table thead th{white-space:nowrap}
 .nbt.nbt .nbt-table tr>:first-child{text-align:left}
+.nbt.nbt .nbt-texts td.nbt-text,.nbt.nbt .nbt-texts th{text-align:left;vertical-align:top}
+.nbt.nbt .nbt-texts td.nbt-text{white-space:normal;overflow-wrap:anywhere;min-width:8em}
 .nbt.nbt .nbt-table tr.nbt-best>*{font-weight:600}
 .nbt.nbt .nbt-grid .nbt-table tr>*,.nbt.nbt .nbt-section .nbt-table tr>*{padding:3px 4px}
 .nbt.nbt .nbt-grid .nbt-table tr>:first-child,.nbt.nbt .nbt-section .nbt-table tr>:first-child{

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from nbtransfer.panels import run_view as view
 from nbtransfer.panels.run_card import card_text
+from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
 
 if TYPE_CHECKING:
     from nbtransfer.panels.follower import Update
@@ -83,7 +84,9 @@ def progress_line(about: About, state: RunState, status: str, opened: float) -> 
         parts.append(f"step {state.step:,} of {state.num_steps:,}")
         parts.append(f"loss {view.figure_text(state.steps[-1].loss)}")
     if state.evaluations:
-        accuracy = state.evaluations[-1].metrics.get("eval_accuracy")
-        parts.append(f"accuracy {view.figure_text(accuracy)}")
+        metrics = state.evaluations[-1].metrics
+        parts += [
+            f"{metric_word(n)} {metric_text(n, metrics[n])}" for n in shown_metrics(metrics)[:1]
+        ]
     parts.append(view.clock_text(about, state, status, time.time(), opened))
     return " · ".join(parts)

@@ -53,6 +53,12 @@ def _pair(check: _Check) -> _Check:
     return lambda value: _list(check)(value) and len(value) == 2
 
 
+def _example(value: Any) -> bool:  # noqa: ANN401 -- as above
+    if not isinstance(value, list) or len(value) != 5:
+        return False
+    return all(map(_text, value[:3])) and _number(value[3]) and _count(value[4])
+
+
 def _named(check: _Check) -> _Check:
     return lambda value: isinstance(value, dict) and all(map(check, value.values()))
 
@@ -114,6 +120,7 @@ FIELDS: dict[str, dict[str, _Check]] = {
         "elapsed_s": _number,
         "is_best": _flag,
         "cause": _text,
+        "examples": _or_none(_list(_example)),
     },
     "checkpoint_saved": {
         "step": _count,

@@ -12,6 +12,7 @@ from nbtransfer.runs.files import read_json, read_table, write_json, write_table
 from nbtransfer.tasks.findings import (
     AnswerRow,
     ClassRow,
+    Example,
     Findings,
     MarkedSpan,
     MarkedText,
@@ -51,7 +52,7 @@ class Report:
         metrics: the task's, each with `eval_` before its name, and `eval_loss` (mean, in nats).
         duration_s: seconds the evaluation took.
         task: the task's name.
-        labels: see `Findings`, as the next eight.
+        labels: see `Findings`, as the next ten.
         interval: of the accuracy, for rows drawn at random.
         per_class: by class, or by type of entity.
         confusion_matrix: empty where the task has no classes.
@@ -79,6 +80,8 @@ class Report:
     answers: tuple[AnswerRow, ...] = ()
     num_wrong: int | None = None
     marked: tuple[MarkedText, ...] = ()
+    examples: tuple[Example, ...] = ()
+    signatures: dict[str, str] = field(default_factory=dict)
     baselines: dict[str, float] = field(default_factory=dict)
     predictions_file: Path | None = field(default=None, compare=False)
 
@@ -122,6 +125,7 @@ class Report:
                 | {"gold": list(map(list, row.gold)), "predicted": list(map(list, row.predicted))}
                 for row in self.marked
             ],
+            "examples": [row._asdict() for row in self.examples],
             "metrics": {k: v if math.isfinite(v) else str(v) for k, v in self.metrics.items()},
         }
         del record["predictions_file"]
@@ -155,6 +159,10 @@ class Report:
                     )
                     for r in kept.get("marked", ())
                 ),
+                "examples": tuple(
+                    Example(*(r[name] for name in Example._fields))
+                    for r in kept.get("examples", ())
+                ),
             }
         )
 
@@ -184,6 +192,8 @@ class Report:
         ]
         if self.answers:
             head += ["", *map(_wrong_answer, self.mistakes[:_MAX_MISTAKES])]
+        if self.examples:
+            head += [line for example in self.examples[:3] for line in _side_by_side(example)]
         if not self.per_class:
             return "\n".join(head)
         shown = self.per_class[:_MAX_LINES]
@@ -238,7 +248,7 @@ def make_report(
         metrics=metrics,
         duration_s=duration_s,
         baselines=dict(baselines or {}),
-        **findings._asdict(),
+        **findings._asdict() | {"signatures": dict(findings.signatures)},
     )
 
 
@@ -292,6 +302,14 @@ def _answer_row(record: dict[str, Any]) -> AnswerRow:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+def _side_by_side(example: Example) -> list[str]:
+    return [
+        f"source: {_printable(example.source, 90)}",
+        f"  target: {_printable(example.target, 90)}",
+        f"  output: {_printable(example.output, 90)}",
+    ]
 
 
 def _printable(label: str, limit: int = 30) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 from nbtransfer.runs.event_fields import FIELDS, is_whole
+from nbtransfer.tasks.findings import Example
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +43,7 @@ class EvaluationRow(NamedTuple):
     elapsed_s: float
     is_best: bool
     cause: str
+    examples: tuple[Example, ...] = ()
 
 
 class ChangeRow(NamedTuple):
@@ -245,6 +247,7 @@ class RunState:
                 event["elapsed_s"],
                 event["is_best"],
                 event["cause"],
+                tuple(Example(*row) for row in event.get("examples") or ()),
             )
         )
 

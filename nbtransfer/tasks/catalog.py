@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TASKS: dict[TaskName, str] = {
     "token-classification": "token_classification:TokenClassification",
     "question-answering": "question_answering:QuestionAnswering",
+    "translation": "translation:Translation",
+    "summarization": "summarization:Summarization",
     "multi-label-classification": "multi_label:MultiLabelClassification",
     "text-regression": "regression:TextRegression",
     "masked-language-modeling": "language_modeling:MaskedLanguageModeling",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ClassRow(NamedTuple):
@@ -70,6 +73,16 @@ class MarkedText(NamedTuple):
     row: int
 
 
+class Example(NamedTuple):
+    """One text that was generated beside the one wanted: `score` is its chrF, from 0 to 100."""
+
+    source: str
+    target: str
+    output: str
+    score: float
+    row: int
+
+
 class Findings(NamedTuple):
     """What there is to see of some rows' answers; a task leaves empty what it has not.
 
@@ -83,6 +96,8 @@ class Findings(NamedTuple):
         answers: wrong answers to questions in their contexts, the same rows as `mistakes`.
         num_wrong: wrong answers in all, where `confusion_matrix` does not say.
         marked: texts in which something is marked wrongly, the worst first.
+        examples: generated texts beside those wanted, evenly spread over the rows.
+        signatures: how a metric was counted, by its name, where that is not the same everywhere.
     """
 
     labels: tuple[str, ...] = ()
@@ -94,3 +109,5 @@ class Findings(NamedTuple):
     answers: tuple[AnswerRow, ...] = ()
     num_wrong: int | None = None
     marked: tuple[MarkedText, ...] = ()
+    examples: tuple[Example, ...] = ()
+    signatures: Mapping[str, str] = {}

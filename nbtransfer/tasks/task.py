@@ -8,7 +8,7 @@ that a person reads) is the task's own.
 # Shapes: N encoded rows, R rows of a table.
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from nbtransfer.data.card import DataCard
     from nbtransfer.data.encoding import Encoding, Ragged
     from nbtransfer.data.tables import Tables
-    from nbtransfer.tasks.findings import Findings
+    from nbtransfer.models.card import ModelCard
+    from nbtransfer.spec import RunSpec
+    from nbtransfer.tasks.findings import Example, Findings
 
 Answers = dict[str, "np.ndarray | Ragged"]
 Tokenizer = Any  # of transformers, which cold modules do not import
@@ -36,6 +38,42 @@ class Prepared(NamedTuple):
 
     splits: dict[str, pa.Table]
     card: DataCard
+
+
+class Decisions(NamedTuple):
+    """What a task decides of its own options once data and model are known.
+
+    Attributes:
+        card: the data's, with `settings`.
+        texts: what is read together, to measure its length.
+        target_tokens: the most tokens of a target.
+        mean_target_tokens: the mean of them.
+        problems: what makes data, model and options unfit for each other.
+        notes: choices made, in words.
+    """
+
+    card: DataCard
+    texts: Sequence[pa.ChunkedArray]
+    target_tokens: int = 0
+    mean_target_tokens: float = 0.0
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Decides(Protocol):
+    """A task with options of its own that depend on data and model together."""
+
+    def decide(self, spec: RunSpec, prepared: Prepared, model: ModelCard) -> Decisions:
+        """Return what is decided; the values of `spec` are sound, one by one."""
+
+
+@runtime_checkable
+class WritesTexts(Protocol):
+    """A task whose answers are texts, of which some are shown at each evaluation."""
+
+    def examples(self, predictions: pa.Table, count: int) -> tuple[Example, ...]:
+        """Return `count` rows, evenly spread over those that a text was written for."""
 
 
 class Task(Protocol):

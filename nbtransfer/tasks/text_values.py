@@ -14,7 +14,13 @@ _HUGE_BYTES = 1_000_000
 
 
 def text_values(
-    table: pa.Table, column: str, data: str, problems: list[str], notes: list[str]
+    table: pa.Table,
+    column: str,
+    data: str,
+    problems: list[str],
+    notes: list[str],
+    *,
+    role: str = "text",
 ) -> pa.ChunkedArray | None:
     """Return the column's texts, null where missing or blank; or None, and a problem that says why.
 
@@ -25,7 +31,7 @@ def text_values(
 
     field, values = table.schema.field(column), table.column(column)
     facts = column_facts(field)
-    where = f"text column {quoted(column)} of {data}"
+    where = f"{role} column {quoted(column)} of {data}"
     if facts.num_objects:
         problems.append(
             f"{where} holds a value of type {facts.object_type} in row "
@@ -33,7 +39,7 @@ def text_values(
         )
         return None
     if not (pa.types.is_string(field.type) or pa.types.is_null(field.type)):
-        problems.append(_not_text(field, table, data))
+        problems.append(_not_text(field, table, data, role))
         return None
     if facts.num_numbers:
         one = facts.num_numbers == 1
@@ -58,10 +64,10 @@ def text_values(
     return values
 
 
-def _not_text(field: pa.Field, table: pa.Table, data: str) -> str:
+def _not_text(field: pa.Field, table: pa.Table, data: str, role: str) -> str:
     import pyarrow as pa
 
-    where, frame = f"text column {quoted(field.name)} of {data}", frame_name(data)
+    where, frame = f"{role} column {quoted(field.name)} of {data}", frame_name(data)
     kind = field.type
     name = field.name
     if pa.types.is_nested(kind):
@@ -76,7 +82,7 @@ def _not_text(field: pa.Field, table: pa.Table, data: str) -> str:
         )
     others = [f.name for f in table.schema if pa.types.is_string(f.type)]
     listed = f"Columns of text: {spoken(others)}." if others else "No column holds text."
-    return f"{where} holds {kind} values, not text. {listed} Choose one with --text."
+    return f"{where} holds {kind} values, not text. {listed} Choose one with --{role}."
 
 
 def _more(num_objects: int) -> str:

@@ -102,3 +102,39 @@ def test_questions_need_no_choice_and_no_split_shares_a_paragraph():
     assert not card.warnings and not any("off by" in note for note in card.notes)
     seen = [set(t["context"].to_pylist()) for t in prepared.splits.values()]
     assert sum(map(len, seen)) == len(set().union(*seen)) == 62
+
+
+@pytest.fixture(scope="module")
+def interface():
+    return load_demo("interface-fr")
+
+
+def test_interface_strings_are_the_promised_ones(interface):
+    rows = {s: t.num_rows for s, t in interface.splits.items()}
+    assert rows == {"train": 2125, "validation": 283, "test": 424}
+    assert "2,832" in DEMO_DATA["interface-fr"]
+
+
+def test_interface_strings_are_translated_clean_and_stand_once(interface):
+    import re
+
+    pairs = [row for table in interface.splits.values() for row in table.to_pylist()]
+    assert len({row["en"].casefold() for row in pairs}) == len(pairs)
+    for row in pairs:
+        en, fr = row["en"], row["fr"]
+        assert en.strip() == en and fr.strip() == fr and en.casefold() != fr.casefold()
+        assert not any(sign in en + fr for sign in ("\x04", "\n", "http", "</", "\ufffd"))
+        assert sorted(re.findall(r"%\d", en)) == sorted(re.findall(r"%\d", fr))
+
+
+def test_interface_strings_are_the_same_each_time(interface):
+    from nbtransfer.tasks.translation import Translation
+
+    card = Translation().prepare(interface, {}).card
+    assert card.fingerprint == "8ad9a16df8464c024aaf35ab7000fd3db078f972022cb349f7fa32d46ce8a4bc"
+    assert (card.num_duplicates, card.num_conflicts) == (0, 0)
+    assert card.num_overlap == {"validation": 0, "test": 0}
+
+
+def test_package_of_the_interface_strings_is_not_imported(interface):
+    assert "jupyterlab_language_pack_fr_FR" not in sys.modules

@@ -186,3 +186,21 @@ def test_a_model_without_a_tokenizer_file_is_adopted_too(tmp_path):
     card = write_model((FakeModel(), FakeTokenizer()), "my_model")
     slow = dataclasses.replace(card, tokenizer_file=None)
     assert adopt(slow, tmp_path / "base_model").tokenizer_file is None
+
+
+def test_writing_draws_no_bar_in_the_notebook(monkeypatch):
+    import types
+
+    from nbtransfer.models.in_memory import _no_progress_bars
+
+    told = []
+    logging = types.SimpleNamespace(
+        is_progress_bar_enabled=lambda: True,
+        disable_progress_bar=lambda: told.append("off"),
+        enable_progress_bar=lambda: told.append("on"),
+    )
+    utils = types.SimpleNamespace(logging=logging)
+    monkeypatch.setitem(sys.modules, "transformers.utils", utils)
+    with _no_progress_bars():
+        assert told == ["off"]
+    assert told == ["off", "on"]
