@@ -7,7 +7,7 @@ accumulation changes memory and nothing else. `answers` is what an evaluation ke
 # Shapes: B rows of a batch, T tokens, S target tokens, C classes, V tokens of the vocabulary.
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -215,7 +215,7 @@ class Spans(_OneAnswerARow):
 
     def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
         """Return the losses of start and end logits (B, T) and labels (B, 2), summed."""
-        start, end = output
+        start, end = output.start_logits, output.end_logits
         starts = cross_entropy(start, labels[:, 0], reduction="sum")
         return (starts + cross_entropy(end, labels[:, 1], reduction="sum")) / 2
 
@@ -234,13 +234,18 @@ class Spans(_OneAnswerARow):
         return found
 
 
-def _span_logits(
-    model: nn.Module, batch: Batch, dtype: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor]:
+class SpanLogits(NamedTuple):
+    """How likely each token is an answer's first and last, tensors (B, T)."""
+
+    start_logits: torch.Tensor
+    end_logits: torch.Tensor
+
+
+def _span_logits(model: nn.Module, batch: Batch, dtype: torch.dtype) -> SpanLogits:
     output = model(**batch)
     padding = batch["attention_mask"] == 0
     start, end = output.start_logits.to(dtype), output.end_logits.to(dtype)
-    return start.masked_fill(padding, -torch.inf), end.masked_fill(padding, -torch.inf)
+    return SpanLogits(start.masked_fill(padding, -torch.inf), end.masked_fill(padding, -torch.inf))
 
 
 def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

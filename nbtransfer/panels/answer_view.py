@@ -29,7 +29,7 @@ MAX_PREDICTED = 20
 _NO_ANSWER = "no answer"
 # `.nbt.nbt.nbt`: the sheet of a later card on the page must not win over these.
 _STYLE = (
-    ".nbt.nbt.nbt mark{color:inherit;padding:0 2px;border-radius:3px;"
+    ".nbt.nbt.nbt mark{color:inherit;padding:0;border-radius:2px;"
     "background:color-mix(in srgb,var(--nbt-good) 24%,transparent)}"
     ".nbt.nbt.nbt u{text-decoration:underline 2px var(--nbt-accent);text-underline-offset:2px}"
     ".nbt.nbt.nbt .nbt-context{margin:2px 0;overflow-wrap:anywhere}"

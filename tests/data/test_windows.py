@@ -36,7 +36,7 @@ def test_windows_are_as_many_as_cutting_them_makes(max_length, question, context
 def lengths(questions, contexts):
     """As measured: each counted with its own two special tokens."""
     first = np.array(questions, dtype=np.int32) + 2
-    return Lengths(first + np.array(contexts, dtype=np.int32) + 2, first)
+    return Lengths(first + np.array(contexts, dtype=np.int32) + 2, first=first)
 
 
 def test_long_contexts_are_windows_of_384_tokens_and_more_steps():

@@ -56,9 +56,11 @@ def test_the_losses_of_rows_add_up_to_that_of_the_batch(kind):
 def test_an_evaluation_counts_the_loss_that_training_does(kind):
     objective = objective_of(kind)
     output, labels = output_of(kind)
-    answers = objective.answers(lambda **_: output, {"attention_mask": MASK}, labels)
+    batch = {"attention_mask": MASK}
+    answers = objective.answers(lambda **_: output, batch, labels)
     assert answers["loss"].dtype == np.float64
-    assert answers["loss"].sum() == pytest.approx(objective.loss(output, labels).item(), rel=1e-6)
+    trained = objective.loss(objective.forward(lambda **_: output, batch, labels), labels)
+    assert answers["loss"].sum() == pytest.approx(trained.item(), rel=1e-6)
 
 
 def test_classes_are_transformers_mean_loss_and_weights_torch_s():

@@ -118,19 +118,6 @@ def test_metrics_do_not_depend_on_the_batch(done):
             assert parts[name] == pytest.approx(whole[name], abs=1e-12)
 
 
-def test_a_wrong_count_of_windows_is_put_right_and_said(done):
-    from nbtransfer.engine.loading import plan_of_encoded
-
-    said = []
-    events = SimpleNamespace(append=lambda name, **fields: said.append((name, fields)))
-    plan = plan_of_encoded(done, 160, events)
-    assert (plan.num_steps, plan.steps_per_epoch, plan.eval_every_steps) == (60, 20, 20)
-    ((name, fields),) = said
-    assert (name, fields["field"], fields["new"]) == ("plan_changed", "num_steps", 60)
-    assert fields["reason"] == "48 training rows became 160 windows"
-    assert plan_of_encoded(done, done.plan.num_train_rows, events) == done.plan and len(said) == 1
-
-
 def without_padding():
     """Questions whose contexts all have as many tokens, so that no batch is padded."""
     rows = questions(400, seed=9)
