@@ -121,6 +121,11 @@ class Plan:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def generates_for_some(self) -> bool:
+        """Whether evaluations while training generate for a part of the validation rows only."""
+        return 0 < self.eval_generate_rows < self.num_validation_rows
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
         return dataclasses.asdict(self)

@@ -190,7 +190,7 @@ class RunSpec:
         return cls(**{k: v for k, v in record.items() if k in names})
 
 
-_MAX_LISTED = 8
+_MAX_LISTED = 6
 
 
 def top_layers(technique: object) -> int | None:

@@ -29,6 +29,20 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave benchmarks out unless asked for; keep what needs a screen or a kernel in one process.
+
+    Benchmarks beside other tests would measure these. Two browsers at once are slower than one
+    after the other, and their tests wait for things to happen in time.
+    """
+    skip = pytest.mark.skip(reason="benchmarks run alone: pytest -m benchmark")
+    for item in items:
+        if item.get_closest_marker("benchmark") and "benchmark" not in config.option.markexpr:
+            item.add_marker(skip)
+        if any(item.get_closest_marker(name) for name in ("browser", "notebook", "environment")):
+            item.add_marker(pytest.mark.xdist_group("screen"))
+
+
 @pytest.fixture
 def runs_dir(tmp_path: Path) -> Path:
     """An empty runs folder."""

@@ -151,10 +151,8 @@ class Run:
         kept = [row for row in state.evaluations if row.step == state.saved_step]
         rows = kept or state.evaluations
         found: dict[str, float] = dict(rows[-1].metrics) if rows else {}
-        capped = self.plan.eval_generate_rows
-        if 0 < capped < self.plan.num_validation_rows and "validation" in state.reports:
-            # While training only some rows were generated for; the report has them all.
-            found = dict(self.report().metrics)
+        if "validation" in state.reports and self.plan.generates_for_some:
+            found = dict(self.report().metrics)  # which has them all
         if state.steps:
             found["train_loss"] = state.steps[-1].loss
         runtime = state.train_runtime_s or (state.steps[-1].elapsed_s if state.steps else 0.0)

@@ -14,7 +14,7 @@ def test_magics_are_listed_with_their_help(cells):
     listed = cells.shell.magics_manager.lsmagic()
     for magic in MAGICS:
         assert listed["line"][magic.name].__doc__ == magic.help
-    assert set(listed["cell"]) & {m.name for m in MAGICS} == {"finetune"}
+    assert set(listed["cell"]) & {m.name for m in MAGICS} == {"finetune", "pretrain"}
     assert "%finetune" in repr(cells.ok("%lsmagic").value)
 
 

@@ -40,7 +40,7 @@ def evaluation_row(step, loss, accuracy, f1):
         "is_best": True,
         "cause": "epoch",
     }
-    return EvaluationRow(**{name: values[name] for name in EvaluationRow._fields})
+    return EvaluationRow(**values)
 
 
 def state_of(num_steps=564, evaluations=(94, 188), changes=()):

@@ -83,14 +83,14 @@ def test_no_input_gives_no_result():
 
 
 def test_frozen_features_are_refused_in_words():
-    from nbtransfer.planning import _task_problems
+    from nbtransfer.plan_checks import task_problems
     from nbtransfer.spec import RunSpec
 
     spec = RunSpec(model="m", data="d", technique="features", class_weights="balanced")
-    problems = _task_problems(spec, TASK)
+    problems = task_problems(spec, TASK)
     assert problems[0] == (
         "technique='features' is not one of token classification's: 'full', 'top:2', 'head'."
     )
     assert "token classification has none" in problems[1]
     wrong = RunSpec(model="m", data="d", metric_for_best_model="f1_macro")
-    assert "'f1', 'precision', 'recall', 'accuracy', 'loss'" in _task_problems(wrong, TASK)[0]
+    assert "'f1', 'precision', 'recall', 'accuracy', 'loss'" in task_problems(wrong, TASK)[0]
