@@ -182,7 +182,7 @@ README_COMMAND = re.compile(r"^pip install .*\[(\w+)\].* && (.+)$", re.MULTILINE
 def test_readme_has_the_two_commands_and_ci_runs_the_second():
     found = dict(README_COMMAND.findall((ROOT / "README.md").read_text("utf-8")))
     assert found["demo"] == "nbtransfer demo"
-    assert found["test"] in ("pytest", "python -m pytest")
+    assert found["test"].startswith("pytest")
     assert (
         "grep -m1" in (ROOT / ".ci" / "run").read_text()
         and "README.md" in (ROOT / ".ci" / "run").read_text()

@@ -1,0 +1,43 @@
+"""The notebook on pre-training, run whole: perplexity falls, and the lineage is told."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from nbtransfer.headless import execute
+
+pytestmark = [pytest.mark.notebook, pytest.mark.timeout(1200)]
+
+SOURCE = Path(__file__).parents[2] / "notebooks" / "05_pretraining.ipynb"
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    done = execute(SOURCE, tmp_path_factory.mktemp("pretraining"), io.StringIO())
+    return nbformat.read(done.notebook, as_version=4)
+
+
+def printed(book):
+    outputs = [output for cell in book.cells for output in cell.get("outputs", ())]
+    assert not [output for output in outputs if output.output_type == "error"]
+    return "\n".join(output.text for output in outputs if output.output_type == "stream")
+
+
+def test_perplexity_on_held_out_pages_falls(book):
+    (pair,) = re.findall(r"held-out pages: ([\d,]+) before, ([\d,]+) after", printed(book))
+    before, after = (int(figure.replace(",", "")) for figure in pair)
+    assert after < before / 10
+
+
+def test_the_fine_tuned_model_says_where_it_comes_from(book):
+    assert "demo:python-docs" in printed(book).splitlines()[-1]
+
+
+def test_no_output_is_a_widget(book):
+    outputs = [output for cell in book.cells for output in cell.get("outputs", ())]
+    assert not [o for o in outputs if "widget" in " ".join(o.get("data", {}))]
