@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer.errors import RunError, quoted
-from nbtransfer.spec import ROLES
+from nbtransfer.spec import ROLES, RunSpec
 
 if TYPE_CHECKING:
     from nbtransfer.runs.run import Run
@@ -59,10 +59,13 @@ def check_identity(made_with: dict[str, Any], now: dict[str, Any]) -> None:
     Raises:
         RunError: listing what changed, old -> new.
     """
+    # An option that an earlier version did not have was then as it is by default now.
+    defaults = {field.name: field.default for field in dataclasses.fields(RunSpec)}
+    before = {name: made_with.get(name, defaults.get(name)) for name in {**made_with, **now}}
     changed = [
-        f"{name} {quoted(made_with.get(name))} -> {quoted(now.get(name))}"
-        for name in {**made_with, **now}
-        if made_with.get(name) != now.get(name)
+        f"{name} {quoted(value)} -> {quoted(now.get(name))}"
+        for name, value in before.items()
+        if value != now.get(name)
     ]
     if changed:
         raise RunError(

@@ -41,7 +41,7 @@ def top_of(backbone: nn.Module, count: int) -> list[nn.Module]:
         ValueError: if the backbone has not that many, or not one plain list of them.
     """
     stack = stack_of(backbone)
-    if stack is None or count >= len(stack.layers):
+    if stack is None or count > len(stack.layers):
         raise ValueError(f"{type(backbone).__name__} has no {count} last layers to train")
     top = list(stack.layers[-count:])
     inner: nn.Module = stack.layers

@@ -15,6 +15,8 @@ import zlib
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from nbtransfer.runs.files import sync_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -110,7 +112,10 @@ class Cache:
         aside = self._folder / f"{key}.{os.getpid()}.part"
         try:
             yield aside
+            with aside.open("rb+") as file:  # a name must not outlive a crash that its bytes do not
+                os.fsync(file.fileno())
             aside.replace(self._path(key))
+            sync_folder(self._folder)
         finally:
             aside.unlink(missing_ok=True)
 

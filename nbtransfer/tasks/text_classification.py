@@ -167,8 +167,10 @@ def probabilities(answers: Answers, num_classes: int) -> np.ndarray:
     if logits is None:  # no rows, so no batch ever was
         return np.zeros((0, num_classes))
     assert isinstance(logits, np.ndarray)
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # weights that became no numbers are met elsewhere
+        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
+    return shares
 
 
 def metrics(

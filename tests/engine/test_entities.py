@@ -69,7 +69,7 @@ def test_a_run_learns_reports_and_is_kept(finished):
 
 def test_long_sentences_become_windows_and_the_plan_says_so(finished):
     (change,) = finished.state().plan_changes
-    assert change[0] == "num_steps" and "windows of at most 10 tokens" in change[3]
+    assert change[0] == "num_steps" and "rows of the training texts" in change[3]
     assert finished.plan.num_steps == finished.state().num_steps == change[2] > change[1]
     assert finished.plan.steps_per_epoch * 4 == finished.plan.num_steps
 

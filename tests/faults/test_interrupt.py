@@ -67,7 +67,7 @@ def test_interrupted_in_a_phase_it_stops_between_steps_and_goes_on_to_the_same_b
     assert damage(run.paths.checkpoint(state.step)) is None
     assert any(row.step == state.step for row in state.evaluations)
     assert state.verified and run.report().num_rows == 8
-    model, tokenizer = load_finetuned(run.paths.model_dir)
+    model, tokenizer = load_finetuned(run.paths.model_dir, "AutoModelForSequenceClassification")
     assert model(**tokenizer(["a warm film"], return_tensors="pt")).logits.shape == (1, 2)
     if run.status == "stopped":
         change_control(run.paths.control, stop=None, paused=False)  # as resuming does
