@@ -1,5 +1,7 @@
 """Tests of nbtransfer.panels.show; what would wait is given its answers beforehand."""
 
+import os
+import signal
 import threading
 from types import SimpleNamespace
 
@@ -163,6 +165,38 @@ def test_a_waiting_cell_draws_the_record_itself_and_once(run, outputs, monkeypat
     display.finish()
     assert drawn == [1]
     assert not show._OPEN
+
+
+@pytest.mark.parametrize("drawing", ["skeleton", "record"])
+def test_an_interrupt_while_something_is_drawn_lets_it_be_drawn_whole(
+    run, outputs, monkeypatch, drawing
+):
+    put = show._display
+
+    def interrupted(bundle, display_id=None):
+        if not outputs and drawing == "skeleton":
+            os.kill(os.getpid(), signal.SIGINT)
+        put(bundle, display_id)
+
+    def record(*_):
+        yield show.EMPTY
+        if drawing == "record":
+            os.kill(os.getpid(), signal.SIGINT)
+        yield show.EMPTY
+
+    class Ended(Silent):
+        def start(self):
+            run.complete(5)
+            self.done.set()
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(show, "_display", interrupted)
+    monkeypatch.setattr(show, "record_bundles", record)
+    monkeypatch.setattr(show, "Follower", Ended)
+    show._show_in_notebook(run, "headless", wait=True)
+    assert len(outputs) == 2
+    assert not show._OPEN
+    assert signal.getsignal(signal.SIGINT) == before  # the kernel's own interrupt works again
 
 
 def test_headless_output_is_updated_at_most_every_two_seconds(run, outputs, monkeypatch):
