@@ -29,18 +29,11 @@ def pytest_addoption(parser):
     )
 
 
-def pytest_collection_modifyitems(config, items):
-    """Leave benchmarks out unless asked for; keep what needs a screen or a kernel in one process.
-
-    Benchmarks beside other tests would measure these. Two browsers at once are slower than one
-    after the other, and their tests wait for things to happen in time.
-    """
-    skip = pytest.mark.skip(reason="benchmarks run alone: pytest -m benchmark")
-    for item in items:
-        if item.get_closest_marker("benchmark") and "benchmark" not in config.option.markexpr:
-            item.add_marker(skip)
-        if any(item.get_closest_marker(name) for name in ("browser", "notebook", "environment")):
-            item.add_marker(pytest.mark.xdist_group("screen"))
+def pytest_itemcollected(item):
+    """Leave benchmarks out unless asked for: beside other tests they would measure these."""
+    asked = "benchmark" in item.config.option.markexpr
+    if item.get_closest_marker("benchmark") and not asked:
+        item.add_marker(pytest.mark.skip(reason="benchmarks run alone: pytest -m benchmark"))
 
 
 @pytest.fixture

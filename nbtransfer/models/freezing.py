@@ -41,16 +41,21 @@ def top_of(backbone: nn.Module, count: int) -> list[nn.Module]:
         ValueError: if the backbone has not that many, or not one plain list of them.
     """
     stack = stack_of(backbone)
-    if stack is None or count > len(stack.layers):
+    if stack is None or count >= len(stack.layers):
         raise ValueError(f"{type(backbone).__name__} has no {count} last layers to train")
-    top = list(stack.layers[-count:])
+    return [*stack.layers[-count:], *_after(stack, backbone)]
+
+
+def _after(stack: Stack, backbone: nn.Module) -> list[nn.Module]:
+    """Return everything of the backbone that comes after its blocks."""
+    after: list[nn.Module] = []
     inner: nn.Module = stack.layers
     # Pooling and final normalisation are defined after the blocks, in whatever holds those.
     for outer in reversed([m for m in backbone.modules() if inner in list(m.modules())[1:]]):
         children = [child for child in outer.children() if child is not None]
         at = next(i for i, child in enumerate(children) if inner in list(child.modules()))
-        top += children[at + 1 :]
-    return top
+        after += children[at + 1 :]
+    return after
 
 
 class Cut:
@@ -128,7 +133,7 @@ def cut_of(model: nn.Module, backbone: nn.Module) -> Cut | None:
     learns = [any(p.requires_grad for p in layer.parameters()) for layer in stack.layers]
     below = learns.index(True) if True in learns else len(learns)
     others = set(backbone.parameters()) - set(stack.layers[below:].parameters())
-    upper = {p for part in top_of(backbone, 1)[1:] for p in part.parameters()}
+    upper = {p for part in _after(stack, backbone) for p in part.parameters()}
     if below == 0 or any(p.requires_grad for p in others - upper):
         return None
     return Cut(model, backbone, below)
