@@ -92,6 +92,9 @@ def read_rows(
                 "columns as in train."
             )
             continue
+        if split == "test" and table[columns.label].null_count == table.num_rows:
+            notes.append("the test split is not used: it has no labels")
+            continue
         texts = text_columns_of(table, columns, where, problems, notes)
         answers = read_answers(table, where, problems, notes)
         if texts is None or answers is None:

@@ -99,3 +99,11 @@ def test_the_answers_farthest_off_come_first():
     assert findings.mistakes[0].row == 7
     assert findings.mistakes[0].actual == "1"
     assert findings.mistakes[0].probability is None
+
+
+def test_a_test_split_that_is_published_without_labels_is_not_used():
+    unlabelled = pd.DataFrame({"text": ["one more"], "score": [None]})
+    frame = tables().splits["train"].to_pandas()
+    found = TASK.prepare(load_tables({"train": frame, "test": unlabelled}, name="df"), {})
+    assert set(found.splits) == {"train", "validation"}
+    assert "the test split is not used: it has no labels" in found.card.notes
