@@ -75,7 +75,8 @@ def finetune(
         task: recognised from the data if not given.
         text: the column of texts; recognised if not given, as all columns are.
         label: the column of classes.
-        technique: `full`, `top:N` (the last N layers), `head` or `features`.
+        technique: `full`, `top:N` (the last N layers), `head`, `features` or `lora` (`lora_r`,
+            `lora_alpha`, `lora_dropout`, `lora_target_modules`).
         num_train_epochs: passes over the training rows.
         per_device_train_batch_size: rows a forward pass.
         learning_rate: the schedule's peak; chosen by technique and size if not given.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from nbtransfer.models.lora_targets import adapter_weights
 from nbtransfer.spec import top_layers
 
 if TYPE_CHECKING:
@@ -58,15 +59,19 @@ _DENSE_HEADS = frozenset(
 
 
 def num_head_parameters(model: ModelCard, num_labels: int, technique: str) -> int:
-    """Return the weights of the new classification head."""
+    """Return the weights of the new head; language modelling and writing keep their own."""
+    if not num_labels:
+        return 0
     hidden = model.hidden_size
     linear = hidden * num_labels + num_labels
     has_dense = technique != "features" and model.model_type in _DENSE_HEADS
     return linear + (hidden * hidden + hidden if has_dense else 0)
 
 
-def num_trainable_parameters(model: ModelCard, num_labels: int, technique: str) -> int:
-    """Return the weights that a technique changes."""
+def num_trainable_parameters(
+    model: ModelCard, num_labels: int, technique: str, num_adapter_weights: int | None = None
+) -> int:
+    """Return the weights that a technique changes; LoRA's adapters are as usual unless given."""
     head = num_head_parameters(model, num_labels, technique)
     if technique == "full":
         return model.num_parameters + head
@@ -74,6 +79,10 @@ def num_trainable_parameters(model: ModelCard, num_labels: int, technique: str) 
         pooler = model.hidden_size * (model.hidden_size + 1) if _has_pooler(model) else 0
         blocks = model.num_parameters - model.num_embedding_parameters - pooler
         return blocks * count // max(1, model.num_layers) + pooler + head
+    if technique == "lora":
+        return head + (
+            adapter_weights(model) if num_adapter_weights is None else num_adapter_weights
+        )
     return head
 
 
@@ -119,10 +128,10 @@ def step_seconds(
         precision: arithmetic of the passes.
         num_trainable: weights the optimizer updates.
     """
-    # The backward pass costs two forward passes. Below the last N layers nothing is computed: it
-    # was computed once.
+    # The backward pass costs two forward passes: one for what goes on down, one for the weights,
+    # which LoRA's frozen layers save. Below the last N layers nothing is computed: it was once.
     learning = (top_layers(technique) or 0) / max(1, model.num_layers)
-    passes = 3 if technique == "full" else 3 * learning or 1
+    passes = {"full": 3.0, "lora": 2.0}.get(technique, 3 * learning or 1)
     flops = batch_size * forward_flops(model, tokens=tokens) * passes
     compute = flops / _flops_per_second(hardware, precision)
     if hardware.device == "cpu":
@@ -141,7 +150,13 @@ def evaluation_seconds(
 
 
 def memory_by_technique(
-    model: ModelCard, *, batch_size: int, tokens: int, technique: str, precision: str = "fp32"
+    model: ModelCard,
+    *,
+    batch_size: int,
+    tokens: int,
+    technique: str,
+    precision: str = "fp32",
+    num_adapter_weights: int | None = None,
 ) -> int:
     """Return the bytes that training takes: weights, gradients, AdamW's moments and activations.
 
@@ -150,13 +165,16 @@ def memory_by_technique(
         batch_size: texts a batch.
         tokens: tokens a text, padding included.
         technique: `full` keeps gradients, moments and every block's activations; `top:N` those of
-            N blocks; the others only those of the head, and one block's activations at a time.
+            N blocks; `lora` every block's activations, and the rest of the adapters; the others
+            only those of the head, and one block's activations at a time.
         precision: half precision stores smaller activations and a second copy of the weights.
+        num_adapter_weights: of LoRA; None takes the usual ones.
     """
-    trainable = num_trainable_parameters(model, 2, technique)
+    trainable = num_trainable_parameters(model, 2, technique, num_adapter_weights)
     weights = 4 * (model.num_parameters + num_head_parameters(model, 2, technique))
     gradients_and_moments = (4 + 8) * trainable
-    blocks = model.num_layers if technique == "full" else top_layers(technique) or 1
+    whole = technique in ("full", "lora")
+    blocks = model.num_layers if whole else top_layers(technique) or 1
     activations = blocks * batch_size * tokens * _activation_bytes(model, tokens)
     if precision != "fp32":
         activations = int(activations * 0.6)  # norms, softmax and losses stay float32
@@ -193,14 +211,19 @@ def runtime_bytes(device: str) -> int:
     return _RUNTIME_BYTES[device]
 
 
-def checkpoint_bytes(model: ModelCard, num_trainable: int) -> int:
-    """Return the size of one checkpoint: all weights, and two moments of those that learn."""
-    return 4 * model.num_parameters + 8 * num_trainable
+def checkpoint_bytes(model: ModelCard, num_trainable: int, technique: str = "full") -> int:
+    """Return the size of one checkpoint: all weights, and two moments of those that learn.
+
+    LoRA's hold the weights that learn alone.
+    """
+    kept = num_trainable if technique == "lora" else model.num_parameters
+    return 4 * kept + 8 * num_trainable
 
 
-def disk_bytes(model: ModelCard, num_trainable: int) -> int:
+def disk_bytes(model: ModelCard, num_trainable: int, technique: str = "full") -> int:
     """Return the size of a run folder: the checkpoints it keeps, and the model."""
-    return NUM_CHECKPOINTS * checkpoint_bytes(model, num_trainable) + 4 * model.num_parameters
+    checkpoints = NUM_CHECKPOINTS * checkpoint_bytes(model, num_trainable, technique)
+    return checkpoints + 4 * model.num_parameters
 
 
 def _activation_bytes(model: ModelCard, tokens: int) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nbtransfer import estimates
 from nbtransfer.advice import bytes_text
 from nbtransfer.errors import nearest, quoted
+from nbtransfer.models.lora_targets import OPTIONS, plan_lora
 from nbtransfer.spec import RunSpec, top_layers
 
 if TYPE_CHECKING:
@@ -60,6 +61,22 @@ def layer_problems(spec: RunSpec, model: ModelCard) -> list[str]:
     ]
 
 
+def lora_problems(spec: RunSpec, model: ModelCard) -> list[str]:
+    """Return what is wrong with the adapters, or with their options where there are none."""
+    lora = plan_lora(spec, model)
+    if lora is not None:
+        return [*lora.problems]
+    given = [name for name in OPTIONS if getattr(spec, name) is not None]
+    if not given:
+        return []
+    names = ", ".join(given)
+    verb = "is an option" if len(given) == 1 else "are options"
+    return [
+        f"{names} {verb} of LoRA, and technique={spec.technique!r} adds no adapters. Take "
+        "technique='lora', or leave it out."
+    ]
+
+
 def data_problems(spec: RunSpec, data: DataCard) -> list[str]:
     """Return what the data lacks for what is asked."""
     found = []
@@ -90,7 +107,7 @@ def capacity_problems(plan: Plan, model: ModelCard, hardware: Hardware) -> list[
             f"any batch size; {plan.device_name} has {bytes_text(hardware.memory_bytes)}, of which "
             f"{bytes_text(hardware.free_bytes)} are free.{other}"
         )
-    one = estimates.checkpoint_bytes(model, plan.num_trainable_parameters)
+    one = estimates.checkpoint_bytes(model, plan.num_trainable_parameters, plan.technique)
     if one + 4 * model.num_parameters > hardware.disk_free_bytes:
         found.append(
             f"the runs folder's disk has {bytes_text(hardware.disk_free_bytes)} free; one "

@@ -24,10 +24,12 @@ from nbtransfer.errors import SpecError
 from nbtransfer.estimates import memory_by_technique
 from nbtransfer.hardware import Hardware, detect_hardware, on_cpu
 from nbtransfer.language_plan import language_problems, logits_bytes, plan_blocks
+from nbtransfer.models.lora_targets import plan_lora
 from nbtransfer.plan_checks import (
     capacity_problems,
     data_problems,
     layer_problems,
+    lora_problems,
     task_problems,
 )
 from nbtransfer.spec import LANGUAGE_MODELING, RunSpec, top_layers
@@ -185,9 +187,12 @@ def make_plan(
         *data_problems(spec, data),
         *(decided.problems if decided is not None else ()),
         *layer_problems(spec, model),
+        *lora_problems(spec, model),
     ]
     num_outputs = 2 if in_windows else len(data.label_names)
-    num_trainable = estimates.num_trainable_parameters(model, num_outputs, spec.technique)
+    lora = plan_lora(spec, model)
+    adapters = None if lora is None else lora.num_parameters
+    num_trainable = estimates.num_trainable_parameters(model, num_outputs, spec.technique, adapters)
     tokens_in_memory = min(length.max_length, length.longest)
     memory_bytes = estimates.runtime_bytes(hardware.device) + memory_by_technique(
         model,
@@ -195,6 +200,7 @@ def make_plan(
         tokens=tokens_in_memory,
         technique=spec.technique,
         precision=precision.chosen,
+        num_adapter_weights=adapters,
     )
     if blocks is not None:
         problems += language_problems(data, model)
@@ -232,7 +238,7 @@ def make_plan(
         time_is_estimate=True,
         memory_bytes=memory_bytes,
         memory_total_bytes=hardware.memory_bytes,
-        disk_bytes=estimates.disk_bytes(model, num_trainable),
+        disk_bytes=estimates.disk_bytes(model, num_trainable, spec.technique),
         disk_free_bytes=hardware.disk_free_bytes,
         # Entities are judged by F1; always saying that there is none has no F1 to compare with.
         baseline_accuracy=None if task.metrics[0] == "f1" else data.majority_share,
@@ -240,6 +246,7 @@ def make_plan(
         eval_generate_rows=generation.rows,
         notes=(
             *(blocks.notes if blocks is not None else ()),
+            *((lora.words(model, num_trainable),) if lora is not None else ()),
             *_notes(spec, data, lengths, model, hardware, length),
             *(decided.notes if decided is not None else ()),
             *generation.notes,

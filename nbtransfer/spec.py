@@ -23,7 +23,7 @@ TaskName = Literal[
     "translation",
     "summarization",
 ]
-Technique = Literal["full", "top:2", "head", "features"]  # top:N for any N
+Technique = Literal["full", "top:2", "head", "features", "lora"]  # top:N for any N
 Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 StepKind = Literal["auto", "eager", "graphed"]
@@ -36,7 +36,7 @@ ROLES = (
     *("tokens", "tags", "spans"),
     *("source", "target"),
 )
-NOT_BUILT_TECHNIQUES = ("gradual", "layerwise", "lora", "setfit")
+NOT_BUILT_TECHNIQUES = ("gradual", "layerwise", "setfit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,13 @@ class RunSpec:
         source: the column that holds what is to be translated or summarised.
         target: the column that holds the translation or summary.
         technique: `full` trains every layer, `top:N` the last N and the head, `head` only the head,
-            `features` a linear layer on the mean-pooled, frozen encoder.
+            `features` a linear layer on the mean-pooled, frozen encoder, `lora` the head and thin
+            adapters beside frozen layers.
+        lora_r: rank of the adapters; None takes 8.
+        lora_alpha: their output is scaled by lora_alpha / lora_r; None takes twice the rank.
+        lora_dropout: dropout before them; None takes none.
+        lora_target_modules: names of the layers that get one, separated by commas, or
+            `all-linear`; None takes attention's queries and values.
         num_train_epochs: passes over the training rows; may be a fraction.
         max_steps: optimizer steps in all; overrides the epochs when positive.
         per_device_train_batch_size: rows a forward pass.
@@ -116,6 +122,10 @@ class RunSpec:
     source: str | None = None
     target: str | None = None
     technique: str = "full"
+    lora_r: int | None = None
+    lora_alpha: int | None = None
+    lora_dropout: float | None = None
+    lora_target_modules: str | None = None
     num_train_epochs: float = 3.0
     max_steps: int = -1
     per_device_train_batch_size: int = 16
@@ -152,6 +162,9 @@ class RunSpec:
         """Take numpy's numbers, and 16.0 where a whole number is meant, as plain numbers."""
         for name in (*_RANGES, "max_steps"):
             object.__setattr__(self, name, _plain_number(name, getattr(self, name)))
+        names = self.lora_target_modules
+        if isinstance(names, (list, tuple, set)) and all(isinstance(n, str) for n in names):
+            object.__setattr__(self, "lora_target_modules", ",".join(names))
 
     def problems(self) -> list[str]:
         """Return everything wrong with the values, one line each; empty if all is well."""
@@ -214,6 +227,9 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
     "per_device_train_batch_size": (1, 65536, True, True),
     "per_device_eval_batch_size": (1, 65536, True, True),
     "gradient_accumulation_steps": (1, 65536, True, True),
+    "lora_r": (1, 512, True, True),
+    "lora_alpha": (1, 1000, True, True),
+    "lora_dropout": (0, 0.9, True, False),
     "learning_rate": (0, 1, False, False),
     "warmup_steps": (0, 1e9, True, False),
     "weight_decay": (0, 1, True, False),
@@ -269,6 +285,12 @@ def _choice_problems(spec: RunSpec) -> list[str]:
         found.append(
             f"class_weights={quoted(spec.class_weights)} must be 'balanced' or weights by class "
             "name, as in {'negative': 1.0, 'positive': 3.0}."
+        )
+    targets = spec.lora_target_modules
+    if targets is not None and (not isinstance(targets, str) or not targets.strip(" ,")):
+        found.append(
+            f"lora_target_modules={quoted(targets)} must name layers, as in 'query,value', or be "
+            "'all-linear'."
         )
     if spec.prefix is not None and not isinstance(spec.prefix, str):
         found.append(f"prefix={quoted(spec.prefix)} must be a text, as in 'summarize: '.")

@@ -42,6 +42,7 @@ HOT = (
     "bench.__main__",
     "data.encode",
     "models.load",
+    "models.lora",
     "models.freezing",
     "models.packing",
     "models.packed_attention",
@@ -62,7 +63,7 @@ WIDGETS = {"IPython", "ipywidgets", "plotly", "traitlets"}
 VIEW_LATE = COLD_LATE | WIDGETS | {"zmq", "tornado", "ipykernel"}
 MAGICS_AT_LOAD = {"IPython", "traitlets"}  # %load_ext must stay under 50 ms
 HEAVY = {"torch", "transformers", "accelerate"}
-HOT_ANY = COLD_LATE | HEAVY | {"datasets", "safetensors", "matplotlib", "plotly"}
+HOT_ANY = COLD_LATE | HEAVY | {"datasets", "safetensors", "matplotlib", "plotly", "peft"}
 
 # (importer, imported): upward or across on purpose, inside a function, each for the reason given.
 NAMED_EXCEPTIONS = {

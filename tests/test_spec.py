@@ -18,6 +18,9 @@ from nbtransfer.spec import _CHOICES, _RANGES, RunSpec
 WHOLE = [name for name, (_, _, _, whole) in _RANGES.items() if whole]
 OPTIONAL = (
     "learning_rate",
+    "lora_r",
+    "lora_alpha",
+    "lora_dropout",
     "max_length",
     "max_target_length",
     "eval_generate_rows",
@@ -143,7 +146,7 @@ def test_the_nearest_choice_is_offered(name, typed, meant):
     assert only_problem(**{name: typed}).endswith(f"Did you mean {meant!r}?")
 
 
-@pytest.mark.parametrize("technique", ["lora", "gradual", "setfit", "lora:8"])
+@pytest.mark.parametrize("technique", ["gradual", "setfit", "layerwise", "setfit:8"])
 def test_techniques_of_later_versions_are_named_as_such(technique):
     problem = only_problem(technique=technique)
     assert "not built yet" in problem

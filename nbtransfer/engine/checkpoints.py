@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from nbtransfer.engine.disk import is_disk_full
+from nbtransfer.models.lora import has_adapters
 from nbtransfer.runs.faults import reach
 from nbtransfer.runs.files import read_json, sync, sync_folder
 
@@ -71,11 +72,11 @@ class Snapshot(NamedTuple):
         """Copy weights and moments to the host.
 
         Args:
-            model: its whole state is kept, tied tensors once.
+            model: its whole state is kept, tied tensors once; with LoRA, what learns alone.
             optimizer: AdamW's moments of what learns.
             state: everything else, as JSON.
         """
-        tensors, aliases = _without_aliases(model.state_dict())
+        tensors, aliases = _without_aliases(_kept_state(model))
         moments = _optimizer_tensors(model, optimizer)
         return cls(_copies(tensors), _copies(moments), aliases, copy.deepcopy(state))
 
@@ -161,7 +162,10 @@ def load_model_state(folder: Path, model: nn.Module) -> None:
     tensors = load_file(folder / _FILES[0])
     for alias, name in read_json(folder / _FILES[2])["aliases"].items():
         tensors[alias] = tensors[name]
-    model.load_state_dict(tensors)
+    adapted = has_adapters(model)
+    if adapted and tensors.keys() != _kept_state(model).keys():
+        raise RuntimeError(f"{folder.name} holds other weights than those that learn")
+    model.load_state_dict(tensors, strict=not adapted)
 
 
 def load_checkpoint(
@@ -248,6 +252,18 @@ def _checkpoints(checkpoints_dir: Path) -> list[Path]:
     found = [(_NAME.fullmatch(path.name), path) for path in checkpoints_dir.glob("step-*")]
     ordered = sorted((int(m[1]), m[2] is None, path) for m, path in found if m is not None)
     return [path for *_, path in ordered]
+
+
+def _kept_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return what of a model a checkpoint holds.
+
+    Adapters are thin, and what they stand beside is where the model came from: the job's identity
+    knows it by its hash.
+    """
+    state: dict[str, torch.Tensor] = model.state_dict()
+    if not has_adapters(model):
+        return state
+    return {name: state[name] for name, p in model.named_parameters() if p.requires_grad}
 
 
 def _without_aliases(

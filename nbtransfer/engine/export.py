@@ -13,7 +13,8 @@ from nbtransfer.engine.checkpoints import damage, load_model_state
 from nbtransfer.engine.disk import NOT_WRITABLE, DiskFull, NotWritten, is_disk_full
 from nbtransfer.engine.memory import release_memory
 from nbtransfer.engine.reporting import write_decision, write_evaluation
-from nbtransfer.engine.verify import NUM_ROWS, Verification
+from nbtransfer.engine.verify import NUM_ROWS, Verification, write_questions
+from nbtransfer.models.lora import has_adapters, merge_adapters, save_adapter
 from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
 from nbtransfer.runs.faults import reach
 from nbtransfer.runs.files import sync, sync_folder, write_bytes
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
     from nbtransfer.engine.train import Training
     from nbtransfer.models.card import ModelCard
+
+_ADAPTER_DIR = "adapter"
+_ADAPTER_WORDS = (
+    f"The adapters are part of these weights. By themselves they lie in `{_ADAPTER_DIR}/`, for the "
+    "model named above: `peft.PeftModel.from_pretrained(model, folder)`.\n\n"
+)
 
 
 def export_run(training: Training) -> None:
@@ -56,6 +63,7 @@ def _export(training: Training) -> None:
     # The moments are not needed any more, and the fresh process needs the memory.
     training.optimizer.optimizer.state.clear()
     release_memory()
+    write_questions(training)  # before adapters and weights become one
     _write_model(training, kept_step)
     verification = Verification(training)  # loads while the report is made
     state = training.run.state()
@@ -105,6 +113,9 @@ def _write_model(training: Training, step: int) -> None:
     reach("export.write")
     try:
         staging.mkdir()
+        if has_adapters(training.model):
+            save_adapter(training.model, staging / _ADAPTER_DIR)
+            merge_adapters(training.model)
         training.model.save_pretrained(staging)
         training.loaded.tokenizer.save_pretrained(staging)
         (staging / "README.md").write_text(_model_card(training, step), encoding="utf-8")
@@ -136,6 +147,8 @@ def _make_durable(folder: Path) -> None:
             path.chmod(0o666 & ~umask)
             with path.open("rb+") as file:
                 sync(file.fileno())
+        else:
+            sync_folder(path)
     sync_folder(folder)
 
 
@@ -154,6 +167,7 @@ def _model_card(training: Training, step: int) -> str:
     row = next((r for r in reversed(run.state().evaluations) if r.step == step), None)
     figures = sorted(row.metrics.items()) if row is not None else []
     base = card.location if card.source == "hub" else card.name
+    adapter = _ADAPTER_WORDS if spec.technique == "lora" else ""
     names = training.card.label_names[:50]
     labels = "".join(f"- {name}\n" for name in names)
     classes = f"## Classes\n\n{labels}\n" if names else ""
@@ -163,6 +177,6 @@ def _model_card(training: Training, step: int) -> str:
         f"tags:\n- {training.reader.task.name}\n- nbtransfer\n---\n\n"
         f"# {run.id}\n\n"
         f"`{card.name}` fine-tuned with nbtransfer on `{run.data_card.name}`: technique "
-        f"{spec.technique}, weights of step {step} of {training.progress.step}.\n\n"
+        f"{spec.technique}, weights of step {step} of {training.progress.step}.\n\n{adapter}"
         f"{_lineage(card)}{classes}## On the validation rows\n\n{metrics}\n"
     )

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer.errors import RunError, quoted
+from nbtransfer.models.lora import frozen_digest, has_adapters
 from nbtransfer.spec import ROLES, RunSpec
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from nbtransfer.runs.run import Run
 
 # These may change between the lives of a run: they decide no step that was taken.
@@ -35,8 +38,13 @@ FREE_FIELDS = (
 )
 
 
-def job_identity(run: Run) -> dict[str, Any]:
-    """Return everything of a job that decides its steps, by what to call it."""
+def job_identity(run: Run, model: nn.Module) -> dict[str, Any]:
+    """Return everything of a job that decides its steps, by what to call it.
+
+    Args:
+        run: the job.
+        model: as it was loaded; the weights beside adapters are in no checkpoint.
+    """
     fields = {k: v for k, v in run.spec.to_json().items() if k not in FREE_FIELDS}
     plan = dataclasses.asdict(run.plan)
     decided = ("learning_rate", "warmup_steps", "max_length", "precision", "num_threads")
@@ -49,6 +57,7 @@ def job_identity(run: Run) -> dict[str, Any]:
         "label names": list(run.data_card.label_names),
         "model revision": card.revision,
         "tokenizer": _sha256(Path(tokenizer)) if tokenizer is not None else None,
+        **({"pre-trained weights": frozen_digest(model)} if has_adapters(model) else {}),
         **{f"{path.stem} rows": _sha256(path) for path in splits if path.is_file()},
     }
 

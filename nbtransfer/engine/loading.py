@@ -133,7 +133,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         train = features_of(train)
         validation = None if validation is None else features_of(validation)
     elif (
-        run.spec.technique != "full"
+        run.spec.technique not in ("full", "lora")  # adapters learn in every layer
         and run.plan.step_kind == "eager"  # packed steps go through all layers
         and (cut := cut_of(model, backbone_of(model))) is not None
     ):

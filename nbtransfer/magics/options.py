@@ -78,6 +78,10 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "mlm_probability": ("--mask-share", "Data", "tokens hidden to be guessed (0.15)", ()),
     "whole_word_mask": ("--whole-word", "Data", "hide all tokens of a word together", ()),
     "technique": ("", "Training", "which part learns (default: full)", _choices(Technique)),
+    "lora_r": ("", "Training", "LoRA: rank of the adapters (8)", ()),
+    "lora_alpha": ("", "Training", "LoRA: scale of the adapters (twice the rank)", ()),
+    "lora_dropout": ("", "Training", "LoRA: dropout before the adapters (0)", ()),
+    "lora_target_modules": ("", "Training", "LoRA: layers, as query,value, or all-linear", "text"),
     "num_train_epochs": ("--epochs", "Training", "passes over the training rows (3)", ()),
     "learning_rate": ("--lr", "Training", "peak learning rate (default: by technique)", ()),
     "per_device_train_batch_size": ("--batch-size", "Training", "rows a forward pass (16)", ()),
@@ -180,7 +184,7 @@ _COLUMNS = tuple(option for option in _SPEC if option.name in ROLES)
 _TASK = next(option for option in _SPEC if option.name == "task")
 
 # What unlabelled texts have no use for.
-_LABELLED_ONLY = {*ROLES} - {"text"} | {"class_weights", "technique", "task"}
+_LABELLED_ONLY = {*ROLES} - {"text"} | {"class_weights", "task"}
 
 SPEC_NAMES = frozenset(option.name for option in _SPEC)
 TRAINER = _trainer_options({flag for option in _SPEC for flag in option.flags})

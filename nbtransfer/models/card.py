@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from nbtransfer.models.lora_targets import LinearLayers
+
 Source = Literal["demo", "folder", "hub", "run", "variable"]
 
 
@@ -46,6 +48,7 @@ class ModelCard:
         head_labels: class names of the classification head it carries, if any.
         lacks_pooler: the weights lack the pooling layer that a head reads; it starts at random.
         lacks_lm_head: the weights lack the head that guesses tokens; it starts at random.
+        linear_layers: those of the backbone, by place; empty where the header was not read.
         lineage: of a run's model, the runs it went through, the first one first.
         notes: what is special about it, in sentences.
     """
@@ -72,6 +75,7 @@ class ModelCard:
     head_labels: tuple[str, ...] = ()
     lacks_pooler: bool = False
     lacks_lm_head: bool = False
+    linear_layers: tuple[LinearLayers, ...] = ()
     lineage: tuple[Ancestor, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -91,5 +95,7 @@ class ModelCard:
         fields: dict[str, Any] = {k: v for k, v in record.items() if k in names}
         for name in ("head_labels", "notes"):
             fields[name] = tuple(fields.get(name, ()))
+        layers = fields.get("linear_layers", ())
+        fields["linear_layers"] = tuple(LinearLayers(*one) for one in layers)
         fields["lineage"] = tuple(Ancestor(*one) for one in fields.get("lineage", ()))
         return cls(**fields)

@@ -138,6 +138,7 @@ def build_card(
         head_labels=head_labels,
         lacks_pooler=lacks_pooler,
         lacks_lm_head=_lacks_lm_head(config, shape, weights),
+        linear_layers=weights.linear_layers if weights else (),
         notes=tuple(notes),
     )
 

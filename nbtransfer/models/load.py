@@ -23,6 +23,7 @@ from transformers.utils import logging
 
 from nbtransfer.errors import ModelError, quoted
 from nbtransfer.models.freezing import top_of
+from nbtransfer.models.lora import add_adapters
 from nbtransfer.spec import top_layers
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from nbtransfer.tasks.task import Task
 
 _HEAD_FILE = "classifier.safetensors"
+_WITH_PRETRAINED_HEAD = frozenset(
+    ("AutoModelForCausalLM", "AutoModelForMaskedLM", "AutoModelForSeq2SeqLM")
+)
 
 
 class Loaded(NamedTuple):
@@ -165,6 +169,12 @@ def load_for_training(
     if has_other_head and spec.technique != "features":
         _renew_head(model)
         notes.append("The checkpoint's head has other classes; a new one is trained.")
+    if spec.technique == "lora":
+        head = _new_head(model, task, card)
+        said = add_adapters(model, backbone_of(model), spec, card, head)
+        if not card.linear_layers:  # otherwise the plan has counted them
+            notes.append(said)
+        return Loaded(model, tokenizer, tuple(notes))
     freeze(model, spec.technique)
     if spec.technique == "head" and card.lacks_pooler:
         # A pooling layer that starts at random is part of the head: frozen, it would only scramble.
@@ -207,6 +217,18 @@ def _load_features(
     return MeanPooledClassifier(encoder, encoder.config.num_labels)
 
 
+def _new_head(model: PreTrainedModel, task: Task, card: ModelCard) -> set[str]:
+    """Return the names of the parameters that start at random, which LoRA trains whole."""
+    outside = {id(parameter) for parameter in model.base_model.parameters()}
+    has_own = task.auto_class in _WITH_PRETRAINED_HEAD and not card.lacks_lm_head
+    return {
+        name
+        for name, parameter in model.named_parameters()
+        if (id(parameter) not in outside and not has_own)
+        or (card.lacks_pooler and ".pooler." in f".{name}")
+    }
+
+
 def _renew_head(model: PreTrainedModel) -> None:
     """Give every layer outside the backbone new random weights, as for a model without a head."""
     for name, module in model.named_modules():
@@ -239,7 +261,7 @@ def set_training_mode(model: nn.Module, technique: str) -> None:
     Dropout in layers that do not learn would only add noise to the features.
     """
     model.train()
-    if technique == "full":
+    if technique in ("full", "lora"):
         return
     backbone = backbone_of(model)
     backbone.eval()

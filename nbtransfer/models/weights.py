@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.errors import ModelError, quoted
+from nbtransfer.models.lora_targets import LinearLayers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,6 +96,9 @@ _OTHER_EMBEDDINGS = (
     "wpe.weight",
     "embed_positions.weight",
 )
+# In the names of matrices whose rows are looked up, not multiplied.
+_LOOKED_UP = ("embed", "wte.", "wpe.", "shared.", "relative_attention_bias")
+_NUMBER = re.compile(r"\.\d+\.")
 
 
 class Tensor(NamedTuple):
@@ -108,7 +113,7 @@ class Weights(NamedTuple):
 
     `num_parameters` and `num_embedding_parameters` are without heads; `vocab_rows` is the height of
     the word embedding, None where it was not recognised; `has_classifier`, `has_pooler`,
-    `has_lm_head`: such a layer is among the weights.
+    `has_lm_head`: such a layer is among the weights; `linear_layers` are those of the backbone.
     """
 
     num_parameters: int
@@ -119,6 +124,7 @@ class Weights(NamedTuple):
     has_classifier: bool
     has_pooler: bool
     has_lm_head: bool = False
+    linear_layers: tuple[LinearLayers, ...] = ()
 
 
 def read_weights(folder: Path) -> Weights:
@@ -238,7 +244,22 @@ def summarise(tensors: dict[str, Tensor], num_bytes: int) -> Weights:
         has_classifier=any(name.startswith(_CLASSIFIER_PREFIXES) for name in tensors),
         has_pooler=any("pooler" in name for name in tensors),
         has_lm_head=any(name.startswith(_LM_HEAD_PREFIXES) for name in tensors),
+        linear_layers=_linear_layers(tensors),
     )
+
+
+def _linear_layers(tensors: dict[str, Tensor]) -> tuple[LinearLayers, ...]:
+    """Return the linear layers of the backbone by place: matrices that are no lookup tables."""
+    found: dict[str, LinearLayers] = {}
+    for name, tensor in tensors.items():
+        if not name.endswith(".weight") or len(tensor.shape) != 2:
+            continue
+        if name.startswith(_HEAD_PREFIXES) or any(word in name for word in _LOOKED_UP):
+            continue
+        path = _NUMBER.sub(".*.", name.removesuffix(".weight"))
+        before = found.get(path, LinearLayers(path, 0, 0))
+        found[path] = LinearLayers(path, before.num_layers + 1, before.width + sum(tensor.shape))
+    return tuple(found.values())
 
 
 def _is_weight(name: str, tensor: Tensor) -> bool:

@@ -64,6 +64,7 @@ def show_model_card(model: ModelCard, hardware: Hardware) -> None:
 
 def memory_rows(model: ModelCard, hardware: Hardware) -> list[MemoryRow]:
     """Return the estimated training memory of each technique."""
+    from nbtransfer.models.lora_targets import takes_adapters
     from nbtransfer.planning import memory_by_technique
 
     tokens = min(NUM_TOKENS, model.max_positions)
@@ -71,6 +72,8 @@ def memory_rows(model: ModelCard, hardware: Hardware) -> list[MemoryRow]:
     for technique, meaning in TECHNIQUES.items():
         if (top_layers(technique) or 0) >= max(2, model.num_layers):
             continue  # it has no layers below them
+        if technique == "lora" and not takes_adapters(model):
+            continue
         needed = memory_by_technique(
             model, batch_size=BATCH_SIZE, tokens=tokens, technique=technique
         )

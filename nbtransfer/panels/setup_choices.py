@@ -29,12 +29,14 @@ TECHNIQUES: dict[str, str] = {
     "top:2": "the last two layers and the classifier",
     "head": "only the classifier learns",
     "features": "a linear layer on frozen features",
+    "lora": "thin adapters beside frozen layers, and the head",
 }
 RATE_HINTS: dict[str, str] = {
     "full": "2e-5 to 1e-4 is usual for full",
     "top:2": "5e-5 to 3e-4 is usual for the last layers",
     "head": "5e-4 to 5e-3 is usual for head",
     "features": "3e-3 to 3e-2 is usual for features",
+    "lora": "2e-4 to 1e-3 is usual for LoRA",
 }
 
 

@@ -35,7 +35,7 @@ class _LanguageModeling:
     name: TaskName
     metrics: ClassVar = ("loss", "perplexity", "accuracy")
     roles: ClassVar = ("text",)
-    techniques: ClassVar = ("full",)
+    techniques: ClassVar = ("full", "lora")
 
     def recognises(self, tables: Tables, columns: Mapping[str, str | None]) -> bool:
         """Return False: any text will do, so this task is taken only where it is asked for."""

@@ -35,7 +35,7 @@ class MultiLabelClassification:
     auto_class = "AutoModelForSequenceClassification"
     roles = ("text", "text_pair", "label")
     metrics = ("f1_micro", "f1_macro", "accuracy", "loss")
-    techniques = ("full", "top:2", "head", "features")
+    techniques = ("full", "lora", "top:2", "head", "features")
     options = ()
     reads_windows = False
 

@@ -36,7 +36,7 @@ class QuestionAnswering:
     auto_class = "AutoModelForQuestionAnswering"
     roles = ROLES
     metrics = ("f1", "exact_match", "loss")
-    techniques = ("full", "top:2", "head")
+    techniques = ("full", "lora", "top:2", "head")
     reads_windows = True
     options = ()
 

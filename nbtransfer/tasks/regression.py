@@ -37,7 +37,7 @@ class TextRegression:
     auto_class = "AutoModelForSequenceClassification"
     roles = ("text", "text_pair", "label")
     metrics = ("pearson", "spearman", "rmse", "loss")
-    techniques = ("full", "top:2", "head", "features")
+    techniques = ("full", "lora", "top:2", "head", "features")
     options = ()
     reads_windows = False
 

@@ -44,7 +44,7 @@ class SequenceToSequence:
     name: TaskName
     auto_class = "AutoModelForSeq2SeqLM"
     roles = ("source", "target")
-    techniques = ("full",)
+    techniques = ("full", "lora")
     reads_windows = False
     options = ("max_target_length", "prefix", "num_beams", "eval_generate_rows")
     scores: Callable[[Sequence[str], Sequence[str]], TextScores]

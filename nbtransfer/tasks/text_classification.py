@@ -30,7 +30,7 @@ class TextClassification:
     auto_class = "AutoModelForSequenceClassification"
     roles = ("text", "text_pair", "label")
     metrics = ("f1_macro", "accuracy", "precision_macro", "recall_macro", "loss")
-    techniques = ("full", "top:2", "head", "features")
+    techniques = ("full", "lora", "top:2", "head", "features")
     options = ("class_weights",)
     reads_windows = False
 

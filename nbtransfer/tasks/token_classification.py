@@ -57,7 +57,7 @@ class TokenClassification:
     auto_class = "AutoModelForTokenClassification"
     roles = ("tokens", "tags", "text", "spans")
     metrics = ("f1", "precision", "recall", "accuracy", "loss")
-    techniques = ("full", "top:2", "head")
+    techniques = ("full", "lora", "top:2", "head")
     options = ()
     reads_windows = True
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 _OPTIONS = {
     "changed": ["nothing", "rate", "epochs", "both"],
-    "technique": ["full", "head", "features"],
+    "technique": ["full", "head", "features", "lora"],
     "accumulation": [1, 4],
     "weights": ["equal", "unequal"],
     "patience": [None, 1],

@@ -46,9 +46,12 @@ MISTAKES = [
     ("--eval-steps half", "--eval-steps 'half': not a whole number"),
     (
         "--technique ful",
-        "--technique 'ful' is not one of 'full', 'top:2', 'head', 'features'. Did you",
+        "--technique 'ful' is not one of 'full', 'top:2', 'head', 'features', 'lora'. Did you",
     ),
-    ("--technique lora", "--technique 'lora' is not built yet; choices: 'full', 'top:2', 'head'"),
+    (
+        "--technique setfit",
+        "--technique 'setfit' is not built yet; choices: 'full', 'top:2'",
+    ),
     ("--metric blue", "Did you mean 'bleu'?"),
     ("--metric accurcy", "Did you mean 'accuracy'?"),
     ("--precision bf17", "--precision 'bf17' is not one of 'auto', 'fp32', 'bf16', 'fp16'. Did"),
@@ -64,7 +67,7 @@ MISTAKES = [
     ("--name 'a b'", "--name: 'a b' cannot name a run"),
     ("--text", "--text needs a value: --text review"),
     ("--text --label x", "--text needs a value"),
-    ("--technique", "--technique needs one of full, top:2, head, features: --technique full"),
+    ("--technique", "--technique needs one of full, top:2, head, features, lora: --technique full"),
     ("--use-cpu maybe", "'maybe' is one word too many: %finetune takes MODEL and DATA."),
     ("--use-cpu=maybe", "--use-cpu stands alone, or with true or false; found 'maybe'."),
     ("epochs 3", "'epochs' is one word too many: %finetune takes MODEL and DATA. Did you mean"),

@@ -41,7 +41,7 @@ def words(cells, text):
         ("%finetune demo:minilm df --tech", ["--technique"]),
         ("%finetune demo:minilm df --num", ["--num-train-epochs"]),
         ("%finetune demo:minilm df --num_t", ["--num_train_epochs"]),
-        ("%finetune demo:minilm df --technique ", ["full", "head", "features"]),
+        ("%finetune demo:minilm df --technique ", ["full", "head", "features", "lora"]),
         ("%finetune demo:minilm df --technique=h", ["--technique=head"]),
         ("run = %finetune demo:minilm df --precision b", ["bf16"]),
         ("%finetune demo:minilm df --metric ", ["f1_macro", "accuracy", "loss"]),

@@ -113,7 +113,7 @@ def test_plan_is_shown_and_nothing_is_started(cells, calls, monkeypatch):
 
 def test_help_is_shown(cells, calls):
     shown = cells.ok("%finetune --help").shown
-    assert "--technique full|top:2|head|features" in shown and "Training:" in shown
+    assert "--technique full|top:2|head|features|lora" in shown and "Training:" in shown
 
 
 def test_data_is_asked_for_where_only_a_model_is_given(cells, calls, rows):

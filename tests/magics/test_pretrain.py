@@ -45,7 +45,8 @@ def test_help_lists_what_language_models_have_and_nothing_else(capsys):
     pretrain("--help", None, {})
     out = capsys.readouterr().out
     assert "--mask-share" in out and "--from-scratch" in out
-    assert "--label" not in out and "--class-weights" not in out and "--technique" not in out
+    assert "--label" not in out and "--class-weights" not in out
+    assert "--technique" in out and "--lora-r" in out
 
 
 @pytest.mark.parametrize(

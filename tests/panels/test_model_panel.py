@@ -33,7 +33,7 @@ def test_a_model_is_shown_as_one_card_with_text(opened, tmp_path, monkeypatch):
 
 def test_training_less_of_a_model_never_takes_more_memory(model, hardware):
     rows = {row.technique: row.num_bytes for row in memory_rows(model, hardware)}
-    assert list(rows) == ["full", "top:2", "head", "features"]
+    assert list(rows) == ["full", "top:2", "head", "features", "lora"]
     assert rows["full"] > rows["top:2"] > rows["head"] >= rows["features"] > 0
 
 
