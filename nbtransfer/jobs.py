@@ -99,7 +99,8 @@ def prepare_job(
     tables = read(data, name=data_name)
     task = choose_task(spec.task, tables, spec.columns)
     prepared = task.prepare(tables, spec.columns, validation=held_out)
-    settings = {name: getattr(spec, name) for name in task.options}
+    # Beside what the data itself told, as the languages of a translation.
+    settings = prepared.card.settings | {name: getattr(spec, name) for name in task.options}
     prepared = prepared._replace(card=dataclasses.replace(prepared.card, settings=settings))
     if isinstance(model, str):
         card = open_model(model, runs_dir=folder)

@@ -105,6 +105,9 @@ def test_each_family_trains_saves_and_is_verified(tmp_path, family):
     assert work(str(run.dir)), run.log()
     state = run.state()
     assert state.verified
+    # T5 was trained with its tasks in words; the languages are those of the columns.
+    prefix = run.data_card.settings["prefix"]
+    assert prefix == ("translate English to French: " if family == "t5" else "")
     assert run.report().num_rows == 12
     assert set(run.metrics()) >= {"eval_chrf", "eval_bleu", "eval_loss"}
 
