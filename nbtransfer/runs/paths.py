@@ -10,6 +10,7 @@ from nbtransfer.errors import SpecError, quoted
 if TYPE_CHECKING:
     from pathlib import Path
 
+CACHE_DIR = ".cache"  # in the runs folder; nothing in it is needed
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # To Windows these are devices, whatever follows the dot: such a folder could not be carried there.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)

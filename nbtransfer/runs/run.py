@@ -15,7 +15,7 @@ from nbtransfer.errors import RunError
 from nbtransfer.runs.control import StopReason, change_control, read_control
 from nbtransfer.runs.events import Event, EventReader, read_events
 from nbtransfer.runs.files import read_json
-from nbtransfer.runs.paths import RunPaths
+from nbtransfer.runs.paths import CACHE_DIR, RunPaths
 from nbtransfer.runs.process import is_alive, is_here, read_process
 from nbtransfer.runs.state import RunState
 from nbtransfer.settings import resolve_runs_dir
@@ -90,6 +90,10 @@ class Run:
         from nbtransfer.models.catalog import ModelCard
 
         card = self._read(self.paths.model_card, ModelCard.from_json)
+        if card.source == "demo" and not Path(card.location).exists():
+            # One that was converted lies in the cache, wherever the runs folder has been moved to.
+            moved = self.dir.parent / CACHE_DIR / Path(card.location).name
+            return card.at(moved) if moved.exists() else card
         if card.source != "variable":
             return card
         # Its copy lies in this folder, wherever the folder has been moved to.
