@@ -38,7 +38,7 @@ def task_problems(spec: RunSpec, task: Task) -> list[str]:
         default = RunSpec.__dataclass_fields__[name].default
         if getattr(spec, name) != default and name not in task.options:
             found.append(f"{name} is masked language modelling's; {task.title} hides no tokens.")
-    for name in ("max_target_length", "prefix", "num_beams", "eval_generate_rows"):
+    for name in ("max_target_length", "prefix", "prompt", "num_beams", "eval_generate_rows"):
         default = RunSpec.__dataclass_fields__[name].default
         if getattr(spec, name) != default and name not in task.options:
             found.append(

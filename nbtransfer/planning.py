@@ -11,6 +11,7 @@ from nbtransfer import estimates
 from nbtransfer.advice import rate_text, warnings_for
 from nbtransfer.choices import (
     Length,
+    StepChoice,
     choose_generation,
     choose_length,
     choose_precision,
@@ -175,7 +176,10 @@ def make_plan(
         blocks = plan_blocks(spec, data, lengths, model)
         length, steps = blocks.length, count_steps(spec, blocks.num_blocks)
     else:
-        length = (choose_windows if in_windows else choose_length)(spec, lengths, model)
+        reader = model
+        if decided is not None and decided.max_positions is not None:
+            reader = dataclasses.replace(model, max_positions=decided.max_positions)
+        length = (choose_windows if in_windows else choose_length)(spec, lengths, reader)
         steps = count_steps(spec, round(data.num_rows["train"] * length.rows_per_text))
     precision = choose_precision(spec, hardware, model)
     step = choose_step(spec, hardware, model, precision.chosen)
@@ -194,6 +198,10 @@ def make_plan(
     adapters = None if lora is None else lora.num_parameters
     num_trainable = estimates.num_trainable_parameters(model, num_outputs, spec.technique, adapters)
     tokens_in_memory = min(length.max_length, length.longest)
+    if decided is not None and decided.in_one_sequence:
+        tokens_in_memory += decided.target_tokens
+        if step.kind == "graphed":
+            step = StepChoice("eager", "padded batches: prompts are not proven in packed ones")
     memory_bytes = estimates.runtime_bytes(hardware.device) + memory_by_technique(
         model,
         batch_size=int(spec.per_device_train_batch_size),
@@ -271,8 +279,9 @@ def _estimate_time(
 ) -> float:
     mean_tokens, writing_s = length.mean * _PADDING, 0.0
     if decided is not None:
-        # Half of the blocks read the source, half the target.
-        mean_tokens = (mean_tokens + decided.mean_target_tokens) / 2
+        # Half of the blocks read the source, half the target, unless all read both.
+        mean_tokens += decided.mean_target_tokens
+        mean_tokens *= 1.0 if decided.in_one_sequence else 0.5
         every = plan.eval_every_steps
         times = math.ceil(plan.num_steps / every) if every else 0
         writing_s = estimates.writing_seconds(

@@ -84,6 +84,8 @@ class RunSpec:
         max_target_length: tokens a target is cut to, and the most that are generated; None keeps
             99 % of the targets whole.
         prefix: what stands before each source; None takes T5's own by task, `""` takes none.
+        prompt: how a decoder without an encoder is asked, `{source}` standing for the source; None
+            takes one by task and languages.
         num_beams: beams of generation; 1 is greedy.
         eval_generate_rows: validation rows that are generated for at each evaluation while
             training; the final report generates for all. None takes as many as are quick.
@@ -142,6 +144,7 @@ class RunSpec:
     max_length: int | None = None
     max_target_length: int | None = None
     prefix: str | None = None
+    prompt: str | None = None
     num_beams: int = 1
     eval_generate_rows: int | None = None
     validation: str | float | bool | None = None
@@ -294,6 +297,13 @@ def _choice_problems(spec: RunSpec) -> list[str]:
         )
     if spec.prefix is not None and not isinstance(spec.prefix, str):
         found.append(f"prefix={quoted(spec.prefix)} must be a text, as in 'summarize: '.")
+    if spec.prompt is not None and (
+        not isinstance(spec.prompt, str) or "{source}" not in spec.prompt
+    ):
+        found.append(
+            f"prompt={quoted(spec.prompt)} must be a text with {{source}} in it, as in "
+            "'English: {source} French:'."
+        )
     for name in ("use_cpu", "from_scratch", "whole_word_mask"):
         if not isinstance(getattr(spec, name), bool):
             found.append(f"{name}={quoted(getattr(spec, name))} must be True or False.")

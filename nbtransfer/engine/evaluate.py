@@ -100,10 +100,10 @@ def score_rows(
 
         def write(places: np.ndarray) -> None:
             batch = {k: v.to(accelerator.device) for k, v in encoded.batch(rows[places]).items()}
-            batch.pop("labels", None)
+            labels = batch.pop("labels", None)
             reach("evaluate.generate")
             with accelerator.autocast():
-                found = objective.generate(accelerator.unwrap_model(model), batch)
+                found = objective.generate(accelerator.unwrap_model(model), batch, labels)
             for row, tokens in zip(rows[places], found, strict=True):
                 lists["generated"][row] = tokens
             if between is not None:

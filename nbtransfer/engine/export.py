@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from nbtransfer.engine.checkpoints import damage, load_model_state
 from nbtransfer.engine.disk import NOT_WRITABLE, DiskFull, NotWritten, is_disk_full
 from nbtransfer.engine.memory import release_memory
-from nbtransfer.engine.reporting import write_decision, write_evaluation
+from nbtransfer.engine.reporting import write_decision, write_evaluation, write_prompt
 from nbtransfer.engine.verify import NUM_ROWS, Verification, write_questions
 from nbtransfer.models.lora import has_adapters, merge_adapters, save_adapter
 from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
@@ -118,6 +118,7 @@ def _write_model(training: Training, step: int) -> None:
             merge_adapters(training.model)
         training.model.save_pretrained(staging)
         training.loaded.tokenizer.save_pretrained(staging)
+        write_prompt(staging, training.card, training.plan.max_length)
         (staging / "README.md").write_text(_model_card(training, step), encoding="utf-8")
         _make_durable(staging)
     except BaseException:
@@ -168,6 +169,9 @@ def _model_card(training: Training, step: int) -> str:
     figures = sorted(row.metrics.items()) if row is not None else []
     base = card.location if card.source == "hub" else card.name
     adapter = _ADAPTER_WORDS if spec.technique == "lora" else ""
+    if prompt := training.card.settings.get("prompt"):
+        shown = "".join(f"    {line}\n" for line in prompt.split("\n"))
+        adapter += f"It is asked in this prompt (in its chat template, if any):\n\n{shown}\n"
     names = training.card.label_names[:50]
     labels = "".join(f"- {name}\n" for name in names)
     classes = f"## Classes\n\n{labels}\n" if names else ""

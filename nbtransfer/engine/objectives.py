@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from nbtransfer.data.encoding import IGNORED
-from nbtransfer.engine.language import HiddenTokens, NextTokens, logits_of
+from nbtransfer.engine.language import HiddenTokens, NextTokens, hidden_logits, logits_of
 from nbtransfer.models.load import generation_settings
 
 if TYPE_CHECKING:
@@ -187,11 +187,66 @@ class Sequence(_OneAnswerAToken):
         logits = logits_of(self.forward(model, batch, labels)).float()
         return {"loss": token_losses(logits, labels).double().sum(1).cpu().numpy()}
 
-    def generate(self, model: Any, batch: Batch) -> list[np.ndarray]:  # noqa: ANN401 -- by architecture
+    def generate(
+        self,
+        model: Any,  # noqa: ANN401 -- by architecture
+        batch: Batch,
+        labels: torch.Tensor | None,
+    ) -> list[np.ndarray]:
         """Return what the model writes for each row, int32 arrays, without start and padding."""
         settings = generation_settings(model, self.num_beams, self.max_target_length)
         found = model.generate(**batch, generation_config=settings).cpu().numpy()
         return [_written(row[1:], settings) for row in found]
+
+
+class Continuation(Sequence):
+    """A sequence after a prompt, in the same row: cross-entropy of its tokens, not the prompt's.
+
+    Logits are computed where a token of the target comes next, and nowhere else.
+    """
+
+    def forward(self, model: nn.Module, batch: Batch, labels: torch.Tensor) -> torch.Tensor:
+        """Return the logits before each of the K tokens of targets, float tensor (K, V)."""
+        before = torch.zeros_like(labels, dtype=torch.bool)
+        before[:, :-1] = labels[:, 1:] != IGNORED
+        return hidden_logits(model, batch, before)
+
+    def loss(self, output: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the cross-entropy of logits (K, V) and the K labels among (B, T), summed."""
+        return cross_entropy(output.float(), labels[labels != IGNORED], reduction="sum")
+
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+        """Return nothing but the loss, as for other sequences."""
+        if labels is None:
+            return {}
+        logits = self.forward(model, batch, labels).float()
+        wanted = labels != IGNORED
+        losses = torch.zeros(labels.shape, dtype=torch.float64, device=labels.device)
+        losses[wanted] = cross_entropy(logits, labels[wanted], reduction="none").double()
+        return {"loss": losses.sum(1).cpu().numpy()}
+
+    def generate(
+        self,
+        model: Any,  # noqa: ANN401 -- by architecture
+        batch: Batch,
+        labels: torch.Tensor | None,
+    ) -> list[np.ndarray]:
+        """Return what the model writes after each prompt, int32 arrays.
+
+        Prompts are padded on the left, so that what follows each stands right behind it.
+        """
+        settings = generation_settings(model, self.num_beams, self.max_target_length)
+        asked = batch["attention_mask"].bool()
+        if labels is not None:
+            asked &= labels == IGNORED
+        width = int(asked.sum(1).max())
+        order = asked.int().argsort(dim=1, stable=True)[:, -width:]  # the prompt's places come last
+        mask = asked.gather(1, order)
+        ids = batch["input_ids"].gather(1, order).masked_fill(~mask, settings.pad_token_id)
+        found = model.generate(
+            input_ids=ids, attention_mask=mask.long(), generation_config=settings
+        )
+        return [_written(row[width:], settings) for row in found.cpu().numpy()]
 
 
 def _written(tokens: np.ndarray, settings: Any) -> np.ndarray:  # noqa: ANN401 -- of transformers
@@ -277,9 +332,10 @@ def objective_of(
     """
     if kind == "classes":
         return Classes(class_weights)
-    if kind == "sequence":
+    if kind in ("sequence", "continuation"):
         assert options is not None
-        return Sequence(options["num_beams"], options["max_target_length"])
+        written = Sequence if kind == "sequence" else Continuation
+        return written(options["num_beams"], options["max_target_length"])
     kinds: dict[str, type[Objective]] = {
         "several classes": SeveralClasses,
         "score": Score,

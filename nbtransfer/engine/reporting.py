@@ -33,12 +33,22 @@ def write_decision(model_dir: Path, card: DataCard) -> None:
     write_json(model_dir / _DECISION, {"v": 1, "thresholds": list(card.thresholds)})
 
 
+def write_prompt(model_dir: Path, card: DataCard, max_length: int) -> None:
+    """Keep with the model how it is to be asked, where it is asked in a prompt."""
+    if prompt := card.settings.get("prompt"):
+        kept = {"prompt": prompt, "max_length": max_length}
+        write_json(model_dir / _DECISION, {"v": 1, **kept})
+
+
 def with_decision(card: DataCard, model_dir: Path) -> DataCard:
     """Return the card with what was decided for the model in `model_dir`, if anything was."""
     path = model_dir / _DECISION
     if not path.is_file():
         return card
-    return dataclasses.replace(card, thresholds=tuple(read_json(path)["thresholds"]))
+    kept = read_json(path)
+    if "prompt" in kept:
+        return dataclasses.replace(card, settings={**card.settings, "prompt": kept["prompt"]})
+    return dataclasses.replace(card, thresholds=tuple(kept["thresholds"]))
 
 
 class Reading(NamedTuple):

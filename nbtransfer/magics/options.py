@@ -74,6 +74,12 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "max_length": ("", "Data", "tokens a text is cut to (default: keeps 99 % whole)", ()),
     "max_target_length": ("", "Data", "tokens a target is cut to (default: keeps 99 % whole)", ()),
     "prefix": ("", "Data", "what stands before each source (default: T5's own, by task)", "text"),
+    "prompt": (
+        "",
+        "Data",
+        "how a decoder is asked, {source} in it (default: by task)",
+        "text",
+    ),
     "class_weights": ("", "Data", "balanced, or weights by class: a=1,b=3", "weights"),
     "mlm_probability": ("--mask-share", "Data", "tokens hidden to be guessed (0.15)", ()),
     "whole_word_mask": ("--whole-word", "Data", "hide all tokens of a word together", ()),

@@ -128,7 +128,6 @@ def load_for_training(
             "id2label": dict(enumerate(label_names)),
             "label2id": {name: i for i, name in enumerate(label_names)},
         }
-    auto_class = getattr(transformers, task.auto_class)
     source: dict[str, object] = {"revision": card.revision, "trust_remote_code": False}
     notes: list[str] = []
     torch.manual_seed(spec.seed)  # the head's first weights
@@ -138,9 +137,10 @@ def load_for_training(
         if spec.technique == "features":
             model = _load_features(card, spec, config, source)
         elif spec.from_scratch:
+            auto_class = _class_for(task.auto_class, config)
             model = auto_class.from_config(config, dtype=torch.float32)
         else:
-            model = auto_class.from_pretrained(
+            model = _class_for(task.auto_class, config).from_pretrained(
                 card.location,
                 config=config,
                 dtype=torch.float32,
@@ -165,6 +165,8 @@ def load_for_training(
         model.generation_config = generation_settings(
             model, data.settings["num_beams"], data.settings["max_target_length"]
         )
+        if data.settings.get("prompt"):  # what targets end with here
+            model.generation_config.eos_token_id = tokenizer.eos_token_id
     has_other_head = card.head_labels and label_names and card.head_labels != label_names
     if has_other_head and spec.technique != "features":
         _renew_head(model)
@@ -181,6 +183,13 @@ def load_for_training(
         for name, parameter in model.base_model.named_parameters():
             parameter.requires_grad_(name.startswith("pooler."))
     return Loaded(model, tokenizer, tuple(notes))
+
+
+def _class_for(auto_class: str, config: Any) -> Any:  # noqa: ANN401 -- of transformers
+    """Return the class that loads the model; texts are written by decoders without encoders too."""
+    if auto_class == "AutoModelForSeq2SeqLM" and not getattr(config, "is_encoder_decoder", False):
+        auto_class = "AutoModelForCausalLM"
+    return getattr(transformers, auto_class)
 
 
 def generation_settings(
@@ -298,7 +307,8 @@ def load_finetuned(model_dir: Path, auto_class: str) -> tuple[nn.Module, PreTrai
             if (model_dir / _HEAD_FILE).exists():
                 model: nn.Module = MeanPooledClassifier.from_pretrained(model_dir)
             else:
-                model = getattr(transformers, auto_class).from_pretrained(
+                config = AutoConfig.from_pretrained(model_dir)
+                model = _class_for(auto_class, config).from_pretrained(
                     model_dir, dtype=torch.float32, use_safetensors=True
                 )
     except (OSError, ValueError, KeyError) as error:

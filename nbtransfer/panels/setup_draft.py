@@ -203,7 +203,7 @@ class Drafter:
             return None
         return self._keep(
             "lengths",
-            (prepared.card.fingerprint, spec.text, file, spec.prefix),
+            (prepared.card.fingerprint, spec.text, file, spec.prefix, spec.prompt),
             lambda: measure_lengths(
                 decided.texts
                 if decided is not None

@@ -6,7 +6,12 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from nbtransfer.errors import quoted
-from nbtransfer.models.shape import SEQUENCE_TO_SEQUENCE, WITH_LANGUAGE_CODES
+from nbtransfer.models.shape import (
+    SEQUENCE_TO_SEQUENCE,
+    WITH_LANGUAGE_CODES,
+    language_modeling_of,
+)
+from nbtransfer.tasks.prompts import PLACE, usual_prompt
 from nbtransfer.tasks.task import Decisions
 
 if TYPE_CHECKING:
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
 # Where the kernel cannot count tokens.
 _USUAL_TARGET_LENGTH = 128
 _USUAL_TARGET_MEAN = 32.0
+_LEAST_ROOM = 16  # tokens for a prompt and its source
 
 
 def decide(spec: RunSpec, prepared: Prepared, model: ModelCard) -> Decisions:
@@ -30,7 +36,8 @@ def decide(spec: RunSpec, prepared: Prepared, model: ModelCard) -> Decisions:
     card, train = prepared.card, prepared.splits["train"]
     problems = [*_model_problems(model, card), *_missing_packages(card)]
     notes: list[str] = []
-    prefix = _prefix(spec, card, model, notes)
+    prompt = _prompt(spec, card, model, problems, notes)
+    prefix = _prefix(spec, card, model, notes) if prompt is None else ""
     limit = model.max_positions
     length, mean = _USUAL_TARGET_LENGTH, _USUAL_TARGET_MEAN
     if spec.max_target_length is not None and spec.max_target_length > limit:
@@ -40,28 +47,41 @@ def decide(spec: RunSpec, prepared: Prepared, model: ModelCard) -> Decisions:
         )
     if model.tokenizer_file is not None:
         lengths = measure_lengths((train["target"],), model.tokenizer_file)
-        length = min(limit, int(spec.max_target_length or lengths.suggested(limit)))
+        longer = 0 if prompt is None or lengths.num_special else 1  # its end-of-text token
+        suggested = lengths.suggested(limit if prompt is None else limit // 2) + longer
+        length = min(limit, int(spec.max_target_length or suggested))
         texts_cut, tokens_cut = lengths.cut(length)
         mean = float(lengths.tokens.mean()) * (1 - tokens_cut)
         cut = f", which cuts {texts_cut:.1%} of them" if texts_cut else ""
         notes.append(f"Targets have at most {length} tokens{cut}; as many are generated at most.")
     else:
-        length = min(limit, int(spec.max_target_length or length))
+        usual = min(length, limit if prompt is None else limit // 2)
+        length = min(limit, int(spec.max_target_length or usual))
         notes.append(f"Targets are cut at {length} tokens; their lengths are not known yet.")
     options = {
         **card.settings,
         "prefix": prefix,
+        **({"prompt": prompt, "max_positions": limit} if prompt is not None else {}),
         "max_target_length": length,
         "num_beams": int(spec.num_beams),
     }
+    if prompt is not None and length > limit - _LEAST_ROOM:
+        problems.append(
+            f"targets of {length} tokens leave no room for a prompt among the {limit} positions of "
+            f"{quoted(model.name)}. Take max_target_length={max(2, limit // 2)}."
+        )
     joined = train["source"]
-    if prefix:
-        joined = pc.binary_join_element_wise(pa.scalar(prefix), joined, "")
+    before, _, after = (prompt or f"{prefix}{PLACE}").partition(PLACE)
+    if before or after:
+        around = (pa.scalar(before), joined, pa.scalar(after.replace(PLACE, "")))
+        joined = pc.binary_join_element_wise(*around, "")
     return Decisions(
         card=dataclasses.replace(card, settings=options),
         texts=(joined,),
         target_tokens=length,
         mean_target_tokens=mean,
+        max_positions=limit if prompt is None else max(_LEAST_ROOM, limit - length),
+        in_one_sequence=prompt is not None,
         problems=tuple(problems),
         notes=tuple(notes),
     )
@@ -75,14 +95,16 @@ def _model_problems(model: ModelCard, card: DataCard) -> list[str]:
             "of languages among its tokens; that is not built. Take a model of one pair of "
             "languages (Helsinki-NLP/opus-mt-en-fr), t5-small or google/mt5-small."
         ]
-    if model.model_type not in SEQUENCE_TO_SEQUENCE:
+    causal = language_modeling_of(model.model_type) == "causal-language-modeling"
+    if model.model_type not in SEQUENCE_TO_SEQUENCE and not causal:
         example = (
             "Helsinki-NLP/opus-mt-en-fr" if card.task == "translation" else "facebook/bart-base"
         )
         return [
-            f"model {quoted(model.name)} is of the family {model.model_type!r}, which has no "
-            f"encoder and decoder together; {card.task} needs both. Take t5-small, {example} or "
-            "another of the families t5, mt5, bart, marian and pegasus."
+            f"model {quoted(model.name)} is of the family {model.model_type!r}, which writes no "
+            f"texts: it has no decoder. For {card.task} take t5-small, {example} or another of the "
+            "families t5, mt5, bart, marian and pegasus, or one that is asked in a prompt, such as "
+            "gpt2 or llama."
         ]
     return []
 
@@ -99,6 +121,32 @@ def _missing_packages(card: DataCard) -> list[str]:
         return []
     names = " ".join(missing)
     return [f"{card.task} is measured with {names}, which is not installed: pip install {names}"]
+
+
+def _prompt(
+    spec: RunSpec, card: DataCard, model: ModelCard, problems: list[str], notes: list[str]
+) -> str | None:
+    """Return how a decoder is asked; None for a model with an encoder, which needs no words."""
+    if language_modeling_of(model.model_type) != "causal-language-modeling":
+        if spec.prompt is not None:
+            problems.append(
+                f"prompt={quoted(spec.prompt)}: {quoted(model.name)} reads its sources by an "
+                "encoder. Leave it out, or take prefix= for what stands before each source."
+            )
+        return None
+    if spec.prefix is not None:
+        problems.append(
+            f"prefix={quoted(spec.prefix)}: {quoted(model.name)} is asked in a prompt. Take "
+            f"prompt={quoted(spec.prefix + PLACE)}."
+        )
+    if spec.prompt is None:
+        prompt = usual_prompt(card.task, card.settings.get("languages"))
+        notes.append(f"Each source is asked for in the prompt {quoted(prompt, 200)}.")
+    else:
+        prompt = spec.prompt
+        notes.append(f"Each source is asked for in the prompt {quoted(prompt, 200)}, as asked.")
+    notes.append("Where the tokenizer has a chat template, the prompt is a user's message in it.")
+    return prompt
 
 
 def _prefix(spec: RunSpec, card: DataCard, model: ModelCard, notes: list[str]) -> str:

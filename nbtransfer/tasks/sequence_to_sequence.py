@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nbtransfer.data.encoding import Encoding, Ragged, encode_texts
 from nbtransfer.tasks.findings import Example, Findings
 from nbtransfer.tasks.inputs import text_rows
+from nbtransfer.tasks.prompts import encode_prompts
 from nbtransfer.tasks.sequence_options import decide
 from nbtransfer.tasks.sequence_scores import closeness
 
@@ -39,14 +40,17 @@ class GeneratedText(NamedTuple):
 
 
 class SequenceToSequence:
-    """One text in, one text out, by an encoder-decoder model."""
+    """One text in, one text out.
+
+    By an encoder-decoder model, or by one that reads from left to right and is asked in a prompt.
+    """
 
     name: TaskName
     auto_class = "AutoModelForSeq2SeqLM"
     roles = ("source", "target")
     techniques = ("full", "lora")
     reads_windows = False
-    options = ("max_target_length", "prefix", "num_beams", "eval_generate_rows")
+    options = ("max_target_length", "prefix", "prompt", "num_beams", "eval_generate_rows")
     scores: Callable[[Sequence[str], Sequence[str]], TextScores]
 
     def decide(self, spec: RunSpec, prepared: Prepared, model: ModelCard) -> Decisions:
@@ -58,8 +62,8 @@ class SequenceToSequence:
         return (table["source"],)
 
     def objective(self, card: DataCard) -> str:
-        """Return that a sequence of its own is asked for."""
-        return "sequence"
+        """Return that a sequence is asked for: one of its own, or what follows a prompt."""
+        return "continuation" if card.settings.get("prompt") else "sequence"
 
     def encode(
         self,
@@ -68,14 +72,31 @@ class SequenceToSequence:
         max_length: int,
         card: DataCard,
     ) -> Encoding:
-        """Return the sources, prefix first, as tokens; targets are tokens too, a Ragged."""
+        """Return the sources, prefix first, as tokens; targets are tokens too, a Ragged.
+
+        Where there is a prompt, source and target are one row, and targets mark the latter.
+        """
         import numpy as np
 
+        known = "target" in table.column_names
+        if card.settings.get("prompt"):
+            prompted = encode_prompts(
+                tokenizer,
+                table["source"].to_pylist(),
+                table["target"].to_pylist() if known else None,
+                max_length=max_length,
+                settings=card.settings,
+            )
+            return Encoding(
+                tokens=prompted.tokens,
+                targets=prompted.targets,
+                sources=np.arange(table.num_rows),
+            )
         prefix = card.settings["prefix"]
         sources = [prefix + text for text in table["source"].to_pylist()]
         tokens, _ = encode_texts(tokenizer, sources, max_length)
         targets = None
-        if "target" in table.column_names:
+        if known:
             texts = table["target"].to_pylist()
             targets = _target_tokens(tokenizer, texts, card.settings["max_target_length"])
         return Encoding(tokens=tokens, targets=targets, sources=np.arange(table.num_rows))

@@ -48,6 +48,8 @@ class Decisions(NamedTuple):
         texts: what is read together, to measure its length.
         target_tokens: the most tokens of a target.
         mean_target_tokens: the mean of them.
+        max_positions: the most tokens that are left for `texts`; None leaves all.
+        in_one_sequence: target and source are read together, by the same blocks.
         problems: what makes data, model and options unfit for each other.
         notes: choices made, in words.
     """
@@ -56,6 +58,8 @@ class Decisions(NamedTuple):
     texts: Sequence[pa.ChunkedArray]
     target_tokens: int = 0
     mean_target_tokens: float = 0.0
+    max_positions: int | None = None
+    in_one_sequence: bool = False
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Tiny encoder-decoder models and pairs of texts for them, made here: there is no hub."""
+"""Tiny models that write, and pairs of texts for them, made here: there is no hub."""
 
 from __future__ import annotations
 
@@ -25,8 +25,16 @@ def pairs(num_rows: int, seed: int = 0) -> list[dict[str, str]]:
     return rows
 
 
-def write_tokenizer(folder: Path, texts: list[str], *, bart: bool = False) -> None:
-    """Write a word tokenizer as T5's (`... </s>`) or BART's (`<s> ... </s>`) marks texts."""
+CHAT = "{% for m in messages %}<s> {{ m['content'] }} </s>{% endfor %} <s>"
+
+
+def write_tokenizer(
+    folder: Path, texts: list[str], *, bart: bool = False, bare: bool = False, chat: bool = False
+) -> None:
+    """Write a word tokenizer as T5's (`... </s>`) or BART's (`<s> ... </s>`) marks texts.
+
+    A bare one marks none, as GPT-2's; with `chat` it has a template for talks.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -35,22 +43,38 @@ def write_tokenizer(folder: Path, texts: list[str], *, bart: bool = False) -> No
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.decoder = decoders.WordPiece(prefix="##")
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>" if bart else "$A </s>", special_tokens=[("</s>", 1), ("<s>", 3)]
-    )
-    PreTrainedTokenizerFast(
+    if not bare:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A </s>" if bart else "$A </s>", special_tokens=[("</s>", 1), ("<s>", 3)]
+        )
+    found = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        pad_token="<pad>",
+        pad_token=None if bare else "<pad>",
         eos_token="</s>",
         unk_token="<unk>",
-        bos_token="<s>" if bart else None,
-    ).save_pretrained(folder)
+        bos_token="<s>" if bart or chat else None,
+    )
+    if chat:
+        found.chat_template = CHAT
+    found.save_pretrained(folder)
 
 
 def write_model(folder: Path, family: str = "t5", *, seed: int = 0, dropout: float = 0.1) -> str:
-    """Write a random encoder-decoder of one block a side and return its folder."""
+    """Write a random encoder-decoder of one block a side and return its folder.
+
+    `gpt2` and `chat` (a Llama with a chat template) are decoders of two blocks.
+    """
     import torch
-    from transformers import BartConfig, MarianConfig, T5Config, set_seed
+    from transformers import (
+        BartConfig,
+        GPT2Config,
+        GPT2LMHeadModel,
+        LlamaConfig,
+        LlamaForCausalLM,
+        MarianConfig,
+        T5Config,
+        set_seed,
+    )
     from transformers import BartForConditionalGeneration as Bart
     from transformers import MarianMTModel as Marian
     from transformers import T5ForConditionalGeneration as T5
@@ -58,10 +82,28 @@ def write_model(folder: Path, family: str = "t5", *, seed: int = 0, dropout: flo
     texts = [t for row in pairs(200, seed=9) for t in row.values()]
     texts.append("translate English to French : summarize")
     folder.mkdir(parents=True, exist_ok=True)
-    write_tokenizer(folder, texts, bart=family == "bart")
+    decodes = family in ("gpt2", "chat")
+    if decodes:
+        texts.append("Translate from English to French . English : French : Text Rewrite the")
+    write_tokenizer(folder, texts, bart=family == "bart", bare=decodes, chat=family == "chat")
     size = len({w for text in texts for w in text.split()}) + 4
     set_seed(seed)
     torch.manual_seed(seed)
+    if family == "gpt2":
+        config = GPT2Config(
+            vocab_size=size, n_embd=32, n_layer=2, n_head=2, n_positions=48, resid_pdrop=dropout,
+            embd_pdrop=dropout, attn_pdrop=dropout, bos_token_id=1, eos_token_id=1,
+        )  # fmt: skip
+        GPT2LMHeadModel(config).save_pretrained(folder)
+        return str(folder)
+    if family == "chat":
+        config = LlamaConfig(
+            vocab_size=size, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+            num_attention_heads=2, max_position_embeddings=48, bos_token_id=3, eos_token_id=1,
+            attention_dropout=dropout,
+        )  # fmt: skip
+        LlamaForCausalLM(config).save_pretrained(folder)
+        return str(folder)
     if family == "t5":
         config = T5Config(
             vocab_size=size, d_model=32, d_kv=16, d_ff=64, num_layers=1, num_heads=2,

@@ -168,8 +168,8 @@ def test_a_prefix_of_ones_own_is_taken_and_an_empty_one_too():
 @pytest.mark.parametrize(
     ("family", "message"),
     [
-        ("bert", "family 'bert', which has no encoder and decoder together; translation needs"),
-        ("gpt2", "Take t5-small, Helsinki-NLP/opus-mt-en-fr"),
+        ("bert", "family 'bert', which writes no texts: it has no decoder. For translation take"),
+        ("electra", "take t5-small, Helsinki-NLP/opus-mt-en-fr"),
         ("mbart", "needs codes of languages"),
         ("m2m_100", "that is not built"),
     ],
