@@ -42,6 +42,7 @@ HOT = (
     "bench.__main__",
     "data.encode",
     "models.load",
+    "models.first_token",
     "models.freezing",
     "models.packing",
     "models.packed_attention",

@@ -134,6 +134,7 @@ def test_losses_agree_with_trainer_step_by_step(
     )
     training = Training(run.paths, EventWriter(run.paths.events), StopSignal(), restart=False)
     reference = copy.deepcopy(training.model)
+    start = copy.deepcopy(reference.state_dict())
     tokenizer = training.loaded.tokenizer
     training.resume()
     training.loop()
@@ -166,4 +167,7 @@ def test_losses_agree_with_trainer_step_by_step(
     np.testing.assert_allclose(clipped, norms, rtol=1e-3)
     ours = training.plain_learner().state_dict()
     for key, theirs in reference.state_dict().items():
-        torch.testing.assert_close(ours[key], theirs, rtol=1e-4, atol=2e-5, msg=key)
+        if key.endswith(".key.bias"):  # it moves all of a softmax's scores alike: its gradient is
+            continue  # rounding alone, which Adam makes as large as any other
+        moved, apart = float((theirs - start[key]).norm()), float((ours[key] - theirs).norm())
+        assert apart <= 1e-3 * moved, (key, apart, moved)
