@@ -44,6 +44,7 @@ HOT = (
     "models.load",
     "models.first_token",
     "models.freezing",
+    "models.vocabulary",
     "models.packing",
     "models.packed_attention",
 )
