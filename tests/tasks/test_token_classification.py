@@ -89,7 +89,8 @@ def test_frozen_features_are_refused_in_words():
     spec = RunSpec(model="m", data="d", technique="features", class_weights="balanced")
     problems = task_problems(spec, TASK)
     assert problems[0] == (
-        "technique='features' is not one of token classification's: 'full', 'lora', 'top:2', 'head'."
+        "technique='features' is not one of token classification's: 'full', 'lora', 'top:2', "
+        "'head'."
     )
     assert "token classification has none" in problems[1]
     wrong = RunSpec(model="m", data="d", metric_for_best_model="f1_macro")
