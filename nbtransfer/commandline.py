@@ -60,6 +60,8 @@ def finetune_line(spec: RunSpec, *, runs_dir: str | None = None) -> str:
     for name, value in _chosen(spec):
         option = _SHORT.get(name, "--" + name.replace("_", "-"))
         text = "" if value is True else _option_text(value)
+        if name == "prompt":
+            text = text.replace("\n", "\\n")
         if text.startswith("-"):  # argparse would take it for the next option
             words.append(f"{option}={_word(text)}")
         else:

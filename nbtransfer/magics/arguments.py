@@ -212,6 +212,8 @@ def _read_value(option: Option, typed: str, value: str | None) -> Any:  # noqa: 
         return value if number is None else number
     if option.kind == "weights":
         return _read_weights(typed, value)
+    if option.name == "prompt":
+        return value.replace("\\n", "\n")  # a magic is one line
     return value
 
 

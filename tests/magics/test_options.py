@@ -48,6 +48,16 @@ SPECS = [
         name="my-run",
         adam_epsilon=1e-6,
     ),
+    RunSpec(model="m", data="d", prompt="English: {source}\nFrench:", max_target_length=20),
+    RunSpec(
+        model="m",
+        data="d",
+        technique="lora",
+        lora_r=16,
+        lora_alpha=32,
+        lora_dropout=0.05,
+        lora_target_modules="query,value",
+    ),
 ]
 
 
