@@ -13,8 +13,16 @@ from safetensors.torch import load_file, save_file
 from nbtransfer import api
 from nbtransfer.errors import ModelError
 from tests.engine import language_jobs
-from tests.engine.jobs import make_run, start, work, work_until_killed, write_mini_model
+from tests.engine.jobs import (
+    make_run,
+    reviews,
+    start,
+    work,
+    work_until_killed,
+    write_mini_model,
+)
 from tests.engine.pairs import pairs, write_model
+from tests.engine.question_jobs import questions
 from tests.faults.comparing import same_bits, same_last_checkpoint
 
 pytestmark = pytest.mark.slow
@@ -128,6 +136,40 @@ def test_a_run_with_adapters_is_a_model_for_the_next(trained, tmp_path):
     assert found[0].label in ("good", "bad")
     again = make_run(tmp_path / "runs", model=trained.id, technique="lora", num_train_epochs=1)
     assert work(str(again.dir)), again.log()
+
+
+def _rows(kind):
+    if kind == "several classes":
+        return [{"text": r["text"], "labels": [r["label"], "any"]} for r in reviews(40)]
+    if kind == "scores":
+        return [{"text": r["text"], "score": len(r["text"]) / 10} for r in reviews(40)]
+    if kind == "tags":
+        return [
+            {
+                "tokens": r["text"].split(),
+                "tags": ["O", "B-X"] + ["O"] * (len(r["text"].split()) - 2),
+            }
+            for r in reviews(40)
+        ]
+    if kind == "questions":
+        return questions(40)
+    return [r["text"] for r in reviews(40)]
+
+
+@pytest.mark.parametrize(
+    "kind", ["several classes", "scores", "tags", "questions", "hidden tokens"]
+)
+def test_every_other_task_takes_adapters_too(tmp_path, kind):
+    task = "masked-language-modeling" if kind == "hidden tokens" else None
+    run = make_run(
+        tmp_path, data=_rows(kind), task=task, technique="lora", max_steps=3, eval_steps=3
+    )
+    assert work(str(run.dir)), run.log()
+    assert run.state().verified and run.report().num_rows > 0
+    assert (run.paths.model_dir / "adapter" / "adapter_model.safetensors").is_file()
+    trained = run.state().num_trainable_parameters
+    adapters = 2 * 2 * 8 * (128 + 128)  # queries and values of two layers
+    assert adapters <= trained < adapters + 40_000
 
 
 def test_a_layer_that_only_the_worker_can_miss_fails_in_words(tmp_path):
