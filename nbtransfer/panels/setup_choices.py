@@ -36,7 +36,7 @@ RATE_HINTS: dict[str, str] = {
     "top:2": "5e-5 to 3e-4 is usual for the last layers",
     "head": "5e-4 to 5e-3 is usual for head",
     "features": "3e-3 to 3e-2 is usual for features",
-    "lora": "2e-4 to 1e-3 is usual for LoRA",
+    "lora": "2e-4 to 3e-3 is usual for LoRA, the smaller for large models",
 }
 
 
