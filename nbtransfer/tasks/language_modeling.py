@@ -63,7 +63,9 @@ class _LanguageModeling:
         """Return the text."""
         return (table["text"],)
 
-    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+    def tuned(
+        self, answers: Answers, encoding: Encoding, table: pa.Table, card: DataCard
+    ) -> DataCard:
         """Return the card as it is: nothing is tuned on the validation documents."""
         return card
 

@@ -161,7 +161,9 @@ class Task(Protocol):
     ) -> Findings:
         """Return what a report shows besides the metrics."""
 
-    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+    def tuned(
+        self, answers: Answers, encoding: Encoding, table: pa.Table, card: DataCard
+    ) -> DataCard:
         """Return the card with what is decided on the validation rows' answers, if anything is."""
 
     def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
