@@ -27,6 +27,7 @@ from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.progress import Progress
 from nbtransfer.engine.reporting import Reader
 from nbtransfer.engine.resuming import find_checkpoint, is_resumed, say_resumed
+from nbtransfer.engine.samples import samples_of
 from nbtransfer.engine.saving import CheckpointWriter, announce
 from nbtransfer.engine.steplog import StepLog, TrainingDiverged
 from nbtransfer.engine.stepping import make_step, rows_of_steps, usable_kind
@@ -121,7 +122,7 @@ class Training:
             state = load_checkpoint(found.folder, self.plain_learner(), self.optimizer.optimizer)
             check_identity(state["identity"], self.identity)
             self.progress = Progress.from_json(state["progress"])
-            self._take_new_length()
+            self.progress.take_length(plan.num_train_epochs, plan.num_steps)
         self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
         if is_resumed(before, found):
             # Live changes made after the checkpoint are part of the run: they are made again.
@@ -157,14 +158,6 @@ class Training:
             precision=precision,
             step_kind=self.step_kind,
         )
-
-    def _take_new_length(self) -> None:
-        """Spread the rest of the schedule over a number of epochs given on resuming."""
-        progress, plan = self.progress, self.plan
-        if plan.num_train_epochs == progress.planned_epochs:
-            return
-        progress.planned_epochs = progress.num_train_epochs = plan.num_train_epochs
-        progress.schedule.stretch(progress.step, max(progress.step, plan.num_steps))
 
     def plain_learner(self) -> nn.Module:
         """Return what learns without accelerate's wrapping."""
@@ -284,6 +277,9 @@ class Training:
                 progress.evaluation_losses.append((train_loss, scores.loss))
             progress.loss_sum, progress.loss_count = 0.0, 0
         progress.elapsed_s += (duration := time.monotonic() - start)
+        samples = samples_of(  # after the clock was read: looking on is no training time
+            self.accelerator, self.plain_learner(), self.reader, self.validation, scores
+        )
         self.events.append(
             "evaluation_completed",
             step=progress.step,
@@ -295,6 +291,7 @@ class Training:
             is_best=is_best,
             cause=cause,
             examples=[list(example) for example in reading.examples],
+            samples=[list(sample) for sample in samples],
         )
         if warning := evaluation_warning(progress.evaluation_losses, len(self.card.label_names)):
             self.events.append("warning_raised", **warning._asdict())
