@@ -84,6 +84,7 @@ class Plan:
         eval_generate_rows: validation rows that texts are generated for at each evaluation.
         warnings: what the user should look at, in sentences.
         notes: choices made, in sentences.
+        follow_up: the line that asks for what is to follow this run, where it is a first stage.
     """
 
     num_steps: int
@@ -120,6 +121,7 @@ class Plan:
     eval_generate_rows: int = 0
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    follow_up: str = ""
 
     @property
     def generates_for_some(self) -> bool:
