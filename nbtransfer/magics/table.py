@@ -52,7 +52,8 @@ Go on pre-training a model on unlabelled texts of a domain, live in this cell; t
 
 CORPUS is a text file, a folder or pattern of them, a variable (a list of texts, a DataFrame), a
 csv, tsv, jsonl or parquet file, demo:python-docs, or a hub id. BERT-like models guess hidden
-tokens, GPT-like ones each next token, T5 writes hidden stretches. Runs are resumed with %finetune --resume RUN.
+tokens, GPT-like ones each next token, T5 writes hidden stretches. Runs are resumed with
+%finetune --resume RUN.
 
 --plan shows what would happen, --as-code the same as Python, --help every option.""",
         has_cell=True,

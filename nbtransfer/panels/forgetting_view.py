@@ -62,13 +62,17 @@ def forgetting_card(found: Forgetting) -> Markup:
             class_="nbt-head",
         ),
         tag("div", tag("div", table, class_="nbt-scroll"), class_="nbt-section"),
-        tag("p", join(general, " ", corpus), class_="nbt-note"),
-        *(tag("p", note, class_="nbt-note") for note in found.notes),
+        tag(
+            "div",
+            tag("p", join(general, " ", corpus), class_="nbt-note"),
+            *(tag("p", note, class_="nbt-note") for note in found.notes),
+            class_="nbt-section",
+        ),
     )
 
 
 def _row(found: Forgetting, stage: Stage) -> Markup:
-    change = found.change(stage)
+    change = found.change(stage) or None  # of the first one there is none
     cells = [figure(stage.general), "–" if change is None else f"{change:+.3f}"]
     if found.corpus_name:
         cells.append(figure(stage.corpus))

@@ -24,7 +24,7 @@ OTHER_GAP = "_"
 NUM_NEW_TOKENS = 32
 _NUM_SAMPLES = 3
 _MAX_PROMPT = 16  # tokens
-_LEAST_TOKENS = 4
+_LEAST_TOKENS, _ENOUGH_TOKENS = 4, 24  # of a document's first block
 _CONTEXT = 10  # tokens before a hidden one, and after it
 
 
@@ -125,12 +125,15 @@ def rewritten_samples(
 
 
 def _chosen_blocks(encoding: Encoding) -> list[int]:
-    """Return the first blocks of a few documents that have some tokens."""
+    """Return the first blocks of a few documents: of long ones, where there are enough of them."""
     import numpy as np
 
     sources = encoding.sources
     firsts = np.flatnonzero(np.diff(sources, prepend=-1) != 0)
-    long_enough = firsts[encoding.tokens.lengths[firsts] >= _LEAST_TOKENS]
+    lengths = encoding.tokens.lengths[firsts]
+    long_enough = firsts[lengths >= _ENOUGH_TOKENS]
+    if len(long_enough) < _NUM_SAMPLES:
+        long_enough = firsts[lengths >= _LEAST_TOKENS]
     if not len(long_enough):
         return []
     return [int(long_enough[i]) for i in spread_rows(len(long_enough), _NUM_SAMPLES)]

@@ -81,16 +81,21 @@ def test_the_guess_shown_is_that_of_the_hidden_token_shown():
 
 
 def test_a_whole_word_behind_the_mask_is_shown_before_a_number():
-    answers, found, _ = hidden_rows()
-    rights = [sample.right for sample in guessed_samples(answers, found, Numbers())]
-    shown = [
-        "word" in right or f"word{chr(97 + (101 + i) % 26) * 4}" in sample.text
-        for i, (right, sample) in enumerate(
-            zip(rights, guessed_samples(answers, found, Numbers()), strict=True)
-        )
-    ]
-    assert any("word" in right for right in rights)
-    assert all(shown)  # where the word is not what is asked for, it was not hidden behind the mask
+    answers, found, rows = hidden_rows()
+    samples = guessed_samples(answers, found, Numbers())
+    words = [Numbers().decode([101 + i]) for i in range(len(rows))]
+    asked = [sample.right == word for sample, word in zip(samples, words, strict=True)]
+    shown = [word in sample.text for sample, word in zip(samples, words, strict=True)]
+    # A word that was not hidden stands in the text; one that was is what is asked for.
+    assert any(asked) and all(a != s for a, s in zip(asked, shown, strict=True))
+
+
+def test_long_documents_are_shown_where_there_are_enough_of_them():
+    rows = [[7, 8, 9, 10], *([i] * 40 for i in range(20, 23)), [1, 2, 3, 4]]
+    found = prompts_of(encoding(rows, range(5)))
+    assert [prompt.tokens[0] for prompt in found] == [20, 21, 22]
+    fewer = prompts_of(encoding(rows[:3], range(3)))
+    assert [prompt.tokens[0] for prompt in fewer] == [7, 20, 21]
 
 
 def test_nothing_is_shown_where_nothing_was_guessed():
