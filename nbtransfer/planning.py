@@ -82,6 +82,8 @@ class Plan:
         baseline_accuracy: accuracy of always saying the largest class; None without classes.
         metric_for_best_model: decides which evaluated model is kept.
         eval_generate_rows: validation rows that texts are generated for at each evaluation.
+        trains_used_words: word vectors that no row uses stay as they were pre-trained. False in
+            plans that do not know it: their checkpoints hold the whole vocabulary.
         warnings: what the user should look at, in sentences.
         notes: choices made, in sentences.
         follow_up: the line that asks for what is to follow this run, where it is a first stage.
@@ -119,6 +121,7 @@ class Plan:
     baseline_accuracy: float | None
     metric_for_best_model: str = "f1_macro"
     eval_generate_rows: int = 0
+    trains_used_words: bool = False
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     follow_up: str = ""
@@ -240,6 +243,7 @@ def make_plan(
         baseline_accuracy=None if task.metrics[0] == "f1" else data.majority_share,
         metric_for_best_model=spec.metric_for_best_model or task.metrics[0],
         eval_generate_rows=generation.rows,
+        trains_used_words=spec.technique == "full" and data.task not in LANGUAGE_MODELING,
         notes=(
             *(blocks.notes if blocks is not None else ()),
             *_notes(spec, data, lengths, model, hardware, length),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from accelerate.utils import extract_model_from_parallel
 from torch import nn
 
 from nbtransfer.data.encode import Encoded, EncodedFeatures, EncodedTexts
@@ -15,6 +16,7 @@ from nbtransfer.data.lengths import spread_rows
 from nbtransfer.engine.batching import by_length
 from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
 from nbtransfer.engine.objectives import Sequence
+from nbtransfer.models.first_token import only_first_token
 from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ def score_rows(
         Scores in the rows' own order, whatever the batches.
     """
     model.eval()
+    plain = extract_model_from_parallel(model)
     num_rows = len(encoded.lengths)
     arrays: dict[str, np.ndarray] = {}
     lists: dict[str, list[np.ndarray]] = {}
@@ -78,7 +81,7 @@ def score_rows(
         batch = {k: v.to(accelerator.device) for k, v in encoded.batch(rows).items()}
         labels = batch.pop("labels", None)
         reach("evaluate.batch")
-        with accelerator.autocast():
+        with accelerator.autocast(), only_first_token(plain):
             found = objective.answers(model, batch, labels)
         for name, values in found.items():
             if isinstance(values, list):
@@ -103,7 +106,7 @@ def score_rows(
             batch.pop("labels", None)
             reach("evaluate.generate")
             with accelerator.autocast():
-                found = objective.generate(accelerator.unwrap_model(model), batch)
+                found = objective.generate(plain, batch)
             for row, tokens in zip(rows[places], found, strict=True):
                 lists["generated"][row] = tokens
             if between is not None:

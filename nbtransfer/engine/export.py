@@ -53,6 +53,8 @@ def _export(training: Training) -> None:
     kept_step = progress.step if best is None else best
     if kept_step != progress.step:
         load_model_state(paths.checkpoint(kept_step), training.plain_learner())
+    if training.loaded.words is not None:
+        training.loaded.words.restore()
     # The moments are not needed any more, and the fresh process needs the memory.
     training.optimizer.optimizer.state.clear()
     release_memory()

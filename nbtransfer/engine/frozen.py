@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 
 from nbtransfer.data.encode import EncodedFrozen
 from nbtransfer.engine.evaluate import in_batches, most_tokens
+from nbtransfer.models.first_token import only_first_token
 from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
@@ -112,7 +114,8 @@ def _fill(
     def forward(chosen: np.ndarray) -> None:
         batch = {k: v.to(accelerator.device) for k, v in plain.batch(chosen).items()}
         reach("evaluate.batch")
-        with accelerator.autocast():
+        shorter = only_first_token(model) if first_only else nullcontext()
+        with accelerator.autocast(), shorter:
             hidden = cut.frozen(batch)
         if first_only:
             vectors[chosen] = hidden[:, 0].float().cpu().numpy()

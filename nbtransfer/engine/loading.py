@@ -20,6 +20,7 @@ from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warni
 from nbtransfer.language_plan import confirmed_plan
 from nbtransfer.models.freezing import cut_of
 from nbtransfer.models.load import MeanPooledClassifier, backbone_of, load_for_training
+from nbtransfer.models.vocabulary import train_used_words
 from nbtransfer.runs.cache import Cache
 from nbtransfer.runs.files import read_table, write_json
 from nbtransfer.runs.run import Run
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from nbtransfer.data.encode import Encoded
     from nbtransfer.data.encoding import Encoding
+    from nbtransfer.models.vocabulary import UsedWords
     from nbtransfer.runs.events import EventWriter
     from nbtransfer.spec import RunSpec
 
@@ -62,6 +64,7 @@ class Loaded:
         tokenizer: the model's own.
         train: the training rows.
         validation: the validation rows, if there are any.
+        words: which word vectors learn, where not all of them do.
     """
 
     accelerator: Accelerator
@@ -70,6 +73,7 @@ class Loaded:
     tokenizer: PreTrainedTokenizerBase
     train: Rows
     validation: Rows | None
+    words: UsedWords | None
 
 
 def load_run(run: Run, events: EventWriter) -> Loaded:
@@ -106,6 +110,10 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
     with tokens_kept(cache) as kept:
         train = rows_of("train")
         validation = rows_of("validation") if run.paths.split("validation").is_file() else None
+    words = None
+    if run.plan.trains_used_words:
+        splits = (train,) if validation is None else (train, validation)
+        words = train_used_words(model, [rows.encoded for rows in splits])
     lengths = train.encoded.lengths
     _say_what_is_lost(train, validation, events)
     events.append(
@@ -116,6 +124,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         share_texts_cut=run.plan.share_texts_cut,
         share_tokens_cut=run.plan.share_tokens_cut,
         cache=kept.said,
+        words=None if words is None else list(words.num_words),
     )
     learner: nn.Module = model
     if isinstance(model, MeanPooledClassifier):
@@ -164,6 +173,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         tokenizer=tokenizer,
         train=train,
         validation=validation,
+        words=words,
     )
 
 

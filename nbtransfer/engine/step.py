@@ -11,6 +11,7 @@ from nbtransfer.engine.batching import by_length
 from nbtransfer.engine.dropout import cheapen_dropout
 from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
 from nbtransfer.engine.optim import make_moments
+from nbtransfer.models.first_token import only_first_token
 from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class EagerStep:
     ) -> None:
         self._accelerator = accelerator
         self._model = model
+        self._plain = accelerator.unwrap_model(model)
         self._optimizer = optimizer
         self._encoded = encoded
         self._objective = objective
@@ -138,13 +140,14 @@ class EagerStep:
 
         On a CPU they cannot: the second pass would draw other words for dropout (`DropoutNoise`).
         """
-        plain = self._accelerator.unwrap_model(self._model)
-        return self._noise is None and getattr(plain, "supports_gradient_checkpointing", False)
+        able = getattr(self._plain, "supports_gradient_checkpointing", False)
+        return self._noise is None and able
 
     def _recompute(self) -> None:
         """Keep the activations between layers alone (Chen et al., 2016)."""
-        plain = self._accelerator.unwrap_model(self._model)
-        plain.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self._plain.gradient_checkpointing_enable(
+            gradient_checkpointing_kwargs={"use_reentrant": False}
+        )
         self.recomputes = True
 
     def _forget_gradients(self) -> None:
@@ -187,11 +190,12 @@ class EagerStep:
             }
             labels = batch.pop("labels")
             reach("step.forward")
-            with self._accelerator.autocast():
-                output = self._objective.forward(self._model, batch, labels)
-            loss = self._objective.loss(output, labels) / total_weight
-            reach("step.backward")
-            self._accelerator.backward(loss)
+            with only_first_token(self._plain):  # and backwards: layers may be computed again there
+                with self._accelerator.autocast():
+                    output = self._objective.forward(self._model, batch, labels)
+                loss = self._objective.loss(output, labels) / total_weight
+                reach("step.backward")
+                self._accelerator.backward(loss)
             total += loss.detach()
         return total
 

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
+def reads_first_token(model: nn.Module) -> bool:
+    """Whether the model's head looks at the first token's vector and at nothing else."""
+    config = getattr(model, "config", None)
+    return (
+        type(model).__name__.endswith("ForSequenceClassification")
+        and getattr(config, "model_type", None) in CUT_FAMILIES
+        and not getattr(config, "is_decoder", False)
+    )
+
+
 class Stack(NamedTuple):
     """The transformer blocks of a backbone, and the module that holds them under a name."""
 
@@ -85,8 +95,7 @@ class Cut:
     @property
     def reads_first_token(self) -> bool:
         """Whether nothing above the cut looks at other tokens than the first."""
-        whole_text = type(self._model).__name__.endswith("ForSequenceClassification")
-        return whole_text and self.below == len(self._stack.layers)
+        return reads_first_token(self._model) and self.below == len(self._stack.layers)
 
     def frozen_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield the weights below the cut with their names: they decide what it is given."""

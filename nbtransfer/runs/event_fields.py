@@ -75,6 +75,13 @@ FIELDS: dict[str, dict[str, _Check]] = {
     "worker_started": {},
     "phase_started": {"phase": _text},
     "plan_changed": {"field": _text, "old": _any, "new": _any, "reason": _text},
+    "data_encoded": {"cache": _or_none(_text), "words": _or_none(_pair(_count))},
+    "frozen_layers_computed": {
+        "cache": _text,
+        "num_layers": _count,
+        "place": _or_none(_text),
+        "num_bytes": _count,
+    },
     "model_loaded": {
         "num_parameters": _count,
         "num_trainable_parameters": _count,

@@ -13,7 +13,7 @@ The types, and the fields each carries besides these five:
     plan_changed          field, old, new, reason
     model_loaded          num_parameters, num_trainable_parameters, notes[]
     data_encoded          num_train, num_validation, num_tokens, share_texts_cut, share_tokens_cut,
-                          cache: hit | miss | off
+                          cache: hit | miss | off, words: word vectors that learn and all, or null
     frozen_layers_computed  num_rows, num_layers, cache: hit | miss | no room, place: memory | disk,
                           num_bytes
     checkpoints_lost      checkpoints[[name, reason]]: there were some, and none is good any more

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
+from nbtransfer.errors import count_of
 from nbtransfer.runs.event_fields import FIELDS, is_whole
 from nbtransfer.tasks.findings import Example, Sample
 
@@ -167,6 +168,25 @@ class RunState:
         self.num_parameters = event["num_parameters"]
         self.num_trainable_parameters = event["num_trainable_parameters"]
         self.notes = list(event["notes"])
+
+    def _on_data_encoded(self, event: Event) -> None:
+        if event.get("cache") == "hit":
+            self.notes.append("The texts' tokens were kept from an earlier run.")
+        if words := event.get("words"):
+            used, all_words = words
+            self.notes.append(f"{used:,} of {all_words:,} word vectors learn: those the data uses.")
+
+    def _on_frozen_layers_computed(self, event: Event) -> None:
+        cache, layers = event["cache"], count_of(event["num_layers"], "frozen layer")
+        layers += " says" if event["num_layers"] == 1 else " say"
+        where = {"memory": "in memory", "disk": "on disk"}.get(event.get("place") or "", "")
+        size = f"{event['num_bytes'] / 1e6:,.0f} MB"
+        note = {
+            "hit": f"What {layers} of the texts was kept from an earlier run ({where}).",
+            "miss": f"What {layers} of the texts is computed once and kept ({where}, {size}).",
+        }.get(cache, f"No room to keep what {layers} of the texts ({size}).")
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _on_training_started(self, event: Event) -> None:
         for name in (

@@ -134,6 +134,9 @@ def test_losses_agree_with_trainer_step_by_step(
     )
     training = Training(run.paths, EventWriter(run.paths.events), StopSignal(), restart=False)
     reference = copy.deepcopy(training.model)
+    if training.loaded.words is not None:  # Trainer trains the whole vocabulary
+        reference.get_input_embeddings().restore()
+    start = copy.deepcopy(reference.state_dict())
     tokenizer = training.loaded.tokenizer
     training.resume()
     training.loop()
@@ -164,6 +167,15 @@ def test_losses_agree_with_trainer_step_by_step(
     np.testing.assert_allclose([s["loss"] for s in steps], losses, rtol=1e-5)
     clipped = [min(s["grad_norm"], run.spec.max_grad_norm) for s in steps]
     np.testing.assert_allclose(clipped, norms, rtol=1e-3)
+    used = slice(None)
+    if training.loaded.words is not None:
+        used = training.loaded.words.words
+        training.loaded.words.restore()
     ours = training.plain_learner().state_dict()
     for key, theirs in reference.state_dict().items():
-        torch.testing.assert_close(ours[key], theirs, rtol=1e-4, atol=2e-5, msg=key)
+        if key.endswith(".key.bias"):  # it moves all of a softmax's scores alike: its gradient is
+            continue  # rounding alone, which Adam makes as large as any other
+        if key.endswith("word_embeddings.weight"):  # Trainer's decay reaches words without use
+            theirs, ours[key], start[key] = theirs[used], ours[key][used], start[key][used]
+        moved, apart = float((theirs - start[key]).norm()), float((ours[key] - theirs).norm())
+        assert apart <= 1e-3 * moved, (key, apart, moved)

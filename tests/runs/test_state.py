@@ -294,3 +294,44 @@ def test_a_button_does_not_end_what_was_to_be_made_again():
     old = control(2, 3, learning_rate=[1e-4, 5e-5])
     state = folded(old, resumed(1), control(7, 2))
     assert [row.revision for row in state.undone_changes] == [2]
+
+
+def data_encoded(**changes):
+    return "data_encoded", {"cache": "miss", "words": None, **changes}
+
+
+def frozen(cache, place, num_layers=6):
+    fields = {"cache": cache, "place": place, "num_layers": num_layers, "num_bytes": 12_000_000}
+    return "frozen_layers_computed", fields
+
+
+@pytest.mark.parametrize(
+    ("event", "notes"),
+    [
+        (data_encoded(), []),
+        (data_encoded(cache="hit"), ["The texts' tokens were kept from an earlier run."]),
+        (
+            data_encoded(words=[4_012, 30_522]),
+            ["4,012 of 30,522 word vectors learn: those the data uses."],
+        ),
+        (
+            frozen("hit", "memory"),
+            ["What 6 frozen layers say of the texts was kept from an earlier run (in memory)."],
+        ),
+        (
+            frozen("miss", "disk", num_layers=1),
+            ["What 1 frozen layer says of the texts is computed once and kept (on disk, 12 MB)."],
+        ),
+        (
+            frozen("no room", None),
+            ["No room to keep what 6 frozen layers say of the texts (12 MB)."],
+        ),
+    ],
+)
+def test_what_was_kept_or_found_is_noted(event, notes):
+    assert folded(STARTED, event).notes == notes
+
+
+def test_splits_that_found_the_same_are_noted_once():
+    state = folded(STARTED, frozen("hit", "memory"), frozen("hit", "memory"))
+    assert len(state.notes) == 1

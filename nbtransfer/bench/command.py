@@ -1,42 +1,39 @@
-"""The benchmark's process: measures what was asked for and writes a table and JSON.
-
-`nbtransfer bench` starts it, so that the command line itself stays free of torch.
-"""
+"""`nbtransfer bench`: measures what was asked for; prints a table, writes JSON."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import os
+import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nbtransfer.bench.arguments import PARTS, add_arguments
+from nbtransfer.bench import measure as by
+from nbtransfer.bench.arguments import PARTS
+from nbtransfer.bench.match import Match
+from nbtransfer.bench.table import results_text
+from nbtransfer.data.sources import load_tables
+from nbtransfer.hardware import detect_hardware
+
+if TYPE_CHECKING:
+    import argparse
 
 
-def main() -> None:
-    """Measure, print the table, write the JSON."""
-    parser = argparse.ArgumentParser(prog="nbtransfer bench", allow_abbrev=False)
-    add_arguments(parser)
-    options = parser.parse_args()
+def run(options: argparse.Namespace) -> None:
+    """Measure what was asked for, print the table and write the JSON."""
     with tempfile.TemporaryDirectory(prefix="nbtransfer-bench-") as folder:
         results = measure(options, Path(folder))
+    print(results_text(results))
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
+        print(f"\nWritten: {options.json}")
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Return the figures of every part asked for."""
-    import torch
-    import transformers
-
-    from nbtransfer.bench import measure as by
-    from nbtransfer.bench.contestants import Match
-    from nbtransfer.data.sources import load_tables
-    from nbtransfer.hardware import detect_hardware
-
     hardware = detect_hardware(folder)
     tables = load_tables(options.data, name=options.data)
     train = tables.splits["train"].select(["text", "label"]).to_pylist()
@@ -63,11 +60,10 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             "cpu": hardware.cpu_name,
             "num_threads": hardware.num_threads,
             "load": os.getloadavg()[0],
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
+            "torch": version("torch"),
+            "transformers": version("transformers"),
         },
     }
-    by.warm_up(match)
     longer = dataclasses.replace(match, learning_rate=1e-3, epochs=3)
     calls = {
         "training": lambda: by.training(match),
@@ -83,9 +79,6 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
     wanted = options.only or [part for part in PARTS if part != "accuracy" or options.seeds]
     for part in wanted:
+        print(f"measuring {part} …", file=sys.stderr, flush=True)
         results[part] = calls[part]()
     return results
-
-
-if __name__ == "__main__":
-    main()
