@@ -116,7 +116,9 @@ def ending_lines(
         lines.append("The second stage has not begun. Go on with this one, then begin it:")
         return lines, [f"%finetune --resume {name}", *then]
     if then:
-        lines.append("The first of two stages is done. The second one:")
+        lines.append(
+            "The first of two stages is done. The second, where it does not begin by itself:"
+        )
         return lines, then
     asked = '"a text of yours"'
     if about.task == "question-answering":
