@@ -193,7 +193,10 @@ def run_adaptation(asked: Adaptation, *, show: bool) -> Run:
         _follow(first, interrupts, show=show)
         if first.status != "completed" or interrupts.count:
             if not show or first.status == "running":  # otherwise its record says so
-                _tell(f"The second stage has not begun. Begin it: {first.plan.follow_up}")
+                _tell(
+                    "The second stage has not begun. Go on with the first, then begin it:\n"
+                    f"    %finetune --resume {first.reference}\n    {first.plan.follow_up}"
+                )
             return first
         second = start_job(asked.after(first))
         _follow(second, interrupts, show=show)
