@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import random
 import sys
 import tempfile
 from importlib.metadata import version
@@ -21,6 +22,8 @@ from nbtransfer.hardware import detect_hardware
 if TYPE_CHECKING:
     import argparse
 
+    Row = dict[str, str]
+
 
 def run(options: argparse.Namespace) -> None:
     """Measure what was asked for, print the table and write the JSON."""
@@ -35,14 +38,12 @@ def run(options: argparse.Namespace) -> None:
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Return the figures of every part asked for."""
     hardware = detect_hardware(folder)
-    tables = load_tables(options.data, name=options.data)
-    train = tables.splits["train"].select(["text", "label"]).to_pylist()
-    test = tables.splits.get("test", tables.splits["train"]).select(["text", "label"]).to_pylist()
+    train, test = _rows(options.data, options.test_rows, options.seed)
     num_rows = min(len(train), options.steps * options.batch_size if options.steps else len(train))
     match = Match(
         model=options.model,
         train=train[: num_rows // options.batch_size * options.batch_size],
-        test=test[: options.test_rows],
+        test=test,
         batch_size=options.batch_size,
         epochs=1,
         learning_rate=1e-4,
@@ -73,12 +74,22 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "start": lambda: by.start_and_memory(
             dataclasses.replace(match, train=match.train[: 8 * match.batch_size])
         ),
-        "accuracy": lambda: by.accuracy(
-            dataclasses.replace(match, epochs=3, train=train), options.seeds
-        ),
+        "accuracy": lambda: by.accuracy(dataclasses.replace(match, epochs=3), options.seeds),
     }
     wanted = options.only or [part for part in PARTS if part != "accuracy" or options.seeds]
     for part in wanted:
         print(f"measuring {part} …", file=sys.stderr, flush=True)
         results[part] = calls[part]()
     return results
+
+
+def _rows(data: str, num_test: int, seed: int) -> tuple[list[Row], list[Row]]:
+    """Return rows to train and to test on; without a test split, some are held out by chance."""
+    splits = load_tables(data, name=data).splits
+    rows = {name: table.select(["text", "label"]).to_pylist() for name, table in splits.items()}
+    train = rows["train"]
+    if "test" in rows:
+        return train, rows["test"][:num_test]
+    random.Random(seed).shuffle(train)
+    num_test = min(num_test, len(train) // 4)
+    return train[num_test:], train[:num_test]

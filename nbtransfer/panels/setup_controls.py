@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import ipywidgets as widgets
 
@@ -13,6 +13,7 @@ from nbtransfer.panels import setup_choices as offers
 from nbtransfer.panels.markup import tag
 from nbtransfer.panels.setup_choices import Choice, with_choice
 from nbtransfer.panels.setup_pickers import Picker, Select, plain_box
+from nbtransfer.spec import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,7 +92,7 @@ class Controls:
         patience = spec.early_stopping_patience
         stopping = offers.early_stopping_choices(patience)
         self.stopping = Select("Early stopping", stopping, patience)
-        precisions = [Choice(name, name) for name in ("auto", "fp32", "bf16", "fp16")]
+        precisions = [Choice(name, name) for name in get_args(Precision)]
         self.precision = Select("Precision", precisions, spec.precision)
         kinds = [Choice(name, name) for name in ("auto", "eager", "graphed")]
         self.step = Select("Steps", kinds, spec.step)
