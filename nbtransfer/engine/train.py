@@ -198,7 +198,7 @@ class Training:
                 self.evaluate("schedule")
                 self.checkpoint("evaluation")
                 last_checkpoint = time.monotonic()
-                if self._should_stop_early():
+                if progress.has_lost_patience(self.spec.early_stopping_patience):
                     self.ended_by = "early_stopping"
                     break
             elif ran_out or time.monotonic() - last_checkpoint > CHECKPOINT_EVERY_S:
@@ -312,15 +312,6 @@ class Training:
             warning = smaller_evaluation_warning(when, batch_size, scores.batch_size)
             self.events.append("warning_raised", **warning._asdict())
         return scores
-
-    def _should_stop_early(self) -> bool:
-        patience = self.spec.early_stopping_patience
-        unfinished = self.progress.step < self.progress.schedule.num_steps
-        return (
-            patience is not None
-            and unfinished
-            and self.progress.evaluations_without_gain >= patience
-        )
 
     def checkpoint(self, reason: str) -> None:
         """Begin to save everything the next step depends on; training goes on meanwhile.
