@@ -99,6 +99,9 @@ def prepare_adaptation(
     asked_name = fields.get("name")
     name = f"{asked_name[:_ROOM_FOR_SUFFIX]}-adapted" if asked_name else new_run_name(folder)
     first_keywords = {n: fields[n] for n in (*_SHARED, *FIRST_ONLY) if n in fields}
+    if fields.get("technique") == "lora":  # who cannot train all weights cannot do so here either
+        shared = ("technique", *(n for n in fields if n.startswith("lora_")))
+        first_keywords |= {n: fields[n] for n in shared}
     first = prepare_job(
         model,
         corpus,

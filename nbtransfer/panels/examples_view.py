@@ -11,7 +11,7 @@ from nbtransfer.tasks.metric_words import metric_word
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nbtransfer.runs.state import RunState
+    from nbtransfer.runs.state import EvaluationRow, RunState
     from nbtransfer.tasks.findings import Example
 
 _MAX_ROWS = 8
@@ -44,13 +44,11 @@ def examples_table(examples: Sequence[Example], title: str = "Examples") -> Mark
 
 def samples_table(state: RunState) -> Markup | None:
     """Return what a language model said of a few held-out texts, evaluation beside evaluation."""
-    rows = [row for row in state.evaluations if row.samples]
-    if not rows:
+    shown = _sampled(state)
+    if not shown:
         return None
-    first, *others = [row for row in rows if len(row.samples) == len(rows[0].samples)]
-    shown = [first, *others[-_LAST_EVALUATIONS:]]
-    steps = ("before" if row.step == 0 else f"step {row.step:,}" for row in shown)
-    heads = ("held-out text", "what stands there", *steps)
+    first = shown[0]
+    heads = ("held-out text", "what stands there", *map(_when, shown))
     body = [
         tag(
             "tr",
@@ -78,6 +76,27 @@ def samples_table(state: RunState) -> Markup | None:
         tag("p", gaps, class_="nbt-note") if has_gaps else None,
         class_="nbt-section",
     )
+
+
+def samples_lines(state: RunState) -> list[str]:
+    """Return the same as lines of plain text: the text, what stands there, what was said."""
+    shown = _sampled(state)
+    lines = []
+    for i, sample in enumerate(shown[0].samples[:_MAX_ROWS] if shown else ()):
+        lines += [f"“{_cut(sample.text)}”", f"    what stands there: {_cut(sample.right)}"]
+        lines += [f"    {_when(row)}: {_cut(row.samples[i].said) or '(nothing)'}" for row in shown]
+    return lines
+
+
+def _sampled(state: RunState) -> list[EvaluationRow]:
+    """Return the first evaluation with samples, and the last ones with as many."""
+    rows = [row for row in state.evaluations if row.samples]
+    alike = [row for row in rows if len(row.samples) == len(rows[0].samples)]
+    return [*alike[:1], *alike[1:][-_LAST_EVALUATIONS:]]
+
+
+def _when(row: EvaluationRow) -> str:
+    return "before" if row.step == 0 else f"step {row.step:,}"
 
 
 def latest_examples(state: RunState) -> Markup | None:

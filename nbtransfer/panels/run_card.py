@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtransfer.panels import run_view as view
-from nbtransfer.panels.examples_view import latest_examples
+from nbtransfer.panels.examples_view import latest_examples, samples_lines
 from nbtransfer.panels.figure_bundle import Bundle
 from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.run_notes import note_lines, notes_block
@@ -68,6 +68,7 @@ def card_text(
             about.source,
             *([figures] if figures else []),
             *view.evaluations_text(state),
+            *samples_lines(state),
             *(
                 f"! {f'{head} {advice}'.strip()}"
                 for head, advice in view.warning_pairs(about, state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nbtransfer.panels.examples_view import (
     examples_table,
     latest_examples,
+    samples_lines,
     samples_table,
     signature_lines,
 )
@@ -65,6 +66,19 @@ def test_what_a_model_said_stands_beside_what_it_said_before_and_is_escaped():
     assert "<b>" not in html and "<i>" not in html
     assert "(nothing)" in html
     assert "[?] is the hidden token" in html
+
+
+def test_plain_text_says_the_same():
+    state = RunState()
+    assert samples_lines(state) == []
+    state.evaluations += [_said(0, "a"), _said(10, "b"), _said(20, "")]
+    assert samples_lines(state) == [
+        "“the <i>[?]</i> of it”",
+        "    what stands there: cap & al",
+        "    before: a",
+        "    step 10: b",
+        "    step 20: (nothing)",
+    ]
 
 
 def test_an_evaluation_without_samples_does_not_take_the_others_away():
