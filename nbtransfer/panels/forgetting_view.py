@@ -50,9 +50,11 @@ def forgetting_card(found: Forgetting) -> Markup:
         f"{found.num_general:,} tokens of which are guessed. The loss is that of {what}, in nats a "
         "token; where it rises, the model forgot something of what it knew."
     )
+    if not found.num_general:
+        general = "Nothing could be measured."
     corpus = (
         f"{_cut(found.corpus_name)}: held-out documents, {found.num_corpus:,} tokens."
-        if found.corpus_name
+        if found.corpus_name and found.num_corpus
         else None
     )
     return card(

@@ -16,6 +16,11 @@ def test_each_stage_is_a_row_with_its_change():
     assert "72 short paragraphs" in html and "550 tokens" in html and "nats a token" in html
 
 
+def test_where_nothing_could_be_measured_that_is_said():
+    html = str(forgetting_card(dataclasses.replace(FOUND, num_general=0, num_corpus=0)))
+    assert "Nothing could be measured." in html and "0 tokens" not in html
+
+
 def test_names_are_escaped():
     odd = dataclasses.replace(
         FOUND, corpus_name="<img src=x>", stages=(Stage("<b>x</b>", 1.0, 1.0),), notes=("<i>",)
