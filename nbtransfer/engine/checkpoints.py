@@ -159,15 +159,18 @@ def _fill(staging: Path, snapshot: Snapshot) -> int:
 def load_model_state(folder: Path, model: nn.Module) -> None:
     """Put a checkpoint's weights into `model`."""
     tensors = load_file(folder / _FILES[0])
-    for alias, name in read_json(folder / _FILES[2])["aliases"].items():
+    for alias, name in read_state(folder)["aliases"].items():
         tensors[alias] = tensors[name]
     model.load_state_dict(tensors)
 
 
-def load_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> dict[str, Any]:
-    """Put a checkpoint's weights and moments in place and return the rest of its state."""
+def read_state(folder: Path) -> dict[str, Any]:
+    """Return what a checkpoint holds besides its tensors."""
+    return read_json(folder / _FILES[2])
+
+
+def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put a checkpoint's weights and moments in place; they are those of such a model."""
     load_model_state(folder, model)
     tensors = load_file(folder / _FILES[1])
     for name, parameter in model.named_parameters():
@@ -184,7 +187,6 @@ def load_checkpoint(
                 else tensor
                 for key, tensor in moments.items()
             }
-    return read_json(folder / _FILES[2])
 
 
 def newest_checkpoint(checkpoints_dir: Path) -> Found:

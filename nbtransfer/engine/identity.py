@@ -49,6 +49,8 @@ def job_identity(run: Run) -> dict[str, Any]:
         "label names": list(run.data_card.label_names),
         "model revision": card.revision,
         "tokenizer": _sha256(Path(tokenizer)) if tokenizer is not None else None,
+        # None in checkpoints of versions that trained all words.
+        "words that learn": "those used" if run.plan.trains_used_words else None,
         **{f"{path.stem} rows": _sha256(path) for path in splits if path.is_file()},
     }
 

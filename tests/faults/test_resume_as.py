@@ -52,6 +52,23 @@ def test_a_changed_row_is_refused(killed):
     assert "train rows" in _refusal(killed)
 
 
+def test_a_row_of_the_validation_split_with_a_new_word_is_refused(killed):
+    path = killed.paths.split("validation")
+    table = read_table(path)
+    texts = table["text"].to_pylist()
+    write_table(path, table.set_column(0, "text", pa.array([*texts[:-1], "a zebra"])))
+    assert "validation rows" in _refusal(killed)
+
+
+def test_other_word_vectors_to_train_are_refused(killed):
+    """Their number is a shape in the checkpoint: it is compared before the tensors are."""
+    plan = read_json(killed.paths.plan)
+    write_json(killed.paths.plan, {**plan, "trains_used_words": False})
+    message = _refusal(killed)
+    assert "words that learn 'those used' -> None" in message
+    assert "another job" in message
+
+
 def test_changed_order_is_refused(killed):
     path = killed.paths.split("train")
     table = read_table(path)
