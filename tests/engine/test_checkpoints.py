@@ -16,8 +16,8 @@ from nbtransfer.engine.checkpoints import (
     Snapshot,
     damage,
     load_checkpoint,
-    read_state,
     load_model_state,
+    read_state,
     save_checkpoint,
 )
 from nbtransfer.engine.optim import make_optimizer
