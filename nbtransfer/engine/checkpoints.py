@@ -12,7 +12,6 @@ import copy
 import errno
 import hashlib
 import json
-import os
 import re
 import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -142,6 +141,8 @@ def _fill(staging: Path, snapshot: Snapshot) -> int:
     manifest: dict[str, dict[str, Any]] = {}
     for name in _FILES:
         reach("checkpoint.sync")
+        # safetensors writes 0600. Asking for the umask would set it, for the other threads too.
+        (staging / name).chmod((staging / _FILES[2]).stat().st_mode)
         _make_durable(staging / name)
         manifest[name] = {
             "num_bytes": (staging / name).stat().st_size,
@@ -291,10 +292,6 @@ def _step_on_device(parameter: torch.Tensor) -> bool:
 
 
 def _make_durable(path: Path) -> None:
-    """Sync a file and give it the mode the umask says (safetensors writes 0600)."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(0o666 & ~umask)
     with path.open("rb+") as file:
         sync(file.fileno())
 

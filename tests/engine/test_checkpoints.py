@@ -147,13 +147,14 @@ def test_saving_changes_neither_model_nor_optimizer(folder, trained):
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_files_have_the_modes_the_umask_says(folder, trained, umask, mode):
-    before = os.umask(umask)
+def test_files_have_the_modes_the_umask_says(folder, trained, umask, mode, monkeypatch):
+    set_umask, before = os.umask, os.umask(umask)
+    # To look at it is to set it, for every thread of the process.
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the umask was set"))
     try:
         path = save(folder, trained)
     finally:
-        os.umask(before)
+        set_umask(before)
     assert {name: (path / name).stat().st_mode & 0o777 for name in FILES[1:]} == dict.fromkeys(
         FILES[1:], mode
     )
-    assert os.umask(before) == before  # looking at the umask did not change it

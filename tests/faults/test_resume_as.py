@@ -148,6 +148,17 @@ def test_more_epochs_are_taken_when_allowed_and_only_then(killed, submitted):
     assert rates[-1] > 0
 
 
+def test_another_evaluation_interval_is_taken_and_changes_no_step(killed, submitted, clean):
+    with pytest.raises(RunError, match=r"eval_steps None -> 3\..*add --allow"):
+        jobs.resume_job(killed, {"eval_steps": 3}, allow=False)
+    run = jobs.resume_job(killed, {"eval_steps": 3}, allow=True)
+    assert submitted
+    assert work(str(run.dir)), run.log()
+    assert [row.step for row in run.state().evaluations] == [4, 8, 9, 12]
+    assert rows(run)[0] == rows(clean)[0]
+    assert same_last_checkpoint(run, clean)
+
+
 def test_a_finished_run_is_lengthened(tmp_path, make_job, submitted):
     run = make_job(tmp_path, num_train_epochs=1)
     assert work(str(run.dir))
