@@ -1,7 +1,4 @@
-"""Run after run in one notebook, with its panel, the kernel's memory stays flat (promise R10).
-
-Eight runs by default, twenty with NBTRANSFER_ALL_FAULTS=1; one warm worker takes them all.
-"""
+"""Run after run in one notebook, with its panel, the kernel's memory stays flat (promise R10)."""
 
 from __future__ import annotations
 
@@ -18,10 +15,13 @@ from jupyter_client.manager import start_new_kernel
 pytestmark = pytest.mark.slow
 
 _WARM_UP = 3  # these fill caches, of imports and of drawing
-_RUNS = 20 if os.environ.get("NBTRANSFER_ALL_FAULTS") == "1" else 8
-_MOST_MB_A_RUN = 0.5
+_RUNS = 20
+_MOST_MB = 5
+_MOST_FILES = 8  # sockets come and go with messages; what leaks is at least one a run
 _PREPARE = """
 %load_ext nbtransfer
+from nbtransfer.runs import launch
+launch._WORKER_MODULE = "tests.faults.quick_worker"
 words = ["lovely", "bright", "warm"], ["dull", "cold", "slow"]
 rows = [{"text": f"a {words[i % 2][i % 3]} film", "label": i % 2} for i in range(40)]
 """
@@ -77,14 +77,14 @@ def _run(client, code):
     raise AssertionError(f"no end of {code!r}")
 
 
-def test_twenty_runs_with_the_panel_leave_the_kernel_as_it_was(kernel):
+def test_twenty_runs_with_the_panel_leave_the_kernel_as_it_was(kernel, mini_model):
     manager, client = kernel
     process = psutil.Process(manager.provisioner.pid)
     _run(client, _PREPARE)
     resident, counted = [], []
     for number in range(_WARM_UP + _RUNS):
-        line = f"run = %finetune {{model}} rows --max-steps 2 --name run-{number}"
-        _, widgets = _run(client, line.format(model="demo:bert-tiny"))
+        line = f"run = %finetune {mini_model} rows --max-steps 2 --name run-{number}"
+        _, widgets = _run(client, line)
         assert widgets > 5, "there was no panel"
         printed, _ = _run(client, _MEASURE)
         counted.append(json.loads(printed))
@@ -95,7 +95,7 @@ def test_twenty_runs_with_the_panel_leave_the_kernel_as_it_was(kernel):
     before, after = counted[_WARM_UP - 1], counted[-1]
     assert not after["torch"]
     assert after["threads"] <= before["threads"], said
-    assert after["files"] <= before["files"], said
+    assert after["files"] <= before["files"] + _MOST_FILES, said
     assert after["children"] <= before["children"], said
     assert after["objects"] <= before["objects"] * 1.01, said
-    assert resident[-1] <= resident[_WARM_UP - 1] + _MOST_MB_A_RUN * _RUNS, said
+    assert resident[-1] <= resident[_WARM_UP - 1] + _MOST_MB, said
