@@ -1,4 +1,4 @@
-"""Letting the system refuse every sync of this process, so that whoever asks for one gets an error.
+"""Letting the system refuse every sync of this process, or end it by the first.
 
 A filter of system calls (seccomp) sees what native code does too, which patching os.fsync does not.
 """
@@ -14,7 +14,7 @@ import platform
 _CALLS = {"x86_64": (74, 75, 277, 306, 26), "aarch64": (82, 83, 84, 267, 227)}
 _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2
 _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
-_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
+_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 
 
 class _Instruction(ctypes.Structure):
@@ -35,15 +35,20 @@ def can_refuse_sync() -> bool:
     return platform.system() == "Linux" and platform.machine() in _CALLS
 
 
-def refuse_sync() -> None:
-    """Let every sync of this process fail from now on with an input/output error, for good."""
+def refuse_sync(*, deadly: bool = False) -> None:
+    """Let every sync of this process fail from now on, for good.
+
+    Args:
+        deadly: the first one ends the process by SIGSYS, instead of an input/output error.
+    """
+    answer = _KILL if deadly else _REFUSE | errno.EIO
     calls = _CALLS[platform.machine()]
     program = [_Instruction(_LOAD, 0, 0, 0)]
     for left, call in enumerate(reversed(calls)):
         program.insert(1, _Instruction(_JUMP_IF_EQUAL, left + 1, 0, call))
     program += [
         _Instruction(_RETURN, 0, 0, _ALLOW),
-        _Instruction(_RETURN, 0, 0, _REFUSE | errno.EIO),
+        _Instruction(_RETURN, 0, 0, answer),
     ]
     filter = (_Instruction * len(program))(*program)
     libc = ctypes.CDLL(None, use_errno=True)

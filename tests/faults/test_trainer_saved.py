@@ -74,13 +74,23 @@ def test_where_every_sync_fails_our_run_says_that_nothing_is_durable(tmp_path, m
     assert run.state().checkpoints == []
 
 
+def _work_until_sync(run_dir: str) -> None:
+    refuse_sync(deadly=True)
+    work(run_dir)
+
+
 @needs_filter
-def test_where_every_sync_fails_trainer_does_not_notice_for_it_asks_for_none(
-    tmp_path, live, trainer_clean
-):
+def test_where_a_sync_would_end_the_process_ours_ends(tmp_path, make_job):
+    process = start(make_job(tmp_path), _work_until_sync)
+    process.join()
+    assert process.exitcode == -signal.SIGSYS
+
+
+@needs_filter
+def test_where_a_sync_would_end_the_process_trainer_saves_as_ever(tmp_path, live, trainer_clean):
     folder = tmp_path / "job"
-    life = live(folder, fault="sync refused:0")
-    assert (life.error, life.warnings, life.step) == ("", [], 12)
+    life = live(folder, fault="sync deadly:0")
+    assert (life.exitcode, life.error, life.warnings, life.step) == (0, "", [], 12)
     assert checkpoints(folder) == ["checkpoint-12", "checkpoint-4", "checkpoint-8"]
     assert same_weights(folder, trainer_clean)
 

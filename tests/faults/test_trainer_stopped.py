@@ -1,4 +1,4 @@
-"""What is stopped or started twice: this package and transformers' Trainer (R8, 9, 12, 16).
+"""What is stopped or started twice: this package and transformers' Trainer (R8, 9, 12, 14, 16).
 
 As in test_trainer_compared.py: both sides are measured, on the same model, rows and steps.
 """
@@ -168,6 +168,16 @@ def test_a_dead_device_ends_trainers_run_and_nothing_is_named(tmp_path, live):
     life = live(folder, fault="device dead at step:6", auto_find_batch_size=True)
     assert life.error == "RuntimeError: CUDA error: device-side assert triggered"
     assert (life.step, life.warnings, len(life.batches)) == (5, [], 5)  # not tried again
+
+
+# R14
+
+
+def test_a_display_that_fails_once_ends_trainers_training(tmp_path, live):
+    """Ours is drawn by another process, and a failure is one warning: test_display.py."""
+    life = live(tmp_path / "job", fault="display fails at update:5")
+    assert life.error == "ConnectionError: the front end has gone"
+    assert life.step < 12
 
 
 # R16

@@ -150,8 +150,24 @@ def _save_other_weights(trainer: Trainer, save: int) -> None:
     trainer.model.save_pretrained = written
 
 
-def _sync_refused(trainer: Trainer, _: int) -> None:
-    refuse_sync()
+def _display_fails_at_update(trainer: Trainer, update: int) -> None:
+    """The bar that Trainer draws in notebooks cannot be drawn once."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.display import DisplayHandle
+    from transformers import PrinterCallback
+    from transformers.utils.notebook import NotebookProgressCallback
+
+    def fail() -> None:
+        raise ConnectionError("the front end has gone")
+
+    InteractiveShell.instance()
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(NotebookProgressCallback)
+    _before(DisplayHandle, "update", update, fail)
+
+
+def _sync_deadly(trainer: Trainer, _: int) -> None:
+    refuse_sync(deadly=True)
 
 
 def _wait_before_step(trainer: Trainer, step: int) -> None:
@@ -181,6 +197,7 @@ FAULTS: dict[str, Callable[[Trainer, int], None]] = {
     "terminate and slow down at step": _terminate_and_slow_down,
     "kill in pruning": _kill_in_pruning,
     "other weights at save": _save_other_weights,
-    "sync refused": _sync_refused,
+    "display fails at update": _display_fails_at_update,
+    "sync deadly": _sync_deadly,
     "wait before step": _wait_before_step,
 }
