@@ -217,19 +217,26 @@ def choose_precision(spec: RunSpec, hardware: Hardware, model: ModelCard) -> Pre
             return Precision("fp32", "no fp16 on a CPU", (problem,))
         if asked == "bf16":
             return Precision("bf16", "as asked")
+        if asked == "tf32":
+            problem = "precision='tf32' is of NVIDIA GPUs; take 'fp32' or 'auto' on a CPU."
+            return Precision("fp32", "no tf32 on a CPU", (problem,))
         reason = "full precision on a CPU" if hardware.bf16 else "no bf16 units"
         return Precision("fp32", reason)
     if asked == "auto":
         if hardware.bf16:
             return Precision("bf16", f"{hardware.name} has bf16 units")
-        faster = "T5 overflows in fp16" if no_fp16 else "precision='fp16' is faster"
-        return Precision("fp32", f"{hardware.name} has no bf16 units; {faster}")
-    if asked == "bf16" and not hardware.bf16:
+        if not hardware.fp16:
+            return Precision("fp32", f"{hardware.name} has neither bf16 nor fp16 units")
+        if no_fp16:
+            reason = f"{hardware.name} has no bf16 units; T5 overflows in fp16"
+            return Precision("fp32", reason)
+        return Precision("fp16", f"{hardware.name} has fp16 units and no bf16; the loss is scaled")
+    if asked in ("bf16", "tf32") and not hardware.bf16:
         problem = (
-            f"precision='bf16': {hardware.name} has no bf16 units (compute capability 8.0 and "
-            "later have them). Take 'fp16', 'fp32' or 'auto'."
+            f"precision={asked!r}: {hardware.name} has no {asked} units (compute capability 8.0 "
+            "and later have them). Take 'fp16', 'fp32' or 'auto'."
         )
-        return Precision("fp32", "no bf16 units", (problem,))
+        return Precision("fp32", f"no {asked} units", (problem,))
     return Precision(asked, "as asked")
 
 

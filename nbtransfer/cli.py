@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtransfer import __version__
-from nbtransfer.bench.arguments import add_arguments, arguments_of
+from nbtransfer.bench.arguments import add_arguments
 from nbtransfer.errors import MissingPackageError, NbTransferError, RunError
 
 if TYPE_CHECKING:
@@ -135,11 +134,10 @@ def _worker(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    """Measure in a process of its own: this one stays free of torch."""
-    return subprocess.call(
-        [sys.executable, "-m", "nbtransfer.bench", *arguments_of(options)],
-        env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
-    )
+    from nbtransfer.bench.command import run
+
+    run(options)
+    return 0
 
 
 def _lab(options: argparse.Namespace) -> int:

@@ -105,7 +105,10 @@ def count_of(count: int, noun: str) -> str:
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
-    """Return the choice spelled most like `name`, or None where nothing is close."""
+    """Return the choice that goes on from `name` or is spelled most like it, if any is close."""
     by_folded = {choice.casefold(): choice for choice in choices}
+    longer = [choice for folded, choice in by_folded.items() if folded.startswith(name.casefold())]
+    if len(longer) == 1 and len(name.lstrip("-")) > 2:
+        return longer[0]
     found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[found[0]] if found else None

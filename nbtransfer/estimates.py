@@ -158,7 +158,7 @@ def memory_by_technique(
     gradients_and_moments = (4 + 8) * trainable
     blocks = model.num_layers if technique == "full" else top_layers(technique) or 1
     activations = blocks * batch_size * tokens * _activation_bytes(model, tokens)
-    if precision != "fp32":
+    if precision in ("bf16", "fp16"):
         activations = int(activations * 0.6)  # norms, softmax and losses stay float32
         weights += 2 * model.num_parameters
     return weights + gradients_and_moments + activations
@@ -214,7 +214,7 @@ def _activation_bytes(model: ModelCard, tokens: int) -> int:
 
 
 def _flops_per_second(hardware: Hardware, precision: str) -> float:
-    half = precision != "fp32"
+    half = precision in ("bf16", "fp16")
     if hardware.device == "cuda":
         rates = next((r for n, r in _GPU_FLOPS.items() if n in hardware.name), _DEFAULT_GPU_FLOPS)
         return rates[half]

@@ -16,8 +16,8 @@ from typing import Literal, NamedTuple
 
 _SMI_TIMEOUT_S = 2.0
 _GPU_FIELDS = "index,uuid,name,memory.total,memory.free,compute_cap"
-# bfloat16 arithmetic came with the Ampere generation.
-_BF16_CAPABILITY = 8.0
+# Units for float16 came with the Volta generation, for bfloat16 and tf32 with Ampere.
+_FP16_CAPABILITY, _BF16_CAPABILITY = 7.0, 8.0
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -36,6 +36,7 @@ class Hardware:
         free_bytes: what is free of it.
         disk_free_bytes: free space where runs are kept.
         bf16: the device computes in bfloat16 itself, without emulation.
+        fp16: the device has units for float16.
         cpu_name: the processor's name.
         host_memory_bytes: the machine's own memory.
         host_free_bytes: what is free of it.
@@ -52,6 +53,7 @@ class Hardware:
     free_bytes: int
     disk_free_bytes: int
     bf16: bool
+    fp16: bool = False
     cpu_name: str = "CPU"
     host_memory_bytes: int = 0
     host_free_bytes: int = 0
@@ -110,6 +112,7 @@ def _with_accelerator(host: Hardware) -> Hardware:
             memory_bytes=gpu.memory_bytes,
             free_bytes=gpu.free_bytes,
             bf16=gpu.capability >= _BF16_CAPABILITY,
+            fp16=gpu.capability >= _FP16_CAPABILITY,
             gpu_users=_gpu_users(gpu) if gpu.free_bytes < 0.8 * gpu.memory_bytes else (),
         )
     if sys.platform == "darwin" and platform.machine() == "arm64":
@@ -129,6 +132,7 @@ def on_cpu(hardware: Hardware) -> Hardware:
         memory_bytes=hardware.host_memory_bytes,
         free_bytes=hardware.host_free_bytes,
         bf16=False,
+        fp16=False,
         gpu_users=(),
     )
 

@@ -52,11 +52,11 @@ DROPPED = {
     "compute_metrics": "accuracy and macro F1 are computed",
     "prediction_loss_only": "metrics are always computed",
     "eval_accumulation_steps": "evaluation needs memory for one batch only",
-    "tf32": "chosen by the device",
 }
 
 
 _STRATEGIES = ("eval_strategy", "evaluation_strategy")
+_PRECISIONS = ("fp16", "bf16", "tf32")
 
 
 class Keywords(NamedTuple):
@@ -80,6 +80,9 @@ def sort_keywords(keywords: dict[str, Any]) -> Keywords:
     notes: list[str] = []
     problems: list[str] = []
     given: dict[str, str] = {}
+    if keywords.get("tf32") and (keywords.get("bf16") or keywords.get("fp16")):
+        keywords = {name: value for name, value in keywords.items() if name != "tf32"}
+        notes.append("tf32 is not used: products are in half precision already.")
     for name, value in keywords.items():
         field = _field_of(name, value, known)
         if field is not None and field in given:
@@ -92,7 +95,7 @@ def sort_keywords(keywords: dict[str, Any]) -> Keywords:
             fields[RENAMED[name]] = value
             if name not in ("lr", "epochs", "batch_size"):
                 notes.append(f"{name} is {RENAMED[name]} here.")
-        elif name in ("fp16", "bf16"):
+        elif name in _PRECISIONS:
             if value:
                 fields["precision"] = name
                 notes.append(f"{name}=True is precision={name!r} here.")
@@ -101,7 +104,7 @@ def sort_keywords(keywords: dict[str, Any]) -> Keywords:
         elif name in DROPPED:
             notes.append(f"{name} is not used: {DROPPED[name]}.")
         else:
-            close = nearest(name, [*known, *RENAMED, *DROPPED, "eval_strategy", "fp16", "bf16"])
+            close = nearest(name, [*known, *RENAMED, *DROPPED, "eval_strategy", *_PRECISIONS])
             problems.append(f"no option {name!r}." + (f" Did you mean {close!r}?" if close else ""))
     if problems:
         raise SpecError(problems)
@@ -115,7 +118,7 @@ def sort_keywords(keywords: dict[str, Any]) -> Keywords:
 
 def _field_of(name: str, value: object, known: set[str]) -> str | None:
     """Return the field that a keyword sets, or None where it sets none."""
-    if name in ("fp16", "bf16"):
+    if name in _PRECISIONS:
         return "precision" if value else None
     return name if name in known else RENAMED.get(name)
 

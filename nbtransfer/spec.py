@@ -25,7 +25,7 @@ TaskName = Literal[
 ]
 Technique = Literal["full", "top:2", "head", "features"]  # top:N for any N
 Scheduler = Literal["linear", "cosine", "constant"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 StepKind = Literal["auto", "eager", "graphed"]
 
 LANGUAGE_MODELING = ("masked-language-modeling", "causal-language-modeling")

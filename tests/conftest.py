@@ -13,7 +13,7 @@ from nbtransfer.settings import options
 if TYPE_CHECKING:
     from pathlib import Path
 
-NEEDS_SOCKETS = ("browser", "notebook", "environment", "slow", "benchmark")
+NEEDS_SOCKETS = ("browser", "notebook", "environment", "slow", "benchmark", "hub")
 
 
 def pytest_addoption(parser):
@@ -29,11 +29,17 @@ def pytest_addoption(parser):
     )
 
 
+ONLY_WHEN_ASKED = {
+    "benchmark": "beside other tests they would measure these",
+    "hub": "they download a gigabyte of models",
+}
+
+
 def pytest_itemcollected(item):
-    """Leave benchmarks out unless asked for: beside other tests they would measure these."""
-    asked = "benchmark" in item.config.option.markexpr
-    if item.get_closest_marker("benchmark") and not asked:
-        item.add_marker(pytest.mark.skip(reason="benchmarks run alone: pytest -m benchmark"))
+    """Leave out what runs only when asked for by its mark."""
+    for mark, reason in ONLY_WHEN_ASKED.items():
+        if item.get_closest_marker(mark) and mark not in item.config.option.markexpr:
+            item.add_marker(pytest.mark.skip(reason=f"not run: {reason} (pytest -m {mark})"))
 
 
 @pytest.fixture

@@ -36,10 +36,8 @@ LAYERS = (
 )
 HOT = (
     "engine",
-    "bench.contestants",
-    "bench.measure",
     "bench.alone",
-    "bench.__main__",
+    "bench.contestants",
     "data.encode",
     "models.load",
     "models.first_token",
@@ -74,7 +72,6 @@ NAMED_EXCEPTIONS = {
 }
 BROAD_EXCEPT = {
     "engine/worker.py": "the worker's top level turns any failure into run_failed",
-    "bench/turns.py": "a contestant's error is raised in the thread that waits for all of them",
     "panels/follower.py": "a panel's thread shows its error in the panel",
     "panels/live_controls.py": "private kernel interfaces may change under us",
     "panels/kernel_questions.py": "private kernel interfaces, as above",

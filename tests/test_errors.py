@@ -116,3 +116,20 @@ def test_the_nearest_choice_comes_back_in_its_own_spelling():
 
 def test_a_count_goes_with_its_noun():
     assert [count_of(n, "row") for n in (0, 1, 1500)] == ["0 rows", "1 row", "1,500 rows"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("--batch", "--batch-size"),
+        ("--BATCH", "--batch-size"),
+        ("--atach", "--attach"),
+        ("--", None),
+    ],
+)
+def test_one_choice_that_goes_on_from_what_was_typed_is_meant(name, expected):
+    assert nearest(name, ["--batch-size", "--attach", "--allow"]) == expected
+
+
+def test_of_several_that_go_on_the_one_spelled_most_alike_is_meant():
+    assert nearest("eval", ["eval_steps", "evaluate"]) == "evaluate"

@@ -67,7 +67,7 @@ def test_a_gpu_is_described(nvidia_smi, torch_version, tmp_path):
 def test_a_t4_has_no_bf16_and_its_users_are_named(nvidia_smi, torch_version, tmp_path):
     nvidia_smi(T4, processes=["GPU-bbbb-2, 4711, 12000", "GPU-aaaa-1, 12, 100"])
     found = detect_hardware(tmp_path)
-    assert not found.bf16
+    assert not found.bf16 and found.fp16
     assert found.gpu_users == ("process 4711 holds 12.6 GB",)
 
 

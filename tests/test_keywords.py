@@ -106,7 +106,7 @@ def test_old_names_are_noted_and_everyday_ones_are_not():
     assert notes == ("warmup_ratio is warmup_steps here.",)
 
 
-@pytest.mark.parametrize("name", ["fp16", "bf16"])
+@pytest.mark.parametrize("name", ["fp16", "bf16", "tf32"])
 def test_a_precision_switch_sets_the_precision_only_when_on(name):
     assert sort_keywords({name: True}).fields == {"precision": name}
     assert sort_keywords({name: False}) == ({}, ())
@@ -171,6 +171,13 @@ def test_one_option_under_two_names_is_refused_rather_than_one_ignored(first, se
     (problem,) = refused(**{first: 0.1, second: 0.2})
     assert first in problem
     assert second in problem
+
+
+@pytest.mark.parametrize("half", ["bf16", "fp16"])
+def test_tf32_beside_half_precision_is_dropped_with_a_note(half):
+    fields, notes = sort_keywords({"tf32": True, half: True})
+    assert fields == {"precision": half}
+    assert "tf32 is not used: products are in half precision already." in notes
 
 
 def test_a_switch_that_is_off_is_no_second_name():

@@ -64,8 +64,9 @@ CPU = Hardware(
     bf16=False,
 )
 T4 = dataclasses.replace(
-    CPU, device="cuda", name="Tesla T4", memory_bytes=16 * 10**9, free_bytes=15 * 10**9
+    CPU, device="cuda", name="Tesla T4", memory_bytes=16 * 10**9, free_bytes=15 * 10**9, fp16=True
 )
+P100 = dataclasses.replace(T4, name="Tesla P100", fp16=False)
 A100 = dataclasses.replace(T4, name="NVIDIA A100-SXM4-40GB", bf16=True)
 
 
@@ -173,7 +174,9 @@ def test_without_lengths_texts_are_cut_at_512_and_that_is_noted():
         (changed(CPU, bf16=True), "auto", "fp32", "full precision on a CPU"),
         (CPU, "fp32", "fp32", "as asked"),
         (CPU, "bf16", "bf16", "as asked"),
-        (T4, "auto", "fp32", "Tesla T4 has no bf16 units; precision='fp16' is faster"),
+        (T4, "auto", "fp16", "Tesla T4 has fp16 units and no bf16; the loss is scaled"),
+        (P100, "auto", "fp32", "Tesla P100 has neither bf16 nor fp16 units"),
+        (A100, "tf32", "tf32", "as asked"),
         (T4, "fp16", "fp16", "as asked"),
         (A100, "auto", "bf16", "NVIDIA A100-SXM4-40GB has bf16 units"),
         (changed(CPU, device="mps"), "auto", "fp32", "full precision on Apple GPUs"),
@@ -188,7 +191,9 @@ def test_precision(hardware, asked, chosen, reason):
     ("hardware", "asked", "said"),
     [
         (CPU, "fp16", "precision='fp16' cannot train on a CPU"),
+        (CPU, "tf32", "precision='tf32' is of NVIDIA GPUs"),
         (T4, "bf16", "Tesla T4 has no bf16 units"),
+        (T4, "tf32", "Tesla T4 has no tf32 units"),
         (changed(CPU, device="mps"), "bf16", "not built for Apple GPUs"),
     ],
 )
@@ -342,7 +347,7 @@ def test_warnings_say_what_and_what_to_do(arguments, warning):
         ({"hardware": A100, "step": "eager"}, "eager", "as asked"),
         ({"hardware": A100, "step": "graphed"}, "graphed", "not measured"),
         ({"step": "graphed"}, "eager", "AMD EPYC has no CUDA graphs"),
-        ({"hardware": T4, "step": "graphed"}, "eager", "this run is in fp32"),
+        ({"hardware": P100, "step": "graphed"}, "eager", "this run is in fp32"),
         ({"hardware": T4, "step": "graphed", "precision": "fp16"}, "eager", "with fp16 the host"),
         (
             {"hardware": A100, "step": "graphed", "technique": "features"},

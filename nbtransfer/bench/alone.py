@@ -1,21 +1,30 @@
-"""One contestant in a process of its own: how soon it takes its first step, and its memory.
+"""One contestant in a process of its own, taking its turns.
 
-Called as `python -m nbtransfer.bench.alone NAME` with the match as JSON on its standard input.
+Called as `python -m nbtransfer.bench.alone JOB NAME MATCH`, the match being a file of JSON; see
+`turns` for what it says on its standard output and hears on its standard input.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import sys
 from pathlib import Path
 
+from nbtransfer.bench.match import OURS, Match
+from nbtransfer.bench.turns import Turn
+
 
 def main() -> None:
-    """Train as asked and print the figures as the last line."""
-    from nbtransfer.bench.contestants import Match
+    """Do the job as asked, and say what came of it."""
+    job, name, path = sys.argv[1:]
+    if name == OURS:  # as its worker is launched
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    says = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    turn = Turn(says, sys.stdin)
+    from nbtransfer.bench.contestants import JOBS
 
-    record = json.load(sys.stdin)
-    Match(**{**record, "folder": Path(record["folder"])})
+    turn.over(JOBS[job](Match.read(Path(path)), name, turn))
 
 
 if __name__ == "__main__":

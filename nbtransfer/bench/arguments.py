@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-_NAMES = ("model", "data", "batch_size", "steps", "test_rows", "only", "seeds", "seed", "json")
 PARTS = ("training", "evaluation", "head", "top:2", "start", "accuracy")
 
 
@@ -51,14 +50,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", type=Path, default=None, metavar="FILE", help="write all figures there"
     )
-
-
-def arguments_of(options: argparse.Namespace) -> list[str]:
-    """Return parsed options as they are typed."""
-    found = []
-    for name in _NAMES:
-        value = getattr(options, name)
-        values = value if isinstance(value, list) else [] if value is None else [value]
-        for each in values:
-            found += [f"--{name.replace('_', '-')}", str(each)]
-    return found

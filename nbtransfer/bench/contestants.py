@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import torch
 from transformers import (
     AutoModelForSequenceClassification,
@@ -18,6 +21,8 @@ from transformers import (
 from transformers.utils import logging
 
 from nbtransfer import jobs
+from nbtransfer.bench.match import BEST, OURS, PAD_TO_MAX, PADDED_TO, Match
+from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.train import Training
 from nbtransfer.engine.worker import StopSignal
 from nbtransfer.models.catalog import open_model
@@ -25,58 +30,14 @@ from nbtransfer.runs import store
 from nbtransfer.runs.events import EventWriter
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from transformers import PreTrainedModel
 
     from nbtransfer.bench.turns import Turn
     from nbtransfer.jobs import Job
 
-PAD_TO_MAX, DYNAMIC, BEST, OURS = (
-    "Trainer, padded to 128",
-    "Trainer, dynamic padding",
-    "Trainer, + length grouping",
-    "nbtransfer",
-)
-TRAINERS = (PAD_TO_MAX, DYNAMIC, BEST)
-_PADDED_TO = 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class Match:
-    """What all contestants do: the same rows, batches, updates and schedule.
-
-    Attributes:
-        model: as for `finetune`.
-        train: rows to train on, each with "text" and "label".
-        test: rows to evaluate on.
-        batch_size: rows an update.
-        epochs: passes over `train`.
-        learning_rate: the peak; it falls linearly after a tenth of the updates.
-        technique: what learns; see `finetune`.
-        seed: of the new head, of dropout and of the order of rows.
-        folder: where runs and Trainer's output go.
-    """
-
-    model: str
-    train: list[dict[str, str]]
-    test: list[dict[str, str]]
-    batch_size: int
-    epochs: int
-    learning_rate: float
-    technique: str
-    seed: int
-    folder: Path
-
-    @property
-    def num_steps(self) -> int:
-        """Updates in all."""
-        return self.epochs * -(-len(self.train) // self.batch_size)
-
-    @property
-    def labels(self) -> list[str]:
-        """The classes, in the order of their numbers."""
-        return sorted({row["label"] for row in self.train})
+_ROUNDS = 7
 
 
 class _TakesTurns(TrainerCallback):  # type: ignore[misc]  # it has no types
@@ -104,7 +65,7 @@ def make_trainer(match: Match, setting: str) -> Trainer:
 
     def rows_of(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
         encoded = tokenizer(
-            [row["text"] for row in rows], truncation=True, max_length=_PADDED_TO, **padding
+            [row["text"] for row in rows], truncation=True, max_length=PADDED_TO, **padding
         )
         return [
             {**{name: values[i] for name, values in encoded.items()}, "label": label}
@@ -142,12 +103,12 @@ def make_trainer(match: Match, setting: str) -> Trainer:
     return trainer
 
 
-def train_with_trainer(match: Match, setting: str, turn: Turn) -> PreTrainedModel:
-    """Let Trainer train, a step a turn; return its model."""
+def train_with_trainer(match: Match, setting: str, turn: Turn) -> Trainer:
+    """Let Trainer train, a step a turn; return it."""
     trainer = make_trainer(match, setting)
     trainer.add_callback(_TakesTurns(turn))
     trainer.train()
-    return trainer.model
+    return trainer
 
 
 def make_training(match: Match) -> Training:
@@ -209,7 +170,7 @@ def prepare(match: Match) -> Job:
             "learning_rate": match.learning_rate,
             "warmup_steps": 0.1,
             "technique": match.technique,
-            "max_length": _PADDED_TO,
+            "max_length": PADDED_TO,
             "seed": match.seed,
             "use_cpu": True,
         },
@@ -231,6 +192,97 @@ def freeze_as(model: PreTrainedModel, match: Match) -> None:
         learning.append(model.base_model.pooler)
     for part in learning:
         part.requires_grad_(True)
+
+
+def train(match: Match, name: str, turn: Turn) -> dict[str, float]:
+    """Train, a step a turn, after a pass that spends what the first one of a process costs."""
+    model = make_trainer(match, BEST).model
+    ids = torch.full((match.batch_size, 32), 5)
+    model(input_ids=ids).logits.sum().backward()
+    del model
+    _train(match, name, turn)
+    return {}
+
+
+def score(match: Match, name: str, turn: Turn) -> dict[str, float]:
+    """Train, a step a turn; return the accuracy on the test rows."""
+    trained = _train(match, name, turn)
+    if isinstance(trained, Training):
+        logits, labels = _ask(trained)
+    else:
+        logits, labels, _ = trained.predict(trained.eval_dataset)
+    return {"accuracy": float((logits.argmax(1) == labels).mean())}
+
+
+def evaluate(match: Match, name: str, turn: Turn) -> dict[str, float]:
+    """Evaluate the test rows, once a turn, after one time that does not count."""
+    call: Callable[[], object]
+    if name == OURS:
+        call = partial(_ask, make_training(match))
+    else:
+        trainer = make_trainer(match, name)
+        if name == BEST:
+            trainer.args.per_device_eval_batch_size = 64
+        call = trainer.evaluate
+    call()
+    turn.begin()
+    for _ in range(_ROUNDS):
+        call()
+        turn.end()
+    return {}
+
+
+def start(match: Match, name: str, turn: Turn) -> dict[str, float]:
+    """Train without giving way to others; return seconds to the first step, and peak memory."""
+    started, imported, base = psutil.Process().create_time(), time.time(), _peak_bytes()
+    first = 0.0
+
+    class Alone:
+        """The interface of `turn`, which waits for nobody."""
+
+        def begin(self) -> None:
+            pass
+
+        def end(self) -> None:
+            nonlocal first
+            first = first or time.time()
+
+    _train(match, name, Alone())  # type: ignore[arg-type]
+    peak = _peak_bytes()
+    return {
+        "first_step_s": first - started,
+        "first_step_after_imports_s": first - imported,
+        "peak_bytes": peak,
+        "peak_above_imports_bytes": peak - base,
+    }
+
+
+JOBS = {"train": train, "score": score, "evaluate": evaluate, "start": start}
+
+
+def _train(match: Match, name: str, turn: Turn) -> Training | Trainer:
+    if name == OURS:
+        return train_with_nbtransfer(match, turn)
+    return train_with_trainer(match, name, turn)
+
+
+def _ask(training: Training) -> tuple[Any, Any]:
+    """Return the logits of the test rows, and their classes."""
+    assert training.loaded.validation is not None
+    size = training.spec.per_device_eval_batch_size
+    rows = training.loaded.validation.encoded
+    scores = score_rows(training.accelerator, training.learner, rows, training.objective, size)
+    return scores.answers["logits"], rows.targets
+
+
+def _peak_bytes() -> int:
+    """Return the most memory this process has held, where the system tells; otherwise 0."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0
+    # ru_maxrss would do, but a new process inherits its parent's.
+    line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
 
 
 def _location(match: Match) -> str:

@@ -1,89 +1,127 @@
-"""Letting several trainings take turns, one step each, so that all of them meet the same machine.
+"""Letting several contestants take turns, one step each, so that all of them meet the same machine.
 
 What else a machine does changes from second to second. Contestants measured one after the other
-would meet different machines; taking a step each in turn, they meet the same one.
+would meet different machines; taking a step each in turn, they meet the same one. Each has a
+process of its own, as it has at a user's: memory that one keeps, or threads that one leaves
+spinning, are no business of the others.
+
+A process waits for a line before each of its turns, and answers it with a line of JSON: the
+seconds it took, or in the end what came of it.
 """
 
 from __future__ import annotations
 
-import threading
+import json
+import subprocess
+import tempfile
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    Contestant = Callable[["Turn"], None]
+    from collections.abc import Mapping, Sequence
 
 
 class Turn:
     """A contestant's side of the taking of turns.
 
-    Attributes:
-        seconds: what each of its turns took.
+    Args:
+        says: where the answers go.
+        hears: where the lines come from that it waits for.
     """
 
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self._mine = threading.Semaphore(0)
-        self._next: Callable[[], None] = lambda: None
-        self._began = 0.0
+    def __init__(self, says: IO[str], hears: IO[str]) -> None:
+        self._says, self._hears = says, hears
+        self._wait()
 
     def begin(self) -> None:
         """Start the clock anew: what came before was preparation."""
         self._began = time.perf_counter()
 
     def end(self) -> None:
-        """Note what this turn took, and wait until it is this contestant's turn again."""
-        self.seconds.append(time.perf_counter() - self._began)
-        self._next()
+        """Say what this turn took, and wait until it is this contestant's turn again."""
+        self._say({"seconds": time.perf_counter() - self._began})
         self._wait()
 
+    def over(self, result: Mapping[str, Any]) -> None:
+        """Say what came of it all; there are no more turns."""
+        self._say({"result": dict(result)})
+
     def _wait(self) -> None:
-        self._mine.acquire()
+        if not self._hears.readline():
+            raise EOFError("nobody waits for this contestant any more")
         self.begin()
 
+    def _say(self, record: Mapping[str, Any]) -> None:
+        self._says.write(json.dumps(record) + "\n")
+        self._says.flush()
 
-def take_turns(contestants: Mapping[str, Contestant]) -> dict[str, list[float]]:
-    """Run every contestant to its end, each in a thread, only one of them at a time.
+
+@dataclass
+class Course:
+    """What a contestant said: the seconds of each of its turns, and what came of them."""
+
+    seconds: list[float] = field(default_factory=list)
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+class ContestantFailed(Exception):
+    """A contestant's process ended before its time; the message ends with its last words."""
+
+
+def take_turns(
+    commands: Mapping[str, Sequence[str]], env: Mapping[str, str] | None = None
+) -> dict[str, Course]:
+    """Run every contestant to its end, each in a process, only one of them at a time.
 
     Args:
-        contestants: each calls `Turn.end` after a step.
-
-    Returns:
-        The seconds of each one's turns.
+        commands: what starts each; it makes a `Turn` of its standard output and input.
+        env: of the processes; None leaves it as it is here.
 
     Raises:
-        BaseException: the first that a contestant raised, when all have ended.
+        ContestantFailed: if one ends without a result. The others are ended too.
     """
-    turns = {name: Turn() for name in contestants}
-    waiting = list(turns.values())  # in the order of their turns, the one at work left out
-    errors: list[BaseException] = []
-    over = threading.Event()
-
-    def pass_on(turn: Turn, *, finished: bool) -> None:
-        if not finished:
-            waiting.append(turn)
-        if waiting:
-            waiting.pop(0)._mine.release()
-        else:
-            over.set()
-
-    def work(name: str, turn: Turn) -> None:
-        turn._wait()
+    courses = {name: Course() for name in commands}
+    with tempfile.TemporaryFile("w+") as words:
+        processes = {
+            name: subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                text=True,
+                env=None if env is None else dict(env),
+            )
+            for name, command in commands.items()
+        }
         try:
-            contestants[name](turn)
-        except BaseException as error:
-            # Raised again by take_turns, in the thread that waits for all of them.
-            errors.append(error)
+            waiting = list(processes)
+            while waiting:
+                name = waiting.pop(0)
+                said = _answer(processes[name])
+                if "seconds" in said:
+                    courses[name].seconds.append(said["seconds"])
+                    waiting.append(name)
+                elif "result" in said:
+                    courses[name].result = said["result"]
+                else:
+                    words.seek(0)
+                    last = words.read().strip().splitlines()[-1:] or ["no message"]
+                    raise ContestantFailed(f"{name}: {last[0]}")
         finally:
-            pass_on(turn, finished=True)
+            for process in processes.values():
+                process.kill()
+                process.communicate()
+    return courses
 
-    for name, turn in turns.items():
-        turn._next = lambda turn=turn: pass_on(turn, finished=False)  # type: ignore[misc]
-        threading.Thread(target=work, args=(name, turn), name=name, daemon=True).start()
-    waiting.pop(0)._mine.release()
-    over.wait()
-    if errors:
-        raise errors[0]
-    return {name: turn.seconds for name, turn in turns.items()}
+
+def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Give a process its turn and return what it says of it; nothing if it is gone."""
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        process.stdin.write("your turn\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return {}
+    line = process.stdout.readline()
+    return json.loads(line) if line else {}

@@ -15,6 +15,7 @@ from nbtransfer.data.encode import batches_of
 from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.loading import Rows
 from nbtransfer.engine.objectives import objective_of
+from nbtransfer.engine.precision import set_precision, usable_precision
 from nbtransfer.engine.reporting import Reader, with_decision, write_evaluation
 from nbtransfer.engine.representations import embedding_map
 from nbtransfer.models.load import load_finetuned
@@ -52,7 +53,9 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
     task = task_named(card.task)
     torch.set_num_threads(run.plan.num_threads)
     AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(cpu=run.spec.use_cpu)
+    # As in training: a report made again has the same figures.
+    precision = set_precision(usable_precision(run.plan, events))
+    accelerator = Accelerator(cpu=run.spec.use_cpu, mixed_precision=precision)
     events.append("phase_started", phase="loading")
     config = run.paths.model_dir / "config.json"
     model, tokenizer = _load(run.paths.model_dir, task.auto_class, config.stat().st_mtime_ns)

@@ -17,6 +17,7 @@ from nbtransfer.data.token_cache import tokens_kept
 from nbtransfer.engine.evaluate import extract_features
 from nbtransfer.engine.frozen import compute_once
 from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warning
+from nbtransfer.engine.precision import set_precision, usable_precision
 from nbtransfer.language_plan import confirmed_plan
 from nbtransfer.models.freezing import cut_of
 from nbtransfer.models.load import MeanPooledClassifier, backbone_of, load_for_training
@@ -65,6 +66,7 @@ class Loaded:
         train: the training rows.
         validation: the validation rows, if there are any.
         words: which word vectors learn, where not all of them do.
+        precision: arithmetic of the passes: `fp32`, `tf32`, `bf16` or `fp16`.
     """
 
     accelerator: Accelerator
@@ -74,6 +76,7 @@ class Loaded:
     train: Rows
     validation: Rows | None
     words: UsedWords | None
+    precision: str
 
 
 def load_run(run: Run, events: EventWriter) -> Loaded:
@@ -82,8 +85,9 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
     keep_freed_memory()
     events.append("phase_started", phase="loading")
     AcceleratorState._reset_state(reset_partial_state=True)  # a warm worker had another job before
+    precision = usable_precision(run.plan, events)
     accelerator = Accelerator(
-        cpu=run.plan.device == "cpu", mixed_precision=_mixed_precision(run, events)
+        cpu=run.plan.device == "cpu", mixed_precision=set_precision(precision)
     )
     card = run.data_card
     task = task_named(card.task)
@@ -174,6 +178,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         train=train,
         validation=validation,
         words=words,
+        precision=precision,
     )
 
 
@@ -222,17 +227,3 @@ def class_weights(
         return counts.sum() / (counts.clamp(min=1) * len(counts))
     assert isinstance(wanted, dict)
     return torch.tensor([float(wanted.get(name, 1.0)) for name in label_names])
-
-
-def _mixed_precision(run: Run, events: EventWriter) -> str:
-    """Return accelerate's name for the planned precision, on the device there really is."""
-    wanted, device = run.plan.precision, run.plan.device
-    if device == "cuda" and not torch.cuda.is_available():
-        reason = "this build of torch sees no CUDA device"
-        events.append("plan_changed", field="device", old="cuda", new="cpu", reason=reason)
-        return "no"
-    if wanted == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        reason = "this device has no bf16 units"
-        events.append("plan_changed", field="precision", old="bf16", new="fp32", reason=reason)
-        return "no"
-    return "no" if wanted == "fp32" else wanted

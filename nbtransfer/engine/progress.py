@@ -47,6 +47,12 @@ class Progress:
     micro_batch_size: int | None = None
     eval_batch_size: int | None = None
 
+    def take_length(self, num_train_epochs: float, num_steps: int) -> None:
+        """Spread the rest of the schedule over a number of epochs given on resuming."""
+        if num_train_epochs != self.planned_epochs:
+            self.planned_epochs = self.num_train_epochs = num_train_epochs
+            self.schedule.stretch(self.step, max(self.step, num_steps))
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields; floats survive JSON bit for bit."""
         return dataclasses.asdict(self)

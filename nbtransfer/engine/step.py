@@ -165,6 +165,7 @@ class EagerStep:
         if self._max_grad_norm > 0:
             norm = self._accelerator.clip_grad_norm_(self._learning, self._max_grad_norm)
         else:
+            self._accelerator.unscale_gradients(self._optimizer)  # of fp16; others have no scale
             norm = torch.nn.utils.get_total_norm(
                 [p.grad for p in self._learning if p.grad is not None]
             )

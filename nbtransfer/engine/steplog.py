@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _FLUSH_EVERY_S = 0.25
 _FLUSH_EVERY_STEPS = 50  # bounds how many steps are taken after a loss that is no number
 _MEASURE_EVERY_S = 1.0
+# fp16's scale begins at 65,536 and is halved by each step that is skipped: to 0.00006 by then.
+_MOST_SKIPPED = 30
 
 
 class TrainingDiverged(NbTransferError):
@@ -39,7 +41,7 @@ class StepLog:
         events: the run's log.
         device: where the losses are.
         progress: its training time and loss sums are kept up to date.
-        precision: the arithmetic, `fp32`, `bf16` or `fp16`.
+        precision: the arithmetic, `fp32`, `tf32`, `bf16` or `fp16`.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class StepLog:
         self._last: tuple[dict[str, Any], np.ndarray, float, float] | None = None
         self._watch = RateWatch(progress.schedule.warmup_steps)
         self._examples = self._tokens = 0
+        self._skipped = 0  # steps in a row that fp16 could not take
         self.start()
 
     def start(self) -> None:
@@ -106,8 +109,10 @@ class StepLog:
         for (_, row, rows), loss, norm in zip(pending, losses, norms, strict=True):
             self._events.append("step_completed", **row, loss=loss, grad_norm=norm)
             self._last = row, rows, loss, norm
-            # With fp16 a gradient beyond its range is met by skipping the step, and is no failure.
-            if not math.isfinite(loss) or not (math.isfinite(norm) or self._precision == "fp16"):
+            self._skipped = 0 if math.isfinite(norm) else self._skipped + 1
+            # With fp16 a gradient beyond its range is met by skipping the step and a smaller scale.
+            allowed = _MOST_SKIPPED if self._precision == "fp16" else 0
+            if not math.isfinite(loss) or self._skipped > allowed:
                 what, value = ("gradient", norm) if math.isfinite(loss) else ("loss", loss)
                 raise self.diverged(f"the training {what} became {value}")
             figures = {name: row[name] for name in ("step", "learning_rate")}

@@ -24,6 +24,7 @@ from nbtransfer.engine.memory import smaller_evaluation_warning
 from nbtransfer.engine.memory_watch import MemoryWatch
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
+from nbtransfer.engine.precision import load_scaler_state, scaler_state
 from nbtransfer.engine.progress import Progress
 from nbtransfer.engine.reporting import Reader
 from nbtransfer.engine.resuming import find_checkpoint, is_resumed, say_resumed
@@ -121,7 +122,8 @@ class Training:
             check_identity(state["identity"], self.identity)  # first: another job's do not fit
             load_checkpoint(found.folder, self.plain_learner(), self.optimizer.optimizer)
             self.progress = Progress.from_json(state["progress"])
-            self._take_new_length()
+            load_scaler_state(self.accelerator, state)
+            self.progress.take_length(plan.num_train_epochs, plan.num_steps)
         self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
         if is_resumed(before, found):
             # Live changes made after the checkpoint are part of the run: they are made again.
@@ -137,8 +139,7 @@ class Training:
             micro_batch_size=self.progress.micro_batch_size or spec.per_device_train_batch_size,
             run=self.run,
         )
-        mixed = self.accelerator.mixed_precision
-        precision = "fp32" if mixed == "no" else mixed
+        precision = self.loaded.precision
         self.log = StepLog(self.events, self.accelerator.device, self.progress, precision)
         self.memory = MemoryWatch(
             self.take_step,
@@ -157,14 +158,6 @@ class Training:
             precision=precision,
             step_kind=self.step_kind,
         )
-
-    def _take_new_length(self) -> None:
-        """Spread the rest of the schedule over a number of epochs given on resuming."""
-        progress, plan = self.progress, self.plan
-        if plan.num_train_epochs == progress.planned_epochs:
-            return
-        progress.planned_epochs = progress.num_train_epochs = plan.num_train_epochs
-        progress.schedule.stretch(progress.step, max(progress.step, plan.num_steps))
 
     def plain_learner(self) -> nn.Module:
         """Return what learns without accelerate's wrapping."""
@@ -340,7 +333,11 @@ class Training:
             reason=reason,
             learner=self.plain_learner(),
             optimizer=self.optimizer.optimizer,
-            state={"progress": self.progress.to_json(), "identity": self.identity},
+            state={
+                "progress": self.progress.to_json(),
+                "identity": self.identity,
+                **scaler_state(self.accelerator),
+            },
             best=None if best is None else self.paths.checkpoint(best).name,
             start=start,
         )

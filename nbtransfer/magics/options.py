@@ -149,7 +149,7 @@ _TRAINER_SWITCHES = {
 def _trainer_options(taken: set[str]) -> tuple[Option, ...]:
     """Return Trainer's other names; they are understood, but neither offered nor listed."""
     kinds = {option.name: option.kind for option in _spec_options()}
-    names = [*RENAMED, *DROPPED, "fp16", "bf16", "eval_strategy", "evaluation_strategy"]
+    names = [*RENAMED, *DROPPED, "fp16", "bf16", "tf32", "eval_strategy", "evaluation_strategy"]
     found = []
     for name in names:
         if flag_of(name) in taken:

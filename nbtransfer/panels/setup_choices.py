@@ -201,6 +201,17 @@ def more_summary(spec: RunSpec) -> str:
     return "More: " + ", ".join(parts)
 
 
+def task_choices(recognised: TaskName | None) -> list[Choice]:
+    """Return the tasks; the first choice leaves it to the data, and says what that comes to."""
+    from nbtransfer.tasks.catalog import TASKS, task_named
+
+    found = f" · {task_named(recognised).title}" if recognised else ""
+    return [
+        Choice(None, f"as the data says{found}"),
+        *(Choice(name, task_named(name).title) for name in sorted(TASKS)),
+    ]
+
+
 def metric_choices(task: TaskName | None) -> list[Choice]:
     """Return what may decide on the best model, the task's main metric first."""
     from nbtransfer.tasks.catalog import task_named

@@ -5,22 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import ipywidgets as widgets
 
 from nbtransfer.panels import setup_choices as offers
 from nbtransfer.panels.markup import tag
 from nbtransfer.panels.setup_choices import Choice, with_choice
+from nbtransfer.panels.setup_columns import Columns
 from nbtransfer.panels.setup_pickers import Picker, Select, plain_box
+from nbtransfer.spec import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nbtransfer.panels.setup_draft import Draft
     from nbtransfer.spec import RunSpec
-
-_CHOOSE = Choice(None, "choose …")
 
 
 class Controls:
@@ -40,8 +40,7 @@ class Controls:
 
         self.model = Picker("Model", models, spec.model, "bert-base-uncased, ./my-model, a run")
         self.data = Picker("Data", data, spec.data, "df, reviews.csv, a hub id")
-        self.text = Select("Text", [with_choice([_CHOOSE], spec.text)[0]], spec.text)
-        self.label = Select("Label", [with_choice([_CHOOSE], spec.label)[0]], spec.label)
+        self.columns = Columns(spec)
         validation = with_choice(offers.validation_choices(None), spec.validation)
         self.validation = Select("Validation", validation, spec.validation)
         techniques = [
@@ -91,7 +90,7 @@ class Controls:
         patience = spec.early_stopping_patience
         stopping = offers.early_stopping_choices(patience)
         self.stopping = Select("Early stopping", stopping, patience)
-        precisions = [Choice(name, name) for name in ("auto", "fp32", "bf16", "fp16")]
+        precisions = [Choice(name, name) for name in get_args(Precision)]
         self.precision = Select("Precision", precisions, spec.precision)
         kinds = [Choice(name, name) for name in ("auto", "eager", "graphed")]
         self.step = Select("Steps", kinds, spec.step)
@@ -119,8 +118,7 @@ class Controls:
             self._asked,
             model=self.model.value,
             data=self.data.value,
-            text=self.text.value,
-            label=self.label.value,
+            **self.columns.values,
             validation=self.validation.value,
             technique=self.technique.value,
             learning_rate=None if "learning_rate" in self._free else self._rate(),
@@ -140,15 +138,9 @@ class Controls:
     def follow(self, draft: Draft) -> None:
         """Bring choices, ranges and hints up to what the draft found, without asking again."""
         with self._quiet():
-            card = draft.prepared.card if draft.prepared is not None else None
-            roles = card.roles if card is not None else {}
-            if draft.columns is not None:
-                roles = draft.columns.roles
-            for control, role in ((self.text, "text"), (self.label, "label")):
-                guess = roles.get(role)
-                choices = offers.column_choices(draft.tables, card)
-                value = control.value or guess
-                control.offer(choices if value else [_CHOOSE, *choices], value)
+            self.columns.follow(draft)
+            if draft.task is not None:
+                self.metric.offer(offers.metric_choices(draft.task), self.metric.value)
             self.validation.offer(offers.validation_choices(draft.tables), self.validation.value)
             if draft.model is not None:
                 self.model.settle(offers.model_words(draft.model))
@@ -168,7 +160,8 @@ class Controls:
 
     def set_disabled(self, disabled: bool) -> None:
         """Let nothing be changed, or everything again."""
-        for widget in (*self._selects(), self.model.list, self.data.list):
+        lists = (self.model.list, self.data.list, self.columns.task)
+        for widget in (*self._selects(), *lists):
             widget.control.disabled = disabled
         for field in (*self._fields(), self.rate, self.length, self.model.field, self.data.field):
             field.disabled = disabled
@@ -176,7 +169,7 @@ class Controls:
     def _selects(self) -> tuple[Select, ...]:
         """The dropdowns whose change asks for another plan and nothing else; the technique too."""
         return (
-            *(self.text, self.label, self.validation, self.technique),
+            *(*self.columns.selects, self.validation, self.technique),
             *(self.metric, self.weights, self.stopping, self.precision, self.step),
         )
 
@@ -197,6 +190,7 @@ class Controls:
         return box
 
     def _watch(self) -> None:
+        self.columns.task.watch(self._task_changed)
         self.model.watch(self._model_changed)
         self.data.watch(self._data_changed)
         self.rate.observe(lambda _change: self._moved("learning_rate"), names="value")
@@ -221,10 +215,20 @@ class Controls:
         if self._following:
             return
         with self._quiet():
-            for control in (self.text, self.label):
-                control.offer([_CHOOSE], None)
+            self.columns.forget()
+            self.metric.offer([Choice(None, "the task's own")], None)
             self.validation.offer(offers.validation_choices(None), None)
         self._free.add("max_length")
+        self._tell(sources=True)
+
+    def _task_changed(self) -> None:
+        """Another task reads other columns and has other metrics: guess them again."""
+        if self._following:
+            return
+        with self._quiet():
+            self.columns.forget()
+            self.metric.offer([Choice(None, "the task's own")], None)
+        self._free |= {"learning_rate", "max_length"}
         self._tell(sources=True)
 
     def _technique_changed(self) -> None:

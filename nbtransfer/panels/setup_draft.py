@@ -7,6 +7,7 @@ nothing else.
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from nbtransfer.hardware import Hardware
     from nbtransfer.models.catalog import ModelCard
     from nbtransfer.planning import Plan
-    from nbtransfer.spec import RunSpec
+    from nbtransfer.spec import RunSpec, TaskName
     from nbtransfer.tasks.task import Decisions, Prepared
     from nbtransfer.tasks.text_columns import Columns
 
@@ -34,12 +35,16 @@ Kept = TypeVar("Kept")
 
 
 class Draft(NamedTuple):
-    """What a spec comes to; what could not be found is None, and `problems` says why."""
+    """What a spec comes to; what could not be found is None, and `problems` says why.
+
+    `roles` are the columns that were recognised, by the option that names them.
+    """
 
     spec: RunSpec
     line: str
     tables: Tables | None
-    columns: Columns | None
+    task: TaskName | None
+    roles: dict[str, str]
     model: ModelCard | None
     prepared: Prepared | None
     lengths: Lengths | None
@@ -101,15 +106,18 @@ class Drafter:
         model = _unless_refused(lambda: self._model(spec), problems)
         tables = _unless_refused(lambda: self._tables(spec), problems)
         columns = prepared = lengths = plan = None
+        roles: dict[str, str] = {}
         task = _unless_refused(lambda: self._task(spec, tables), problems)
         if tables is not None and task == "text-classification":
             columns = _unless_refused(lambda: self._columns(spec, tables), problems)
+            roles = columns.roles if columns is not None else roles
         is_known = columns is not None or task not in (None, "text-classification")
         if tables is not None and is_known:
             prepared = _unless_refused(lambda: self._prepared(spec, tables), problems)
+            roles = prepared.card.roles if prepared is not None else roles
         decided = None
         if prepared is not None and model is not None and not spec.problems():
-            decided = self._decided(spec, prepared, model)
+            decided = _unless_refused(partial(self._decided, spec, prepared, model), problems)
         if prepared is not None and decided is not None:
             prepared = prepared._replace(card=decided.card)
         if prepared is not None and model is not None:
@@ -123,7 +131,8 @@ class Drafter:
         else:
             problems += spec.problems()
         line = self.line(spec)
-        return Draft(spec, line, tables, columns, model, prepared, lengths, plan, tuple(problems))
+        found = (task, dict(roles), model, prepared, lengths, plan)
+        return Draft(spec, line, tables, *found, tuple(problems))
 
     def _keep(self, kind: str, key: object, make: Callable[[], Kept]) -> Kept:
         """Return what was made for `key` last time, failures too; one of each kind is kept."""
@@ -150,8 +159,10 @@ class Drafter:
         key = (spec.data, id(data), describe_data(data), types)
         return self._keep("tables", key, lambda: load_tables(data, name=spec.data))
 
-    def _task(self, spec: RunSpec, tables: Tables | None) -> str | None:
-        return None if tables is None else choose_task(spec.task, tables, spec.columns).name
+    def _task(self, spec: RunSpec, tables: Tables | None) -> TaskName | None:
+        if tables is None:
+            return None
+        return cast("TaskName", choose_task(spec.task, tables, spec.columns).name)
 
     def _columns(self, spec: RunSpec, tables: Tables) -> Columns:
         from nbtransfer.tasks.text_columns import choose_columns

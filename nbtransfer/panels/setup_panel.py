@@ -63,9 +63,9 @@ def show_setup(
 def guess_text(drafter: Drafter, spec: RunSpec) -> str:
     """Return the line that starts the best guess, and what stands in its way if anything does."""
     draft = drafter.draft(spec)
-    if draft.columns is not None:
-        named = dataclasses.replace(spec, text=draft.columns.text, label=draft.columns.label)
-        draft = drafter.draft(named)
+    if draft.roles:
+        named: dict[str, Any] = dict(draft.roles)
+        draft = drafter.draft(dataclasses.replace(spec, **named))
     return "\n".join([draft.line, *draft.problems])
 
 
@@ -85,7 +85,7 @@ class SetupForm:
         c = controls
         what = _column(
             "What",
-            *(c.model.box, c.data.box, c.text.control, c.label.control),
+            *(c.model.box, c.data.box, c.columns.task.control, c.columns.box),
             *(c.validation.control, c.technique.control),
         )
         how = _column(

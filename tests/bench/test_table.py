@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import argparse
-
-from nbtransfer.bench.arguments import add_arguments, arguments_of
 from nbtransfer.bench.table import ratios, results_text
 
 RESULTS = {
@@ -27,11 +24,3 @@ def test_the_table_has_a_block_for_each_part_measured():
     assert "Training, examples a second" in text and "nbtransfer: 2.50x" in text
     assert "Technique head" in text and "12.00x" in text
     assert "Evaluation" not in text
-
-
-def test_options_are_passed_on_as_typed():
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    typed = ["--steps", "6", "--only", "head", "--only", "top:2", "--json", "out file.json"]
-    options = parser.parse_args(typed)
-    assert parser.parse_args(arguments_of(options)) == options

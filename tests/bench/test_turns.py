@@ -1,58 +1,64 @@
 from __future__ import annotations
 
-import threading
+import sys
+import textwrap
 
 import pytest
 
-from nbtransfer.bench.turns import Turn, take_turns
+from nbtransfer.bench.turns import ContestantFailed, take_turns
 
 
-def test_contestants_take_one_step_each_in_turn_and_never_at_once():
-    order: list[str] = []
-    at_work = threading.Lock()
-
-    def contestant(name: str, steps: int):
-        def run(turn: Turn) -> None:
-            for _ in range(steps):
-                assert at_work.acquire(blocking=False)
-                order.append(name)
-                at_work.release()
-                turn.end()
-
-        return run
-
-    seconds = take_turns(
-        {"a": contestant("a", 3), "b": contestant("b", 1), "c": contestant("c", 2)}
-    )
-    assert order == ["a", "b", "c", "a", "c", "a"]
-    assert {name: len(taken) for name, taken in seconds.items()} == {"a": 3, "b": 1, "c": 2}
+def contestant(body: str) -> list[str]:
+    """Return a command that makes a Turn of its standard streams and runs `body`."""
+    start = "import sys, time; from nbtransfer.bench.turns import Turn; "
+    start += "turn = Turn(sys.stdout, sys.stdin)\n"
+    return [sys.executable, "-c", start + textwrap.dedent(body)]
 
 
-def test_an_error_of_one_is_raised_when_all_have_ended():
-    ended = []
-
-    def fails(turn: Turn) -> None:
-        turn.end()
-        raise ValueError("mine")
-
-    def works(turn: Turn) -> None:
-        for _ in range(3):
+def writes(path, name: str, steps: int) -> list[str]:
+    return contestant(f"""
+        for _ in range({steps}):
+            with open({str(path)!r}, "a") as file:
+                file.write("{name}(")
+                file.flush()
+                time.sleep(0.01)
+                file.write(")")
             turn.end()
-        ended.append(True)
-
-    with pytest.raises(ValueError, match="mine"):
-        take_turns({"fails": fails, "works": works})
-    assert ended
+        turn.over({{"steps": {steps}}})
+    """)
 
 
-def test_preparation_is_not_counted(monkeypatch):
-    now = iter([0.0, 100.0, 101.5, 103.0])
-    monkeypatch.setattr("nbtransfer.bench.turns.time.perf_counter", lambda: next(now))
+def test_contestants_take_one_step_each_in_turn_and_never_at_once(tmp_path):
+    path = tmp_path / "order"
+    courses = take_turns({name: writes(path, name, n) for name, n in [("a", 3), ("b", 1)]})
+    assert path.read_text() == "a()b()a()a()"
+    assert {name: len(course.seconds) for name, course in courses.items()} == {"a": 3, "b": 1}
+    assert all(0.01 <= s < 5 for course in courses.values() for s in course.seconds)
+    assert courses["a"].result == {"steps": 3}
 
-    # Once for the turn's begin, which `begin` puts off; then its end, which waits for another turn.
-    turn = Turn()
-    turn.begin()
-    turn.begin()
-    turn._next = lambda: turn._mine.release()
-    turn.end()
-    assert turn.seconds == [1.5]
+
+def test_preparation_is_not_counted():
+    body = "time.sleep(0.3); turn.begin(); turn.end(); turn.over({})"
+    assert take_turns({"a": contestant(body)})["a"].seconds[0] < 0.2
+
+
+def test_waiting_for_others_is_not_counted():
+    slow = contestant("time.sleep(0.3); turn.end(); turn.over({})")
+    quick = contestant("turn.end(); turn.end(); turn.over({})")
+    assert max(take_turns({"quick": quick, "slow": slow})["quick"].seconds) < 0.2
+
+
+def test_one_that_fails_is_named_with_its_last_words_and_ends_all(tmp_path):
+    path = tmp_path / "order"
+    commands = {
+        "works": writes(path, "works", 5),
+        "fails": contestant("turn.end(); raise ValueError('no such thing')"),
+    }
+    with pytest.raises(ContestantFailed, match="fails: ValueError: no such thing"):
+        take_turns(commands)
+    assert path.read_text() == "works()works()"
+
+
+def test_one_that_cannot_start_is_named():
+    with pytest.raises(ContestantFailed, match="a: "):
+        take_turns({"a": [sys.executable, "-c", "raise SystemExit('not installed')"]})

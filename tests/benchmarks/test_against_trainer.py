@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from nbtransfer.bench import measure
-from nbtransfer.bench.contestants import BEST, DYNAMIC, OURS, PAD_TO_MAX, Match
+from nbtransfer.bench.match import BEST, DYNAMIC, OURS, PAD_TO_MAX, Match
 from nbtransfer.bench.table import ratios
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.slow]

@@ -178,6 +178,18 @@ def test_with_fp16_such_a_gradient_norm_is_written_and_goes_on(progress, path):
     events.close()
 
 
+def test_with_fp16_many_such_steps_in_a_row_end_the_run(progress, path):
+    events = EventWriter(path)
+    log = StepLog(events, torch.device("cpu"), progress, "fp16")
+    for norm in [*[math.nan] * 30, 1.0, *[math.nan] * 31]:
+        add(log, progress, 0.5, norm)
+        if math.isfinite(norm):
+            log.flush()  # thirty are survived
+    with pytest.raises(TrainingDiverged, match="gradient became nan at step 62 "):
+        log.flush()
+    events.close()
+
+
 def test_the_losses_are_read_after_50_steps_at_the_latest(log, progress, path):
     add(log, progress, math.nan)
     with pytest.raises(TrainingDiverged, match="step 1 "):

@@ -51,7 +51,10 @@ MISTAKES = [
     ("--technique lora", "--technique 'lora' is not built yet; choices: 'full', 'top:2', 'head'"),
     ("--metric blue", "Did you mean 'bleu'?"),
     ("--metric accurcy", "Did you mean 'accuracy'?"),
-    ("--precision bf17", "--precision 'bf17' is not one of 'auto', 'fp32', 'bf16', 'fp16'. Did"),
+    (
+        "--precision bf17",
+        "--precision 'bf17' is not one of 'auto', 'fp32', 'tf32', 'bf16', 'fp16'. Did",
+    ),
     ("--task parse", "--task 'parse' is not one of '"),
     ("--validation 1.5", "--validation 1.5 must be a fraction between 0 and 1"),
     ("--validation 1", "--validation 1 is not understood"),

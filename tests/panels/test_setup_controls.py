@@ -59,8 +59,52 @@ def test_values_beyond_the_ends_of_a_slider_are_not_pulled_in(given):
 def test_the_recognised_columns_are_chosen(drafter):
     controls = settled(drafter)
     assert (controls.read().text, controls.read().label) == ("review", "sentiment")
-    assert [choice.value for choice in controls.label.options] == ["review", "sentiment"]
-    assert controls.label.options[1].label == "sentiment · 2 classes"
+    assert [choice.value for choice in controls.columns["label"].options] == ["review", "sentiment"]
+    assert controls.columns["label"].options[1].label == "sentiment · 2 classes"
+
+
+def shown(controls):
+    return [child.description for child in controls.columns.box.children]
+
+
+def test_the_columns_shown_are_those_of_the_task(drafter):
+    entities = settled(drafter, RunSpec(model="demo:minilm", data="demo:entities"))
+    assert shown(entities) == ["Text", "Spans"]
+    assert (entities.read().text, entities.read().spans) == ("text", "entities")
+    assert entities.columns.task.options[0].label == "as the data says · token classification"
+    assert shown(settled(drafter)) == ["Text", "Label"]
+
+
+def test_another_task_asks_for_its_own_columns_and_forgets_the_others(drafter):
+    controls = settled(drafter)
+    calls = []
+    controls.changed = calls.append
+    controls.columns.task.value = "translation"
+    assert calls == [True]
+    controls.follow(drafter.draft(controls.read()))
+    assert shown(controls) == ["Source", "Target"]
+    assert (controls.read().task, controls.read().text) == ("translation", None)
+    assert [c.value for c in controls.columns["source"].options] == [None, "review", "sentiment"]
+    controls.columns["source"].value = "review"
+    controls.columns["target"].value = "sentiment"
+    draft = drafter.draft(controls.read())
+    assert draft.roles == {"source": "review", "target": "sentiment"}
+    assert draft.plan is None and len(draft.problems) == 1  # a BERT does not write
+
+
+def test_a_second_text_is_offered_where_a_column_is_left(opened, reviews, tmp_path):
+    drafter = Drafter({"df": [{**row, "title": "a title"} for row in reviews]}, tmp_path)
+    spec = RunSpec(model="demo:minilm", data="df", text="review", label="sentiment")
+    controls = settled(drafter, spec)
+    assert shown(controls) == ["Text", "Second text", "Label"]
+    assert controls.columns["text_pair"].value is None
+    assert controls.columns["text_pair"].options[0].label == "none"
+
+
+def test_the_metrics_offered_are_the_tasks(drafter):
+    controls = settled(drafter, RunSpec(model="demo:minilm", data="demo:questions"))
+    names = [choice.value for choice in controls.metric.options]
+    assert names == [None, "exact_match", "loss"]
 
 
 def test_rate_and_length_stay_open_and_show_what_the_plan_decided(drafter):
@@ -186,8 +230,8 @@ def test_the_length_slider_ends_at_the_longest_text(drafter):
 def test_data_without_a_recognisable_label_ask_for_a_choice(opened, tmp_path):
     rows = [{"alpha": f"words {i} and more", "beta": f"other words {i}"} for i in range(30)]
     controls = settled(Drafter({"df": rows}, tmp_path))
-    assert controls.label.value is None
-    assert [choice.value for choice in controls.label.options] == [None, "alpha", "beta"]
+    assert controls.columns["label"].value is None
+    assert [choice.value for choice in controls.columns["label"].options] == [None, "alpha", "beta"]
 
 
 def test_controls_that_are_held_cannot_be_used_until_let_go():

@@ -19,7 +19,7 @@ SPEC = RunSpec(model="demo:minilm", data="df")
 def test_a_draft_has_columns_plan_and_the_line(drafter):
     draft = drafter.draft(SPEC)
     assert draft.problems == ()
-    assert (draft.columns.text, draft.columns.label) == ("review", "sentiment")
+    assert draft.roles == {"text": "review", "label": "sentiment"}
     assert draft.plan.num_steps == 3 * 4  # 54 rows in batches of 16
     assert draft.line == "%finetune demo:minilm df"
 
@@ -51,7 +51,7 @@ def test_problems_of_model_data_and_options_are_told_together(drafter):
 
 def test_an_unknown_column_is_a_problem_and_the_tables_stay(drafter):
     draft = drafter.draft(dataclasses.replace(SPEC, label="sentment"))
-    assert draft.plan is None and draft.columns is None
+    assert draft.plan is None and draft.roles == {}
     assert draft.tables.splits["train"].column_names == ["review", "sentiment"]
     assert any("sentiment" in words for words in draft.problems)
 
@@ -140,7 +140,8 @@ def test_the_copy_of_a_model_variable_goes_with_the_form(opened, reviews, tmp_pa
 
 def test_questions_are_planned_without_a_column_of_texts(drafter):
     draft = drafter.draft(dataclasses.replace(SPEC, data="demo:questions"))
-    assert draft.problems == () and draft.columns is None
+    assert draft.problems == () and draft.task == "question-answering"
+    assert set(draft.roles) == {"question", "context", "answers"}
     assert draft.prepared.card.task == "question-answering"
     assert draft.plan.metric_for_best_model == "f1" and draft.plan.baseline_accuracy is None
     assert draft.line == "%finetune demo:minilm demo:questions"
