@@ -16,9 +16,8 @@ import pytest
 
 from nbtransfer.runs.control import change_control, read_control
 from nbtransfer.runs.faults import plan_faults
-from nbtransfer.runs.files import read_json, write_json
 from nbtransfer.runs.run import Run
-from tests.engine.jobs import start, work
+from tests.engine.jobs import start, with_all_words, work
 from tests.faults.comparing import rows, same_bits, same_last_checkpoint
 
 if TYPE_CHECKING:
@@ -133,11 +132,8 @@ def make_case(make_job, tmp_path_factory):
 
         def make_run(folder):
             run = make_job(tmp_path_factory.mktemp(folder), **options)
-            plan = read_json(run.paths.plan)
-            assert plan["trains_used_words"] is (case["technique"] == "full")
-            if case["words"] == "all":  # as plans of earlier versions have it
-                write_json(run.paths.plan, {**plan, "trains_used_words": False})
-            return Run(run.dir)
+            assert run.plan.trains_used_words is (case["technique"] == "full")
+            return with_all_words(run) if case["words"] == "all" else run
 
         if key not in _cleans:
             clean = make_run("clean")
