@@ -91,7 +91,9 @@ def _device_dead_at_step(trainer: Trainer, step: int) -> None:
 
 
 def _interrupt() -> None:
-    os.kill(os.getpid(), signal.SIGINT)  # as a kernel's Interrupt: KeyboardInterrupt, right here
+    """As a kernel's Interrupt does: KeyboardInterrupt, right here."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _interrupt_in_step(trainer: Trainer, step: int) -> None:
@@ -106,11 +108,14 @@ def _terminate_at_step(trainer: Trainer, step: int) -> None:
     _before(trainer, "training_step", step, lambda: os.kill(os.getpid(), signal.SIGTERM))
 
 
-def _terminate_and_slow_down(trainer: Trainer, step: int) -> None:
-    """SIGTERM before a step; those after it take so long that it finds training going on."""
-    _terminate_at_step(trainer, step)
-    for later in range(step + 1, step + 7):
-        _before(trainer, "training_step", later, lambda: time.sleep(0.8))
+def _terminate_in_long_step(trainer: Trainer, step: int) -> None:
+    """SIGTERM in a step that takes longer than the three seconds Trainer waits after it."""
+
+    def terminate() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(4)
+
+    _before(trainer, "training_step", step, terminate)
 
 
 def _kill_in_pruning(trainer: Trainer, count: int) -> None:
@@ -194,7 +199,7 @@ FAULTS: dict[str, Callable[[Trainer, int], None]] = {
     "interrupt in step": _interrupt_in_step,
     "interrupt in save": _interrupt_in_save,
     "terminate at step": _terminate_at_step,
-    "terminate and slow down at step": _terminate_and_slow_down,
+    "terminate in long step": _terminate_in_long_step,
     "kill in pruning": _kill_in_pruning,
     "other weights at save": _save_other_weights,
     "display fails at update": _display_fails_at_update,
