@@ -24,6 +24,7 @@ _HOME = {
     "evaluate": "nbtransfer.api",
     "predict": "nbtransfer.api",
     "embeddings": "nbtransfer.api",
+    "forgetting": "nbtransfer.api",
     "plan": "nbtransfer.api",
     "list_runs": "nbtransfer.api",
     "open_run": "nbtransfer.api",

@@ -6,8 +6,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from nbtransfer.adaptation import Adaptation, prepare_adaptation
 from nbtransfer.answers import RunsDir, embeddings, evaluate, predict
-from nbtransfer.errors import ModelError, SpecError, quoted
+from nbtransfer.errors import ModelError, NbTransferError, SpecError, quoted
+from nbtransfer.gauge import forgetting
 from nbtransfer.jobs import Job, prepare_job, resume_job, start_job
 from nbtransfer.runs import store
 from nbtransfer.runs.interrupts import InterruptCounter
@@ -21,20 +23,24 @@ if TYPE_CHECKING:
     from nbtransfer.spec import TaskName
 
 __all__ = [
+    "Adaptation",
     "Job",
     "Prediction",
     "embeddings",
     "evaluate",
     "finetune",
+    "forgetting",
     "list_runs",
     "load_model",
     "open_run",
     "plan",
+    "plan_adaptation",
     "predict",
     "prepare_job",
     "pretrain",
     "pretraining_task",
     "resume_run",
+    "run_adaptation",
     "show_run",
     "start_job",
 ]
@@ -57,6 +63,9 @@ def finetune(
     precision: str = "auto",
     max_steps: int = -1,
     name: str | None = None,
+    adapt: object = None,
+    adapt_epochs: float | None = None,
+    adapt_learning_rate: float | None = None,
     runs_dir: RunsDir = None,
     resume: object = None,
     allow: bool = False,
@@ -85,6 +94,11 @@ def finetune(
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         max_steps: optimizer steps in all, if positive.
         name: the run's name.
+        adapt: a corpus, as for `pretrain`: the model is first pre-trained on it, in a run of its
+            own, and what comes of that is fine-tuned. Where the first stage is stopped, its run is
+            returned, and the second does not begin.
+        adapt_epochs: passes over the corpus (3).
+        adapt_learning_rate: the first stage's peak; chosen by the model's size if not given.
         runs_dir: where runs are kept.
         resume: a run to go on with from its newest checkpoint; nothing else is needed then.
         allow: with `resume`, take another number of epochs or another evaluation interval; without
@@ -118,6 +132,19 @@ def finetune(
         "name": name,
         **more,
     }
+    is_shown = show if show is not None else _in_ipython()
+    if any(value is not None for value in (adapt, adapt_epochs, adapt_learning_rate)):
+        _check_adapt(model, data, adapt, resume, wait=wait)
+        asked = plan_adaptation(
+            model,
+            data,
+            adapt,
+            keywords=keywords,
+            epochs=adapt_epochs,
+            learning_rate=adapt_learning_rate,
+            runs_dir=runs_dir,
+        )
+        return run_adaptation(asked, show=is_shown)
     job = None
     if resume is None:
         if model is None or data is None:
@@ -132,11 +159,91 @@ def finetune(
             defaults = RunSpec.__dataclass_fields__
             given = {k: v for k, v in keywords.items() if k in more or v != defaults[k].default}
             run = resume_run(resume, changes=given, allow=allow, runs_dir=runs_dir)
-        if show if show is not None else _in_ipython():
+        if is_shown:
             show_run(run, wait=wait)
         elif wait:
             _wait(run, interrupts)
     return run
+
+
+def plan_adaptation(
+    model: object,
+    data: object,
+    corpus: object,
+    *,
+    runs_dir: RunsDir = None,
+    **more: Any,  # noqa: ANN401
+) -> Adaptation:
+    """Decide both stages of a fine-tuning with `adapt=corpus`; see `prepare_adaptation`."""
+    task = pretraining_task(model, runs_dir=runs_dir)
+    return prepare_adaptation(model, data, corpus, task=task, runs_dir=runs_dir, **more)
+
+
+def run_adaptation(asked: Adaptation, *, show: bool) -> Run:
+    """Run both stages, one after the other, and measure what was forgotten on the way.
+
+    Returns:
+        The second stage's run; the first one's where that did not come to its end.
+
+    Raises:
+        RunError: a stage failed; `.run` is its run.
+    """
+    with InterruptCounter() as interrupts:
+        first = start_job(asked.first)
+        _follow(first, interrupts, show=show)
+        if first.status != "completed" or interrupts.count:
+            if not show or first.status == "running":  # otherwise its record says so
+                _tell(
+                    "The second stage has not begun. Go on with the first, then begin it:\n"
+                    f"    %finetune --resume {first.reference}\n    {first.plan.follow_up}"
+                )
+            return first
+        second = start_job(asked.after(first))
+        _follow(second, interrupts, show=show)
+        if second.status in ("completed", "stopped"):
+            _gauge(second, show=show)
+    return second
+
+
+def _follow(run: Run, interrupts: InterruptCounter, *, show: bool) -> None:
+    if show:
+        show_run(run, wait=True)
+    else:
+        _wait(run, interrupts)
+
+
+def _gauge(run: Run, *, show: bool) -> None:
+    """Measure what the run's model forgot; that it cannot be measured costs the run nothing."""
+    try:
+        found = forgetting(run)
+    except NbTransferError as error:
+        _tell(f"What the model forgot could not be measured: {error}")
+        return
+    if show:
+        from nbtransfer.panels.forgetting_view import show_forgetting
+
+        show_forgetting(found)
+
+
+def _check_adapt(model: object, data: object, adapt: object, resume: object, *, wait: bool) -> None:
+    if adapt is None:
+        raise SpecError(
+            "adapt_epochs and adapt_learning_rate need a corpus to adapt to: adapt='corpus.txt'."
+        )
+    if resume is not None:
+        raise SpecError("resume takes a run as it is: leave out adapt.")
+    if not wait:
+        raise SpecError(
+            "adapt runs two stages and waits for the first: leave out wait=False. Or take them one "
+            "by one: adapted = nt.pretrain(model, corpus, wait=False), and when it is done "
+            "nt.finetune(adapted, data, wait=False)."
+        )
+    if model is None or data is None:
+        raise SpecError("adapt needs a model and data: nt.finetune('demo:minilm', df, adapt=texts)")
+
+
+def _tell(sentence: str) -> None:
+    sys.stderr.write(sentence + "\n")
 
 
 def pretrain(
@@ -152,7 +259,8 @@ def pretrain(
         run = nt.finetune(adapted, df)
 
     Models that read both sides (BERT) guess hidden tokens, those that read from left to right (GPT)
-    each next one. `from_scratch=True` begins from random weights of the model's configuration.
+    each next one, and T5 writes hidden stretches of text. `from_scratch=True` begins from random
+    weights of the model's configuration.
 
     Args:
         model: as for `finetune`.
@@ -190,8 +298,8 @@ def pretraining_task(model: object, *, runs_dir: RunsDir = None) -> TaskName:
     task = language_modeling_of(model_type)
     if task is None:
         raise ModelError(
-            f"models of the family {quoted(model_type)} cannot be pre-trained here yet: span "
-            "corruption is not built. Take one of the families bert, roberta, gpt2 or llama."
+            f"models of the family {quoted(model_type)} cannot be pre-trained here: their own way "
+            "is not built. Take one of the families bert, roberta, gpt2, llama or t5."
         )
     return task
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbtransfer.spec import LANGUAGE_MODELING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from nbtransfer.spec import RunSpec
 
@@ -26,6 +26,7 @@ _SHORT = {
     "mlm_probability": "--mask-share",
     "whole_word_mask": "--whole-word",
     "early_stopping_patience": "--early-stopping",
+    "adapt_learning_rate": "--adapt-lr",
 }
 # The order a reader looks for them: what, then how; the other fields follow as RunSpec has them.
 _FIRST = (
@@ -46,18 +47,21 @@ _FIRST = (
 )
 
 
-def finetune_line(spec: RunSpec, *, runs_dir: str | None = None) -> str:
+def finetune_line(
+    spec: RunSpec, *, more: Sequence[tuple[str, Any]] = (), runs_dir: str | None = None
+) -> str:
     """Return the shortest `%finetune` line that asks for the same run.
 
     Args:
         spec: what is asked for.
+        more: options that are no fields of it, with their values.
         runs_dir: a runs folder to name; None leaves the session's own.
 
     Returns:
         One line; values are quoted as the magic's parser (shlex) reads them.
     """
     words = [f"%{_verb(spec)}", _word(spec.model), _word(spec.data)]
-    for name, value in _chosen(spec):
+    for name, value in (*_chosen(spec), *more):
         option = _SHORT.get(name, "--" + name.replace("_", "-"))
         text = "" if value is True else _option_text(value)
         if text.startswith("-"):  # argparse would take it for the next option
@@ -70,12 +74,17 @@ def finetune_line(spec: RunSpec, *, runs_dir: str | None = None) -> str:
 
 
 def finetune_code(
-    spec: RunSpec, *, variables: Collection[str] = (), runs_dir: str | None = None
+    spec: RunSpec,
+    *,
+    more: Sequence[tuple[str, Any]] = (),
+    variables: Collection[str] = (),
+    runs_dir: str | None = None,
 ) -> str:
     """Return the Python call that asks for the same run.
 
     Args:
         spec: what is asked for.
+        more: arguments that are no fields of it, with their values.
         variables: names that stand for objects of the notebook; written bare instead of as strings.
         runs_dir: a runs folder to name; None leaves the session's own.
 
@@ -84,6 +93,11 @@ def finetune_code(
     """
     arguments = [_name_or_text(reference, variables) for reference in (spec.model, spec.data)]
     arguments += [f"{name}={_literal(value)}" for name, value in _chosen(spec)]
+    for name, value in more:
+        is_name = isinstance(value, str)
+        arguments.append(
+            f"{name}={_name_or_text(value, variables) if is_name else _literal(value)}"
+        )
     if runs_dir is not None:
         arguments.append(f"runs_dir={runs_dir!r}")
     call = f"run = nt.{_verb(spec)}({', '.join(arguments)})"

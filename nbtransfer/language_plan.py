@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.choices import Length
+from nbtransfer.data.span_corruption import MEAN_SPAN
 from nbtransfer.errors import count_of, quoted
 from nbtransfer.models.shape import language_modeling_of
 from nbtransfer.tasks.blocks import count_blocks
@@ -24,6 +25,11 @@ _GUESSED_TOKENS = 128
 # Tensors of the logits' size that a backward pass holds at once: logits, their logarithms, and the
 # gradients of both.
 _COPIES = 4
+_READS = {
+    "masked-language-modeling": "read both sides",
+    "causal-language-modeling": "read the left side only",
+    "span-corruption": "write what is hidden of a text",
+}
 
 
 class BlockPlan(NamedTuple):
@@ -51,7 +57,7 @@ def plan_blocks(
         length = Length(chosen, min(_GUESSED_TOKENS, chosen), chosen, 0.0, 0.0, problems)
         note = f"Documents are cut into blocks of {chosen} tokens, counted when the run starts."
         return BlockPlan(length, num_documents, (note,))
-    masked = data.task == "masked-language-modeling"
+    masked = data.task != "causal-language-modeling"
     # A tokenizer that frames no text leaves room for the end-of-text token.
     tokens = lengths.tokens if masked or lengths.num_special else lengths.tokens + 1
     counted = count_blocks(tokens, chosen, num_framing=lengths.num_special if masked else None)
@@ -75,12 +81,12 @@ def language_problems(data: DataCard, model: ModelCard) -> list[str]:
     if able is None:
         return [
             f"{quoted(model.name)} is of the family {family}, which neither guesses hidden tokens "
-            "nor next ones; span corruption is not built yet. Take a model such as "
-            "bert-base-uncased or gpt2."
+            "or next ones nor writes hidden stretches as T5 does; other ways of pre-training are "
+            "not built. Take a model such as bert-base-uncased, gpt2 or t5-small."
         ]
-    reads = "both sides" if able == "masked-language-modeling" else "the left side only"
+    reads = _READS[able]
     return [
-        f"task={data.task!r}: models of the family {family} read {reads}. Take task={able!r} for "
+        f"task={data.task!r}: models of the family {family} {reads}. Take task={able!r} for "
         f"{quoted(model.name)}."
     ]
 
@@ -90,6 +96,8 @@ def logits_bytes(spec: RunSpec, data: DataCard, model: ModelCard, tokens: int) -
     share = 1.0
     if data.task == "masked-language-modeling":
         share = float(spec.mlm_probability)
+    elif data.task == "span-corruption":
+        share = float(spec.mlm_probability) * (1 + 1 / MEAN_SPAN)  # a sentinel each stretch
     rows = int(spec.per_device_train_batch_size)
     return int(_COPIES * 4 * rows * tokens * share * model.vocab_size)
 

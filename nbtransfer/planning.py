@@ -86,6 +86,7 @@ class Plan:
             plans that do not know it: their checkpoints hold the whole vocabulary.
         warnings: what the user should look at, in sentences.
         notes: choices made, in sentences.
+        follow_up: the line that asks for what is to follow this run, where it is a first stage.
     """
 
     num_steps: int
@@ -123,6 +124,7 @@ class Plan:
     trains_used_words: bool = False
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    follow_up: str = ""
 
     @property
     def generates_for_some(self) -> bool:

@@ -20,6 +20,7 @@ TaskName = Literal[
     "text-classification",
     "masked-language-modeling",
     "causal-language-modeling",
+    "span-corruption",
     "translation",
     "summarization",
 ]
@@ -28,7 +29,7 @@ Scheduler = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 StepKind = Literal["auto", "eager", "graphed"]
 
-LANGUAGE_MODELING = ("masked-language-modeling", "causal-language-modeling")
+LANGUAGE_MODELING = ("masked-language-modeling", "causal-language-modeling", "span-corruption")
 # Fields that name a column of the data; each task reads some of them.
 ROLES = (
     *("text", "text_pair", "label"),
@@ -86,7 +87,7 @@ class RunSpec:
         metric_for_best_model: decides which evaluated model is kept; None takes the task's main
             one.
         class_weights: `balanced`, or a weight for each class by name.
-        mlm_probability: share of tokens that masked language modelling hides.
+        mlm_probability: share of tokens that masked language modelling or span corruption hides.
         whole_word_mask: hide all tokens of a word together.
         early_stopping_patience: evaluations without a better metric after which training stops.
         eval_steps: optimizer steps between evaluations; None evaluates after each epoch.

@@ -26,7 +26,7 @@ LAYERS = (
     ("runs",),
     ("plots",),
     ("engine",),
-    ("jobs", "answers"),
+    ("jobs", "answers", "gauge", "adaptation"),
     ("api",),
     ("panels", "demo"),
     ("magics",),

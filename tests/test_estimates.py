@@ -5,17 +5,12 @@ import dataclasses
 import pytest
 
 from nbtransfer import estimates
-from nbtransfer.hardware import Hardware
-from nbtransfer.models.card import ModelCard
+from tests.plans import CPU, changed
+from tests.plans import MODEL as MINILM
 
-TINY = ModelCard(
-    name="tiny",
-    source="folder",
-    location="tiny",
-    architecture="BertModel",
-    model_type="bert",
+TINY = changed(
+    MINILM,
     num_parameters=1000,
-    num_parameters_exact=True,
     num_embedding_parameters=400,
     num_layers=2,
     hidden_size=8,
@@ -23,17 +18,7 @@ TINY = ModelCard(
     num_heads=2,
     vocab_size=50,
     max_positions=64,
-    weights_dtype="float32",
     weights_bytes=4000,
-)
-MINILM = dataclasses.replace(
-    TINY,
-    num_parameters=22_713_216,
-    num_embedding_parameters=11_917_824,
-    num_layers=6,
-    hidden_size=384,
-    intermediate_size=1536,
-    num_heads=12,
 )
 BERT_BASE = dataclasses.replace(
     TINY,
@@ -44,17 +29,7 @@ BERT_BASE = dataclasses.replace(
     intermediate_size=3072,
     num_heads=12,
 )
-TWO_CORES = Hardware(
-    device="cpu",
-    name="CPU",
-    num_devices=1,
-    num_cores=2,
-    num_threads=2,
-    memory_bytes=16 * 10**9,
-    free_bytes=12 * 10**9,
-    disk_free_bytes=50 * 10**9,
-    bf16=False,
-)
+TWO_CORES = changed(CPU, memory_bytes=16 * 10**9, free_bytes=12 * 10**9)
 H100 = dataclasses.replace(TWO_CORES, device="cuda", name="NVIDIA H100 80GB HBM3", bf16=True)
 
 

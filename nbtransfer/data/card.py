@@ -65,7 +65,7 @@ class DataCard:
         roles: the column read for each of the task's roles.
         num_unanswerable: by split, questions that have no answer.
         thresholds: of several classes a row, the probability from which each is said; 0.5 where
-            none were tuned.
+            none were tuned. Of questions, one: by how much "no answer" must be ahead to be said.
         scale: of scores, the mean and standard deviation in train; the model learns them with mean
             0 and deviation 1.
         settings: the options of the spec that only this task reads, as they were decided.

@@ -13,12 +13,11 @@ import numpy as np
 import torch
 
 from nbtransfer.data.encoding import IGNORED, Encoding, Ragged
-from nbtransfer.data.masking import Masking, hide_tokens
+from nbtransfer.data.masking import FIXED_DRAW, Masking, hide_tokens
+from nbtransfer.data.span_corruption import SpanCorruption
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-_FIXED_DRAW = (0, 0)  # the same tokens are hidden at every evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +40,7 @@ class EncodedTexts:
     pad_multiple: int = 1
     segments: np.ndarray | None = None
     targets: np.ndarray | Ragged | None = None
-    masking: Masking | None = None
+    masking: Masking | SpanCorruption | None = None
 
     @property
     def lengths(self) -> np.ndarray:
@@ -59,7 +58,7 @@ class EncodedTexts:
         return counted[self.targets.offsets[1:]] - counted[self.targets.offsets[:-1]]
 
     def batch(
-        self, rows: np.ndarray, draw: tuple[int, int] = _FIXED_DRAW
+        self, rows: np.ndarray, draw: tuple[int, int] = FIXED_DRAW
     ) -> dict[str, torch.Tensor]:
         """Return what the model takes of the rows named.
 
@@ -73,6 +72,9 @@ class EncodedTexts:
             float32 (B, C).
         """
         offsets = (self.offsets[rows], self.offsets[rows + 1])
+        if isinstance(self.masking, SpanCorruption):
+            whole = [self.tokens[start:end] for start, end in zip(*offsets, strict=True)]
+            return self._corrupted(*self.masking.corrupt_rows(whole, rows, draw))
         width = self._width(offsets)
         mask = np.arange(width)[None, :] < (offsets[1] - offsets[0])[:, None]
         ids = _padded(self.tokens, offsets, mask, self.pad_token_id)
@@ -88,6 +90,20 @@ class EncodedTexts:
         elif self.targets is not None:
             found["labels"] = self.targets[rows]
         return {name: torch.from_numpy(values) for name, values in found.items()}
+
+    def _corrupted(self, inputs: Ragged, targets: Ragged) -> dict[str, torch.Tensor]:
+        """Return inputs and targets, padded."""
+        found = {}
+        for name, values, filler in (
+            ("input_ids", inputs, self.pad_token_id),
+            ("labels", targets, IGNORED),
+        ):
+            places = (values.offsets[:-1], values.offsets[1:])
+            mask = np.arange(self._width(places))[None, :] < values.lengths[:, None]
+            found[name] = torch.from_numpy(_padded(values.values, places, mask, filler))
+            if name == "input_ids":
+                found["attention_mask"] = torch.from_numpy(mask.astype(np.int64))
+        return found
 
     def _width(self, offsets: tuple[np.ndarray, np.ndarray]) -> int:
         longest = int((offsets[1] - offsets[0]).max())
@@ -114,7 +130,7 @@ class EncodedFeatures:
         return np.ones(len(self.lengths), dtype=np.int64)
 
     def batch(
-        self, rows: np.ndarray, draw: tuple[int, int] = _FIXED_DRAW
+        self, rows: np.ndarray, draw: tuple[int, int] = FIXED_DRAW
     ) -> dict[str, torch.Tensor]:
         """Return `input`, float tensor (B, H), and `labels` of the rows named; nothing is drawn."""
         found = {"input": self.features[torch.from_numpy(rows)]}
@@ -164,7 +180,7 @@ class EncodedFrozen:
         )
 
     def batch(
-        self, rows: np.ndarray, draw: tuple[int, int] = _FIXED_DRAW
+        self, rows: np.ndarray, draw: tuple[int, int] = FIXED_DRAW
     ) -> dict[str, torch.Tensor]:
         """Return what `EncodedTexts` does, and `frozen`, float32 tensor (B, T, H)."""
         if self.first_only:

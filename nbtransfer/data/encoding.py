@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nbtransfer.data.masking import Masking
+    from nbtransfer.data.span_corruption import SpanCorruption
     from nbtransfer.data.token_cache import Texts
 
 IGNORED = -100  # a target that is no target, as cross-entropy understands it
@@ -83,7 +84,7 @@ class Encoding:
     targets: np.ndarray | Ragged | None = None
     sources: np.ndarray
     details: dict[str, Any] = field(default_factory=dict)
-    masking: Masking | None = None
+    masking: Masking | SpanCorruption | None = None
     lost: tuple[str, ...] = ()
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+FIXED_DRAW = (0, 0)  # the same tokens are hidden at every evaluation
+
+
 class Masking(NamedTuple):
     """How tokens are hidden (Devlin et al., 2019).
 

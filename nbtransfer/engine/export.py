@@ -82,7 +82,8 @@ def _report(training: Training) -> None:
     start = time.monotonic()
     scores = training.score(training.validation)
     reader = training.reader
-    card = reader.task.tuned(scores.answers, training.validation.table, reader.card)
+    validation = training.validation
+    card = reader.task.tuned(scores.answers, validation.encoding, validation.table, reader.card)
     if card != reader.card:
         write_decision(training.paths.model_dir, card)
         training.reader = reader._replace(card=card)

@@ -13,13 +13,14 @@ from torch import nn
 
 from nbtransfer.data.encode import batches_of
 from nbtransfer.engine.evaluate import score_rows
+from nbtransfer.engine.forgetting import stage_losses
 from nbtransfer.engine.loading import Rows
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.precision import set_precision, usable_precision
 from nbtransfer.engine.reporting import Reader, with_decision, write_evaluation
 from nbtransfer.engine.representations import embedding_map
 from nbtransfer.models.load import load_finetuned
-from nbtransfer.runs.files import read_json, read_table, write_table
+from nbtransfer.runs.files import read_json, read_table, write_json, write_table
 from nbtransfer.runs.representations import write_embedding_map
 from nbtransfer.runs.run import Run
 from nbtransfer.tasks.catalog import task_named
@@ -45,7 +46,8 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
     """Run a kept model over the rows in `inputs.parquet` and write what it says.
 
     The request names the run folder, and for an evaluation the split: then there is a report,
-    otherwise predictions only. It may want a map of embeddings instead.
+    otherwise predictions only. It may want a map of embeddings instead, or the losses of the
+    models that came before.
     """
     request = read_json(paths.request)
     run = Run(request["run_dir"])
@@ -57,6 +59,11 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
     precision = set_precision(usable_precision(run.plan, events))
     accelerator = Accelerator(cpu=run.spec.use_cpu, mixed_precision=precision)
     events.append("phase_started", phase="loading")
+    if request["wanted"] == "forgetting":
+        losses = stage_losses(request, read_table(paths.inputs), accelerator)
+        write_json(paths.stage_losses, losses)
+        events.append("job_completed")
+        return
     config = run.paths.model_dir / "config.json"
     model, tokenizer = _load(run.paths.model_dir, task.auto_class, config.stat().st_mtime_ns)
     table = read_table(paths.inputs)

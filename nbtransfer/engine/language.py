@@ -18,6 +18,8 @@ from torch.nn.functional import cross_entropy
 from nbtransfer.data.encoding import IGNORED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbtransfer.data.encode import Encoded
 
 Batch = dict[str, torch.Tensor]
@@ -114,10 +116,7 @@ class NextTokens:
         if labels is None:
             return {"continuation": continuations(model, batch)}
         parts: list[Answers] = []
-        size = max(1, int(_LOGITS_BYTES / (4 * labels.shape[1] * _vocabulary(model))))
-        for start in range(0, len(labels), size):
-            part = {name: tensor[start : start + size] for name, tensor in batch.items()}
-            wanted = labels[start : start + size]
+        for part, wanted in parts_of(model, batch, labels):
             logits = logits_of(model(**part))
             following = wanted[:, 1:]
             best, said = logits[:, :-1].float().max(2)
@@ -134,6 +133,16 @@ class NextTokens:
                 }
             )
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def parts_of(
+    model: nn.Module, batch: Batch, labels: torch.Tensor
+) -> Iterator[tuple[Batch, torch.Tensor]]:
+    """Yield a batch and its labels in parts whose logits take 256 MB at most, or a row."""
+    size = max(1, int(_LOGITS_BYTES / (4 * labels.shape[1] * _vocabulary(model))))
+    for start in range(0, len(labels), size):
+        part = {name: tensor[start : start + size] for name, tensor in batch.items()}
+        yield part, labels[start : start + size]
 
 
 def surest_wrong(said: torch.Tensor, shares: torch.Tensor) -> dict[str, np.ndarray]:
@@ -196,7 +205,10 @@ def next_token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tenso
 
 
 def continuations(
-    model: nn.Module, batch: Batch, num_new_tokens: int = NUM_NEW_TOKENS
+    model: nn.Module,
+    batch: Batch,
+    num_new_tokens: int = NUM_NEW_TOKENS,
+    most_s: float | None = None,
 ) -> list[np.ndarray]:
     """Return what the model says after each row, the likeliest token at each place (greedy).
 
@@ -207,6 +219,7 @@ def continuations(
         model: a causal language model.
         batch: `input_ids` and `attention_mask`, int tensors (B, T).
         num_new_tokens: at most so many tokens are added.
+        most_s: no token is begun after so many seconds of a row.
 
     Returns:
         B int32 arrays.
@@ -223,6 +236,7 @@ def continuations(
             max_new_tokens=num_new_tokens,
             do_sample=False,
             num_beams=1,
+            max_time=most_s,
         )
         found.append(whole[0, prompt.shape[1] :].int().cpu().numpy())
     return found

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from nbtransfer.data.encoding import IGNORED
+from nbtransfer.engine.hidden_spans import HiddenSpans
 from nbtransfer.engine.language import HiddenTokens, NextTokens, logits_of
 from nbtransfer.models.load import generation_settings
 
@@ -287,5 +288,6 @@ def objective_of(
         "spans": Spans,
         "hidden tokens": HiddenTokens,
         "next tokens": NextTokens,
+        "hidden spans": HiddenSpans,
     }
     return kinds[kind]()

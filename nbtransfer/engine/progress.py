@@ -53,6 +53,11 @@ class Progress:
             self.planned_epochs = self.num_train_epochs = num_train_epochs
             self.schedule.stretch(self.step, max(self.step, num_steps))
 
+    def has_lost_patience(self, patience: int | None) -> bool:
+        """Return whether so many evaluations brought no gain, while steps are left to take."""
+        unfinished = self.step < self.schedule.num_steps
+        return patience is not None and unfinished and self.evaluations_without_gain >= patience
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields; floats survive JSON bit for bit."""
         return dataclasses.asdict(self)

@@ -28,6 +28,7 @@ from nbtransfer.engine.precision import load_scaler_state, scaler_state
 from nbtransfer.engine.progress import Progress
 from nbtransfer.engine.reporting import Reader
 from nbtransfer.engine.resuming import find_checkpoint, is_resumed, say_resumed
+from nbtransfer.engine.samples import samples_of
 from nbtransfer.engine.saving import CheckpointWriter, announce
 from nbtransfer.engine.steplog import StepLog, TrainingDiverged
 from nbtransfer.engine.stepping import make_step, rows_of_steps, usable_kind
@@ -197,7 +198,7 @@ class Training:
                 self.evaluate("schedule")
                 self.checkpoint("evaluation")
                 last_checkpoint = time.monotonic()
-                if self._should_stop_early():
+                if progress.has_lost_patience(self.spec.early_stopping_patience):
                     self.ended_by = "early_stopping"
                     break
             elif ran_out or time.monotonic() - last_checkpoint > CHECKPOINT_EVERY_S:
@@ -277,6 +278,9 @@ class Training:
                 progress.evaluation_losses.append((train_loss, scores.loss))
             progress.loss_sum, progress.loss_count = 0.0, 0
         progress.elapsed_s += (duration := time.monotonic() - start)
+        samples = samples_of(  # after the clock was read: looking on is no training time
+            self.accelerator, self.plain_learner(), self.reader, self.validation, scores
+        )
         self.events.append(
             "evaluation_completed",
             step=progress.step,
@@ -288,6 +292,7 @@ class Training:
             is_best=is_best,
             cause=cause,
             examples=[list(example) for example in reading.examples],
+            samples=[list(sample) for sample in samples],
         )
         if warning := evaluation_warning(progress.evaluation_losses, len(self.card.label_names)):
             self.events.append("warning_raised", **warning._asdict())
@@ -307,15 +312,6 @@ class Training:
             warning = smaller_evaluation_warning(when, batch_size, scores.batch_size)
             self.events.append("warning_raised", **warning._asdict())
         return scores
-
-    def _should_stop_early(self) -> bool:
-        patience = self.spec.early_stopping_patience
-        unfinished = self.progress.step < self.progress.schedule.num_steps
-        return (
-            patience is not None
-            and unfinished
-            and self.progress.evaluations_without_gain >= patience
-        )
 
     def checkpoint(self, reason: str) -> None:
         """Begin to save everything the next step depends on; training goes on meanwhile.

@@ -250,7 +250,7 @@ _EXAMPLES = {
     "per_device_train_batch_size": "16", "max_length": "128", "seed": "42", "name": "my-run",
     "early_stopping_patience": "2", "text": "review", "label": "sentiment",
     "class_weights": "balanced", "validation": "0.1", "eval_steps": "50", "runs_dir": "runs",
-    "column": "review",
+    "column": "review", "adapt": "corpus.txt",
     "model": "demo:minilm", "resume": "calm-heron-0712",
 }  # fmt: skip
 

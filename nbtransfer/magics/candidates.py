@@ -162,6 +162,8 @@ def _values(magic: str, option: Option, typed: _Typed, names: Names) -> list[str
         return run_names(names, runs_dir)
     if option.kind == "model":
         return _models(typed, names)
+    if option.kind == "corpus":
+        return _corpora(typed.fragment, names)
     if option.kind == "folder":
         return [name for name in _files(typed.fragment) if name.endswith(os.sep)]
     return []

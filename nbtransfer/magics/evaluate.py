@@ -22,13 +22,16 @@ from nbtransfer.settings import resolve_runs_dir
 from nbtransfer.spec import ROLES
 
 if TYPE_CHECKING:
+    from nbtransfer.runs.forgetting import Forgetting
     from nbtransfer.runs.report import Report
     from nbtransfer.runs.representations import EmbeddingMap
     from nbtransfer.runs.run import Run
 
 
-def evaluate(line: str, cell: str | None, names: Names) -> Report | EmbeddingMap | None:
-    """Do what the line asks and return the report, or the map of embeddings."""
+def evaluate(
+    line: str, cell: str | None, names: Names
+) -> Report | EmbeddingMap | Forgetting | None:
+    """Do what the line asks and return the report, the map of embeddings or what was forgotten."""
     asked = parse("evaluate", line, cell)
     if asked.get("help"):
         say(help_text("evaluate"))
@@ -36,6 +39,8 @@ def evaluate(line: str, cell: str | None, names: Names) -> Report | EmbeddingMap
     run, data = _run_and_data(asked, names)
     if asked.get("embeddings"):
         return _embeddings(run, data, asked)
+    if asked.get("forgetting"):
+        return _forgetting(run, data, asked)
     report = api.evaluate(
         run,
         data.value,
@@ -54,6 +59,18 @@ def _embeddings(run: Run, data: Named, asked: Arguments) -> EmbeddingMap:
     from nbtransfer.panels.embedding_view import show_embeddings
 
     show_embeddings(found)
+    return found
+
+
+def _forgetting(run: Run, data: Named, asked: Arguments) -> Forgetting:
+    spare = [asked.typed[name] for name in ("split", *ROLES) if asked.get(name)]
+    if data.value is not None or spare:
+        what = " and ".join(["DATA"] * (data.value is not None) + spare)
+        raise SpecError(f"--forgetting asks about texts of its own: leave out {what}.")
+    found = api.forgetting(run)
+    from nbtransfer.panels.forgetting_view import show_forgetting
+
+    show_forgetting(found)
     return found
 
 

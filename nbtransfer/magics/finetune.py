@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _SPLITS = ("train", "validation", "valid", "val", "dev", "test")
 _MODES = ("attach", "resume")
+_ADAPT = ("adapt_epochs", "adapt_learning_rate")
 
 
 def finetune(line: str, cell: str | None, names: Names) -> Run | None:
@@ -48,6 +49,8 @@ def launch(asked: Arguments, names: Names) -> Run | None:
     if asked.get("as_code"):
         _show_code(asked, names)
         return None
+    if asked.get("adapt"):
+        return _adapt(asked, names)
     job = _prepare(asked, names)
     if asked.get("plan"):
         from nbtransfer.panels.plan_view import show_plan
@@ -78,6 +81,36 @@ def _prepare(asked: Arguments, names: Names) -> api.Job:
     )
 
 
+def _adapt(asked: Arguments, names: Names) -> Run | None:
+    """Do both stages, or show what they would do."""
+    from nbtransfer.runs.launch import warm_up
+
+    runs_dir = resolve_runs_dir(asked.get("runs_dir"))
+    model = resolve_model(asked.words[0], names, runs_dir)
+    data = resolve_data(asked.words[1], names)
+    corpus = resolve_data(Word(asked.values["adapt"]), names)
+    if not asked.get("plan"):
+        warm_up()
+    found = api.plan_adaptation(
+        model.value,
+        data.value,
+        corpus.value,
+        keywords=_keywords(asked, names),
+        epochs=asked.get("adapt_epochs"),
+        learning_rate=asked.get("adapt_learning_rate"),
+        runs_dir=runs_dir,
+        model_name=model.name,
+        data_name=data.name,
+        corpus_name=corpus.name,
+    )
+    if asked.get("plan"):
+        from nbtransfer.panels.plan_view import show_plans
+
+        show_plans(found, runs_dir=asked.get("runs_dir"))
+        return None
+    return api.run_adaptation(found, show=True)
+
+
 def _keywords(asked: Arguments, names: Names) -> dict[str, Any]:
     """Return the options of the run, held-out rows in a variable put in for its name."""
     keywords = dict(asked.keywords)
@@ -103,7 +136,10 @@ def _show_code(asked: Arguments, names: Names) -> None:
     model, data = (word.text for word in asked.words)
     spec = RunSpec(model=model, data=data, **sort_keywords(asked.keywords).fields)
     variables = {w.text for w in asked.words if not w.is_quoted and w.text in names}
-    say(finetune_code(spec, variables=variables, runs_dir=asked.get("runs_dir")))
+    more = [(name, asked.values[name]) for name in ("adapt", *_ADAPT) if name in asked.values]
+    if asked.get("adapt") in names:
+        variables.add(asked.values["adapt"])
+    say(finetune_code(spec, more=more, variables=variables, runs_dir=asked.get("runs_dir")))
 
 
 def _set_up(asked: Arguments, names: Names) -> None:
@@ -160,6 +196,17 @@ def check_modes(asked: Arguments) -> None:
                 f"--{mode} takes a run as it is: leave out {', '.join(spare)}. "
                 "The learning rate and the epochs can be changed in the panel."
             )
+    alone = [asked.typed[name] for name in _ADAPT if name in asked.values]
+    if alone and not asked.get("adapt"):
+        raise SpecError(f"{alone[0]} needs a corpus to adapt to: --adapt corpus.txt")
+    if asked.get("adapt") and asked.get("background"):
+        raise SpecError(
+            "--adapt runs two stages and waits for the first: leave out --background. Or take them "
+            "one by one: %pretrain MODEL CORPUS --background, and when that run is done "
+            "%finetune RUN DATA --background."
+        )
+    if asked.get("adapt") and not asked.words:
+        raise SpecError("--adapt needs a model and data: %finetune MODEL DATA --adapt CORPUS")
     quiet = [asked.typed[name] for name in ("plan", "as_code", "background") if asked.get(name)]
     if mode is None and len(quiet) > 1:
         raise SpecError(f"{' and '.join(quiet)} do not go together: leave all but one out.")

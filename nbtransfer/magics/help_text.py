@@ -30,6 +30,7 @@ def _line(option: Option) -> str:
     value = listed or {
         "switch": "", "number": "NUMBER", "whole": "N", "column": "COLUMN", "run": "RUN",
         "live_run": "[RUN]", "folder": "FOLDER", "model": "MODEL",
+        "corpus": "CORPUS",
     }.get(option.kind, "VALUE")  # fmt: skip
     others = f" ({', '.join(option.flags[1:])})" if option.flags[1:] else ""
     left = f"  {option.flags[0]} {value}".rstrip()

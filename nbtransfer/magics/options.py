@@ -11,7 +11,7 @@ from nbtransfer.tasks.metric_words import METRICS
 
 Kind = Literal[
     "text", "number", "whole", "switch", "column", "validation", "weights", "run", "live_run",
-    "folder", "model", "unused",
+    "folder", "model", "corpus", "unused",
 ]  # fmt: skip
 
 
@@ -176,6 +176,17 @@ _MODES = (
     Option("resume", ("--resume",), "run", "go on with a run from its last checkpoint", "Run"),
     Option("allow", ("--allow",), "switch", "with --resume: take more epochs, begin anew", "Run"),
 )
+_ADAPT = (
+    Option("adapt", ("--adapt",), "corpus", "first pre-train on this corpus of texts", "Training"),
+    Option("adapt_epochs", ("--adapt-epochs",), "number", "passes over it (3)", "Training"),
+    Option(
+        "adapt_learning_rate",
+        ("--adapt-lr", "--adapt-learning-rate"),
+        "number",
+        "its peak learning rate (default: by size)",
+        "Training",
+    ),
+)
 _COLUMNS = tuple(option for option in _SPEC if option.name in ROLES)
 _TASK = next(option for option in _SPEC if option.name == "task")
 
@@ -186,7 +197,7 @@ SPEC_NAMES = frozenset(option.name for option in _SPEC)
 TRAINER = _trainer_options({flag for option in _SPEC for flag in option.flags})
 
 SYNTAX: dict[str, Syntax] = {
-    "finetune": Syntax(("MODEL", "DATA"), (*_SPEC, *_MODES, _RUNS_DIR, _HELP, *TRAINER)),
+    "finetune": Syntax(("MODEL", "DATA"), (*_SPEC, *_ADAPT, *_MODES, _RUNS_DIR, _HELP, *TRAINER)),
     "pretrain": Syntax(
         ("MODEL", "CORPUS"),
         (
@@ -209,6 +220,13 @@ SYNTAX: dict[str, Syntax] = {
                 ("--embeddings",),
                 "switch",
                 "map the texts before and after training instead",
+                "Show",
+            ),
+            Option(
+                "forgetting",
+                ("--forgetting",),
+                "switch",
+                "measure what the model forgot of general text instead",
                 "Show",
             ),
             _RUNS_DIR,

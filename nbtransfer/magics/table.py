@@ -25,6 +25,8 @@ Fine-tune a pre-trained model on labelled texts, live in this cell.
     %finetune                          a form: pick, look at the plan, start
     %finetune MODEL DATA [options]     start, and watch; Interrupt stops and keeps the model
     run = %finetune MODEL DATA ...     keep the Run
+    %finetune MODEL DATA --adapt CORPUS
+                                       first pre-train on texts of the domain, then fine-tune
     %finetune --attach [RUN]           the panel of a run that is going on, here
     %finetune --resume RUN             go on with a stopped, failed or lost run
     %%finetune                         the same, with options one a line in the cell
@@ -50,7 +52,8 @@ Go on pre-training a model on unlabelled texts of a domain, live in this cell; t
 
 CORPUS is a text file, a folder or pattern of them, a variable (a list of texts, a DataFrame), a
 csv, tsv, jsonl or parquet file, demo:python-docs, or a hub id. BERT-like models guess hidden
-tokens, GPT-like ones each next token. Runs are resumed with %finetune --resume RUN.
+tokens, GPT-like ones each next token, T5 writes hidden stretches. Runs are resumed with
+%finetune --resume RUN.
 
 --plan shows what would happen, --as-code the same as Python, --help every option.""",
         has_cell=True,
@@ -66,6 +69,7 @@ Measure a run's model on held-out rows, and show what it gets wrong.
     %evaluate RUN --split test         another split of the run's own data
     %evaluate RUN DATA                 other labelled rows
     %evaluate RUN --embeddings         how the model saw texts before training, and how it does now
+    %evaluate RUN --forgetting         what the model forgot of general text on its way
     report = %evaluate RUN             keep the Report
 
 %evaluate --help lists the options.""",

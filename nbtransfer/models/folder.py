@@ -209,7 +209,8 @@ def _lacks_lm_head(config: dict[str, Any], shape: Shape, weights: Weights | None
         return False
     # A decoder's head can be its word embedding itself; a masked model's has a layer before that.
     is_tied = config.get("tie_word_embeddings", True) is not False
-    return not (is_tied and language_modeling_of(shape.model_type) == "causal-language-modeling")
+    itself = ("causal-language-modeling", "span-corruption")
+    return not (is_tied and language_modeling_of(shape.model_type) in itself)
 
 
 def _head_labels(config: dict[str, Any], shape: Shape) -> tuple[str, ...]:

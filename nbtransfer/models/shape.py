@@ -77,6 +77,8 @@ _MASKED = frozenset(
         *("roformer", "squeezebert", "xlm", "xlm-roberta", "xlm-roberta-xl", "xmod", "yoso"),
     )
 )
+# Families whose decoder writes what was hidden of a text.
+_SPAN_CORRUPTED = frozenset(("t5", "mt5", "umt5"))
 _NO_LANGUAGE_MODEL = frozenset(("xlnet",))  # permuted order: neither of the two
 
 _ENCODER_DECODERS = SEQUENCE_TO_SEQUENCE | WITH_LANGUAGE_CODES
@@ -120,9 +122,11 @@ class Shape(NamedTuple):
 
 
 def language_modeling_of(model_type: str) -> TaskName | None:
-    """Return how a family was pre-trained, None for encoder-decoders and what is not known."""
+    """Return how a family was pre-trained, None where that way is not known or not built."""
     if model_type in _MASKED:
         return "masked-language-modeling"
+    if model_type in _SPAN_CORRUPTED:
+        return "span-corruption"
     others = _ENCODER_DECODERS | _NO_LANGUAGE_MODEL
     if model_type in CLASSIFIABLE and model_type not in others:
         return "causal-language-modeling"

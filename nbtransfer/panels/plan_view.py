@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from IPython.display import display
@@ -15,14 +16,28 @@ from nbtransfer.panels.setup_choices import cut_words, plan_rows
 from nbtransfer.panels.style import card
 
 if TYPE_CHECKING:
+    from nbtransfer.adaptation import Adaptation
     from nbtransfer.api import Job
 
 
 def show_plan(job: Job, *, runs_dir: str | None = None) -> None:
     """Show what starting `job` would do, and the line that starts it."""
-    line = finetune_line(job.spec, runs_dir=runs_dir)
-    html = str(plan_markup(job, line))
-    bundle = {"text/html": html, "text/plain": plan_text(job, line)}
+    _show(job, finetune_line(job.spec, runs_dir=runs_dir))
+
+
+def show_plans(asked: Adaptation, *, runs_dir: str | None = None) -> None:
+    """Show what two stages would do, with the line that starts the first, then that of both."""
+    first = dataclasses.replace(asked.first.spec, name=None)  # drawn, unless it was given
+    _show(asked.first, finetune_line(first, runs_dir=runs_dir), "Plan, stage 1 of 2")
+    both = finetune_line(asked.second.spec, more=asked.options, runs_dir=runs_dir)
+    _show(asked.second, both, "Plan, stage 2 of 2")
+
+
+def _show(job: Job, line: str, title: str = "Plan") -> None:
+    text = plan_text(job, line)
+    if title != "Plan":
+        text = f"{title}\n{text}"
+    bundle = {"text/html": str(plan_markup(job, line, title)), "text/plain": text}
     display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
@@ -50,14 +65,14 @@ def decided_rows(job: Job) -> list[tuple[str, str]]:
     ]
 
 
-def plan_markup(job: Job, line: str) -> Markup:
+def plan_markup(job: Job, line: str, title: str = "Plan") -> Markup:
     """Return the plan as a card."""
     rows = decided_rows(job)
     costs = len(plan_rows(job.plan))
     return card(
         tag(
             "div",
-            tag("span", "Plan", class_="nbt-title"),
+            tag("span", title, class_="nbt-title"),
             tag(
                 "span", f"{job.spec.model} → {job.spec.data} · nothing is started", class_="nbt-dim"
             ),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbtransfer.panels.figure_bundle import Bundle, figure_bundle
+from nbtransfer.panels.forgetting_view import forgetting_bundle
 from nbtransfer.panels.run_card import card_bundle
 from nbtransfer.panels.run_view import About
+from nbtransfer.runs.forgetting import read_forgetting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +21,7 @@ EMPTY = Bundle({"text/plain": ""}, {})
 
 
 def record_bundles(run: Run, status: str) -> Iterator[Bundle]:
-    """Yield the outputs of an ended run in their order: card, curves, report, confusion matrix.
+    """Yield the outputs of an ended run: card, curves, report, matrix, and what it forgot.
 
     The card comes before anything else is read or drawn, so that it stands even if a figure fails.
 
@@ -33,6 +35,8 @@ def record_bundles(run: Run, status: str) -> Iterator[Bundle]:
         yield _curves_bundle(run, about)
     if run.paths.evaluation(REPORT).report.is_file():
         yield from _report_bundles(run)
+    if run.paths.forgetting.is_file():
+        yield forgetting_bundle(read_forgetting(run.paths.forgetting))
 
 
 def _curves_bundle(run: Run, about: About) -> Bundle:

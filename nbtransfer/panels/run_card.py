@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtransfer.panels import run_view as view
-from nbtransfer.panels.examples_view import latest_examples
+from nbtransfer.panels.examples_view import latest_examples, samples_lines
 from nbtransfer.panels.figure_bundle import Bundle
 from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.run_notes import note_lines, notes_block
@@ -68,6 +68,7 @@ def card_text(
             about.source,
             *([figures] if figures else []),
             *view.evaluations_text(state),
+            *samples_lines(state),
             *(
                 f"! {f'{head} {advice}'.strip()}"
                 for head, advice in view.warning_pairs(about, state)
@@ -86,6 +87,7 @@ def ending_lines(
     if status not in view.ENDED:
         return [], []
     lines, name = [], Run(run_dir).reference
+    then = [about.follow_up] if about.follow_up else []
     if status == "failed":
         kind = f"{state.error_type}: " if state.error_type else ""
         lines.append(
@@ -101,16 +103,24 @@ def ending_lines(
         lines.append(f"Stopped early at step {state.step:,}: the metric no longer got better.")
     if status in ("failed", "lost") and state.lost_checkpoints:
         # Why is part of the message above.
-        return lines, [f"%finetune --resume {name} --allow"]
+        return lines, [f"%finetune --resume {name} --allow", *then]
     if status in ("failed", "lost"):
         lines.append(
             f"The last checkpoint is of step {state.checkpoints[-1].step:,}. Go on from it:"
             if state.checkpoints
             else "There is no checkpoint yet. Start it over:"
         )
-        return lines, [f"%finetune --resume {name}"]
+        return lines, [f"%finetune --resume {name}", *then]
     if state.saved_choice is not None:
         lines.append(_kept_sentence(state, run_dir))
+    if status == "stopped" and then:
+        lines.append("The second stage has not begun. Go on with this one, then begin it:")
+        return lines, [f"%finetune --resume {name}", *then]
+    if then:
+        lines.append(
+            "The first of two stages is done. The second, where it does not begin by itself:"
+        )
+        return lines, then
     asked = '"a text of yours"'
     if about.task == "question-answering":
         asked = '--question "Who ...?" --context "a text of yours"'

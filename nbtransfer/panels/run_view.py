@@ -62,6 +62,7 @@ class About:
         baseline: accuracy of always saying the largest class.
         notes: choices that were made and are stated.
         warnings: what the plan warned of.
+        follow_up: the line that asks for what is to follow, where this is a first stage.
     """
 
     name: str
@@ -82,6 +83,7 @@ class About:
     baseline: float | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    follow_up: str = ""
 
     @classmethod
     def of(cls, run: Run) -> About:
@@ -106,6 +108,7 @@ class About:
             baseline=plan.baseline_accuracy if plan.num_validation_rows else None,
             notes=(*data.notes, *plan.notes),
             warnings=plan.warnings,
+            follow_up=plan.follow_up,
         )
 
     @property

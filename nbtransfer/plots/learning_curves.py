@@ -34,7 +34,7 @@ _MAX_CHANGE_NAMES = 4  # of these, the last are named
 _MAX_DOTS = 60  # evaluations: more dots would hide their line
 _SMOOTH_STEPS = 10  # the average looks back this far, or a fiftieth of a long run
 _HEIGHT = 380
-_WIDTH = 860
+_WIDTH = 800  # JupyterLab shows so much beside its open sidebar in a window of 1,280
 
 
 class Curve(NamedTuple):

@@ -59,6 +59,10 @@ def _example(value: Any) -> bool:  # noqa: ANN401 -- as above
     return all(map(_text, value[:3])) and _number(value[3]) and _count(value[4])
 
 
+def _sample(value: Any) -> bool:  # noqa: ANN401 -- as above
+    return _list(_text)(value) and len(value) == 3
+
+
 def _named(check: _Check) -> _Check:
     return lambda value: isinstance(value, dict) and all(map(check, value.values()))
 
@@ -128,6 +132,7 @@ FIELDS: dict[str, dict[str, _Check]] = {
         "is_best": _flag,
         "cause": _text,
         "examples": _or_none(_list(_example)),
+        "samples": _or_none(_list(_sample)),
     },
     "checkpoint_saved": {
         "step": _count,

@@ -29,7 +29,8 @@ The types, and the fields each carries besides these five:
     run_unpaused          step
     evaluation_completed  step, epoch, metrics{eval_*}, train_loss, duration_s, elapsed_s, is_best,
                           cause: schedule | asked | stop, examples[[source, target, output,
-                          chrF, row]] where texts are written
+                          chrF, row]] where texts are written, samples[[text, right, said]]
+                          of language models
     checkpoint_saved      step, name, reason, num_bytes, stall_s (training stood still), duration_s
     warning_raised        code, headline, advice
     model_saved           step, choice: best | last, metric, value

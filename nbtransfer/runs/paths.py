@@ -54,6 +54,7 @@ class RunPaths:
         self.verification = run_dir / "verification.json"
         self.checkpoints_dir = run_dir / "checkpoints"
         self.model_dir = run_dir / "model"
+        self.forgetting = run_dir / "forgetting.json"
         self.figures_dir = run_dir / "figures"
         self.learning_curves_png = self.figures_dir / "learning_curves.png"
 
@@ -83,3 +84,4 @@ class EvaluationPaths:
         self.predictions = folder / "predictions.parquet"
         self.confusion_png = folder / "confusion_matrix.png"
         self.embedding_map = folder / "embedding_map.json"
+        self.stage_losses = folder / "stage_losses.json"

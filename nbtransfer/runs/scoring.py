@@ -6,11 +6,11 @@ import itertools
 import os
 import shutil
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbtransfer.errors import RunError, quoted
 from nbtransfer.runs.events import EventReader
-from nbtransfer.runs.files import read_table, write_json, write_table
+from nbtransfer.runs.files import read_json, read_table, write_json, write_table
 from nbtransfer.runs.launch import submit_scoring
 from nbtransfer.runs.report import Report, read_report
 from nbtransfer.runs.representations import EmbeddingMap, read_embedding_map
@@ -63,12 +63,32 @@ def map_rows(run: Run, rows: pa.Table, *, split: str) -> EmbeddingMap:
         shutil.rmtree(paths.dir, ignore_errors=True)
 
 
+def measure_stages(run: Run, rows: pa.Table, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the losses of several models; see `engine.forgetting.stage_losses`.
+
+    Raises:
+        RunError: if measuring failed.
+    """
+    paths = run.paths.evaluation(f"forgetting-{os.getpid()}-{next(_numbers)}")
+    try:
+        _score(run, paths, rows, None, wanted="forgetting", more=asked)
+        losses: dict[str, Any] = read_json(paths.stage_losses)
+        return losses
+    finally:
+        shutil.rmtree(paths.dir, ignore_errors=True)
+
+
 def _score(
-    run: Run, paths: EvaluationPaths, rows: pa.Table, split: str | None, wanted: str = "answers"
+    run: Run,
+    paths: EvaluationPaths,
+    rows: pa.Table,
+    split: str | None,
+    wanted: str = "answers",
+    more: dict[str, Any] | None = None,
 ) -> None:
     require_model(run)
     shutil.rmtree(paths.dir, ignore_errors=True)
-    request = {"v": 1, "run_dir": str(run.dir), "split": split, "wanted": wanted}
+    request = {"v": 1, "run_dir": str(run.dir), "split": split, "wanted": wanted, **(more or {})}
     try:
         write_table(paths.inputs, rows)
         write_json(paths.request, request)

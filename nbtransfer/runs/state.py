@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 from nbtransfer.errors import count_of
 from nbtransfer.runs.event_fields import FIELDS, is_whole
-from nbtransfer.tasks.findings import Example
+from nbtransfer.tasks.findings import Example, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +45,7 @@ class EvaluationRow(NamedTuple):
     is_best: bool
     cause: str
     examples: tuple[Example, ...] = ()
+    samples: tuple[Sample, ...] = ()
 
 
 class ChangeRow(NamedTuple):
@@ -268,6 +269,7 @@ class RunState:
                 event["is_best"],
                 event["cause"],
                 tuple(Example(*row) for row in event.get("examples") or ()),
+                tuple(Sample(*row) for row in event.get("samples") or ()),
             )
         )
 

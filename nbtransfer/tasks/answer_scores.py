@@ -7,6 +7,7 @@ the best one does; a question without an answer is right when nothing is answere
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections import Counter
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -83,6 +86,44 @@ def answer_metrics(predicted: Sequence[str], right: Sequence[Sequence[str]]) -> 
             "eval_no_answer_accuracy": _mean([s.exact_match for s in others]),
         }
     return found
+
+
+def best_null_threshold(
+    margins: Sequence[float] | np.ndarray, scores: Sequence[float], has_none: Sequence[bool]
+) -> float:
+    """Return the margin above which saying "no answer" gives the best mean F1.
+
+    Every way to divide the questions by their margin is tried, as SQuAD 2.0's own evaluation does
+    (Rajpurkar et al., 2018). Of several that are equally good the middle of the one nearest to 0 is
+    taken, so that a model whose margins are well placed keeps the usual rule.
+
+    Args:
+        margins: by how much "no answer" is ahead of the best answer, one a question.
+        scores: the best answer's F1.
+        has_none: whether "no answer" is right.
+    """
+    import numpy as np
+
+    order = np.argsort(np.asarray(margins, float), kind="stable")
+    sorted_margins = np.asarray(margins, float)[order]
+    answered = np.asarray(scores, float)[order]
+    silent = np.asarray(has_none, float)[order]
+    # Questions before the cut are answered, those behind it are not.
+    totals = np.concatenate([[0], np.cumsum(answered)])
+    totals += np.concatenate([np.cumsum(silent[::-1])[::-1], [0]])
+    bounds = np.concatenate([[-np.inf], sorted_margins, [np.inf]])
+    totals[bounds[:-1] >= bounds[1:]] = -np.inf  # equal margins cannot be divided
+    best = np.flatnonzero(totals >= totals.max() - 1e-9)
+    return min((_inside(float(bounds[cut]), float(bounds[cut + 1])) for cut in best), key=abs)
+
+
+def _inside(low: float, high: float) -> float:
+    """Return 0 where it lies between the two, otherwise their middle; 1 from one without end."""
+    if low < 0 < high:
+        return 0.0
+    if math.isinf(low):
+        return high - 1.0
+    return low + 1.0 if math.isinf(high) else (low + high) / 2
 
 
 def _mean(values: Sequence[float]) -> float:

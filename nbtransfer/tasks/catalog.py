@@ -24,6 +24,7 @@ TASKS: dict[TaskName, str] = {
     "text-regression": "regression:TextRegression",
     "masked-language-modeling": "language_modeling:MaskedLanguageModeling",
     "causal-language-modeling": "language_modeling:CausalLanguageModeling",
+    "span-corruption": "span_corruption:SpanCorruptionTask",
     "text-classification": "text_classification:TextClassification",
 }
 

@@ -83,6 +83,14 @@ class Example(NamedTuple):
     row: int
 
 
+class Sample(NamedTuple):
+    """A held-out text, what stands there, and what a language model says instead."""
+
+    text: str
+    right: str
+    said: str
+
+
 class Findings(NamedTuple):
     """What there is to see of some rows' answers; a task leaves empty what it has not.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nbtransfer.tasks.class_findings import MAX_MISTAKES
 from nbtransfer.tasks.findings import Mistake
+from nbtransfer.tasks.language_metrics import document_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,6 +62,15 @@ def wrong_guesses(
         "right_token": pa.array([row[2] for row in rows], pa.string()),
         "wrong_probability": pa.array([row[3] for row in rows], pa.float64()),
     }
+
+
+def judged(answers: Answers, encoding: Encoding, table: pa.Table, tokenizer: Tokenizer) -> pa.Table:
+    """Return each document's figures, and its surest wrong guess."""
+    found = document_columns(answers, encoding.sources, table)
+    wrong = wrong_guesses(answers, encoding, table.num_rows, tokenizer)
+    for name, values in wrong.items():
+        found = found.append_column(name, values)
+    return found
 
 
 def surest_mistakes(predictions: pa.Table) -> tuple[Mistake, ...]:

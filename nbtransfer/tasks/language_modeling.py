@@ -12,8 +12,9 @@ from nbtransfer.tasks.blocks import framed_blocks, running_blocks
 from nbtransfer.tasks.documents import prepare_documents
 from nbtransfer.tasks.findings import Findings
 from nbtransfer.tasks.inputs import text_rows
-from nbtransfer.tasks.language_guesses import surest_mistakes, wrong_guesses
-from nbtransfer.tasks.language_metrics import document_columns, language_metrics
+from nbtransfer.tasks.language_guesses import judged, surest_mistakes
+from nbtransfer.tasks.language_metrics import language_metrics
+from nbtransfer.tasks.language_samples import continued_samples, guessed_samples, prompts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
     from nbtransfer.data.card import DataCard
     from nbtransfer.data.tables import Tables
     from nbtransfer.spec import TaskName
+    from nbtransfer.tasks.findings import Sample
+    from nbtransfer.tasks.language_samples import Prompt
     from nbtransfer.tasks.task import Answers, Prepared, Tokenizer
 
 MASK_WORDS = ("[MASK]", "<mask>")
 
 
-class _LanguageModeling:
-    """What both directions have in common: one column of text, and how it is measured."""
+class LanguageModeling:
+    """What all of them have in common: one column of text, and how it is measured."""
 
     name: TaskName
     metrics: ClassVar = ("loss", "perplexity", "accuracy")
@@ -63,7 +66,9 @@ class _LanguageModeling:
         """Return the text."""
         return (table["text"],)
 
-    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+    def tuned(
+        self, answers: Answers, encoding: Encoding, table: pa.Table, card: DataCard
+    ) -> DataCard:
         """Return the card as it is: nothing is tuned on the validation documents."""
         return card
 
@@ -80,7 +85,7 @@ class _LanguageModeling:
         return Findings(mistakes=surest_mistakes(predictions))
 
 
-class MaskedLanguageModeling(_LanguageModeling):
+class MaskedLanguageModeling(LanguageModeling):
     """Hidden tokens are guessed from what stands on both sides, as BERT was pre-trained."""
 
     name = "masked-language-modeling"
@@ -138,7 +143,7 @@ class MaskedLanguageModeling(_LanguageModeling):
         import pyarrow as pa
 
         if "row" in table.column_names:
-            return _judged(answers, encoding, table, tokenizer)
+            return judged(answers, encoding, table, tokenizer)
         tokens: list[list[list[str]]] = [[] for _ in range(table.num_rows)]
         shares: list[list[list[float]]] = [[] for _ in range(table.num_rows)]
         guesses, probabilities = answers.get("guesses"), answers.get("shares")
@@ -158,6 +163,20 @@ class MaskedLanguageModeling(_LanguageModeling):
                 "probabilities": pa.array(shares, pa.list_(pa.list_(pa.float64()))),
             }
         )
+
+    def prompts(self, encoding: Encoding) -> list[Prompt]:
+        """Return none: what was guessed of hidden tokens is shown."""
+        return []
+
+    def samples(
+        self,
+        answers: Answers,
+        encoding: Encoding,
+        written: Sequence[np.ndarray],
+        tokenizer: Tokenizer,
+    ) -> tuple[Sample, ...]:
+        """Return a hidden token of a few documents beside the model's guess."""
+        return guessed_samples(answers, encoding, tokenizer)
 
     def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
         """Return texts with gaps.
@@ -182,7 +201,7 @@ class MaskedLanguageModeling(_LanguageModeling):
         ]
 
 
-class CausalLanguageModeling(_LanguageModeling):
+class CausalLanguageModeling(LanguageModeling):
     """Each token is guessed from those before it, as GPT was pre-trained."""
 
     name = "causal-language-modeling"
@@ -237,7 +256,7 @@ class CausalLanguageModeling(_LanguageModeling):
         import pyarrow as pa
 
         if "row" in table.column_names:
-            return _judged(answers, encoding, table, tokenizer)
+            return judged(answers, encoding, table, tokenizer)
         found = answers.get("continuation")
         assert found is None or isinstance(found, Ragged)
         more = [
@@ -245,6 +264,20 @@ class CausalLanguageModeling(_LanguageModeling):
             for i in range(table.num_rows)
         ]
         return pa.table({"text": table["text"], "continuation": pa.array(more, pa.string())})
+
+    def prompts(self, encoding: Encoding) -> list[Prompt]:
+        """Return the beginnings of a few documents."""
+        return prompts_of(encoding)
+
+    def samples(
+        self,
+        answers: Answers,
+        encoding: Encoding,
+        written: Sequence[np.ndarray],
+        tokenizer: Tokenizer,
+    ) -> tuple[Sample, ...]:
+        """Return how these documents go on, and how the model goes on."""
+        return continued_samples(prompts_of(encoding), written, tokenizer)
 
     def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
         """Return texts to be continued."""
@@ -324,17 +357,6 @@ def continuing_tokens(tokenizer: Tokenizer) -> np.ndarray:
         "whole_word_mask needs a tokenizer that marks where words begin, and this one does not. "
         "Leave it out."
     )
-
-
-def _judged(
-    answers: Answers, encoding: Encoding, table: pa.Table, tokenizer: Tokenizer
-) -> pa.Table:
-    """Return each document's figures, and its surest wrong guess."""
-    found = document_columns(answers, encoding.sources, table)
-    wrong = wrong_guesses(answers, encoding, table.num_rows, tokenizer)
-    for name, values in wrong.items():
-        found = found.append_column(name, values)
-    return found
 
 
 def _is_joined(token: str) -> bool:

@@ -183,7 +183,9 @@ class MultiLabelClassification:
             ),
         )
 
-    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+    def tuned(
+        self, answers: Answers, encoding: Encoding, table: pa.Table, card: DataCard
+    ) -> DataCard:
         """Return the card with the thresholds that give each class its best F1 on these rows."""
         actual = _flags(table, len(card.label_names))
         shares = _probabilities(answers, len(card.label_names))

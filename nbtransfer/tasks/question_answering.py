@@ -3,10 +3,11 @@
 # Shapes: N windows, R questions.
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.tasks.answer_findings import answer_findings
-from nbtransfer.tasks.answer_scores import answer_metrics
+from nbtransfer.tasks.answer_scores import answer_metrics, best_null_threshold, score_answer
 from nbtransfer.tasks.answer_spans import best_spans
 from nbtransfer.tasks.answer_windows import encode_windows
 from nbtransfer.tasks.question_columns import ROLES, looks_like_questions
@@ -16,15 +17,18 @@ from nbtransfer.tasks.question_inputs import question_inputs
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     import pyarrow as pa
 
     from nbtransfer.data.card import DataCard
     from nbtransfer.data.encoding import Encoding
     from nbtransfer.data.tables import Tables
+    from nbtransfer.tasks.answer_spans import Spans
     from nbtransfer.tasks.findings import Findings
     from nbtransfer.tasks.task import Answers, Prepared, Tokenizer
 
-# "No answer" is said where its score is above the best answer's by more than this.
+# "No answer" is said where its score is above the best answer's by more than this, unless another
+# difference was tuned on the validation questions.
 NULL_THRESHOLD = 0.0
 
 
@@ -84,7 +88,10 @@ class QuestionAnswering:
         """
         import pyarrow as pa
 
-        said = say_answers(answers, encoding, table["context"].to_pylist(), card.has_unanswerable)
+        contexts = table["context"].to_pylist()
+        said = say_answers(
+            answers, encoding, contexts, card.has_unanswerable, null_threshold_of(card)
+        )
         known = "answers" in table.column_names
         return pa.table(
             {
@@ -113,9 +120,24 @@ class QuestionAnswering:
         """Return answers in their contexts, wrong ones first."""
         return answer_findings(table, predictions)
 
-    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
-        """Return the card as it is: nothing is decided on answers."""
-        return card
+    def tuned(
+        self, answers: Answers, encoding: Encoding, table: pa.Table, card: DataCard
+    ) -> DataCard:
+        """Return the card with the threshold of "no answer" that gives these questions the best F1.
+
+        Where every question has an answer, the card as it is.
+        """
+        if not card.has_unanswerable:
+            return card
+        contexts, right = (table[name].to_pylist() for name in ("context", "answers"))
+        # No margin is infinite: with these, the best answer is always given, or never.
+        best = say_answers(answers, encoding, contexts, True, float("inf"))
+        margins = null_margins(answers, encoding, len(contexts))
+        scores = [
+            score_answer(one.answer, golds).f1 for one, golds in zip(best, right, strict=True)
+        ]
+        threshold = best_null_threshold(margins, scores, [not golds for golds in right])
+        return dataclasses.replace(card, thresholds=(threshold,))
 
     def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
         """Return questions and their contexts."""
@@ -151,8 +173,17 @@ class Answer(NamedTuple):
         return {"answer": self.answer or "no answer", "probability": f"{100 * self.score:.1f} %"}
 
 
+def null_threshold_of(card: DataCard) -> float:
+    """Return by how much "no answer" must be ahead to be said."""
+    return card.thresholds[0] if card.thresholds else NULL_THRESHOLD
+
+
 def say_answers(
-    answers: Answers, encoding: Encoding, contexts: Sequence[str], may_be_none: bool
+    answers: Answers,
+    encoding: Encoding,
+    contexts: Sequence[str],
+    may_be_none: bool,
+    null_threshold: float = NULL_THRESHOLD,
 ) -> list[Answer]:
     """Return the best answer of each question over its windows.
 
@@ -164,16 +195,11 @@ def say_answers(
         encoding: the windows.
         contexts: of each question, R texts.
         may_be_none: whether "there is no answer" can be said.
+        null_threshold: by how much it must be ahead of the best answer to be said.
     """
     import numpy as np
 
-    from nbtransfer.data.encoding import Ragged
-
-    empty = Ragged(np.zeros(0), np.zeros(1, np.int64))
-    start, end = answers.get("start", empty), answers.get("end", empty)
-    assert isinstance(start, Ragged)
-    assert isinstance(end, Ragged)
-    spans = best_spans(start, end, encoding, len(contexts))
+    spans = _spans(answers, encoding, len(contexts))
     borders = np.searchsorted(spans.rows, np.arange(len(contexts) + 1))
     said = []
     for row, context in enumerate(contexts):
@@ -186,7 +212,7 @@ def say_answers(
         weights = np.exp(scores - top)
         none = float(np.exp(null - top)) if may_be_none else 0.0
         total = float(weights.sum()) + none
-        if may_be_none and null - scores[0] > NULL_THRESHOLD:
+        if may_be_none and null - scores[0] > null_threshold:
             said.append(Answer("", none / total, 0, 0, none / total))
             continue
         first, last = _trimmed(context, int(spans.starts[here][0]), int(spans.ends[here][0]))
@@ -194,6 +220,31 @@ def say_answers(
             Answer(context[first:last], float(weights[0]) / total, first, last, none / total)
         )
     return said
+
+
+def null_margins(answers: Answers, encoding: Encoding, num_rows: int) -> np.ndarray:
+    """Return by how much "no answer" is ahead of each question's best answer, float64 array (R,).
+
+    Infinite where there is no answer to give: a context without a single token.
+    """
+    import numpy as np
+
+    spans = _spans(answers, encoding, num_rows)
+    best = np.full(num_rows, -np.inf)
+    np.maximum.at(best, spans.rows, spans.scores)
+    return spans.null - best
+
+
+def _spans(answers: Answers, encoding: Encoding, num_rows: int) -> Spans:
+    import numpy as np
+
+    from nbtransfer.data.encoding import Ragged
+
+    empty = Ragged(np.zeros(0), np.zeros(1, np.int64))
+    start, end = answers.get("start", empty), answers.get("end", empty)
+    assert isinstance(start, Ragged)
+    assert isinstance(end, Ragged)
+    return best_spans(start, end, encoding, num_rows)
 
 
 def _trimmed(context: str, start: int, end: int) -> tuple[int, int]:

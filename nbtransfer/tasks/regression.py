@@ -72,9 +72,10 @@ class TextRegression:
         )
         values = found.splits["train"]["label"].to_numpy()
         if trained_on is None and not values.std() > 0:
+            advice = "choose another column with --label" if len(values) > 1 else "add rows"
             raise DataError(
-                f"every value of column {quoted(chosen.label)} of {tables.name} is "
-                f"{values[0]:g}. There is nothing to learn: choose another column with --label."
+                f"every value of column {quoted(chosen.label)} of {tables.name} that is left for "
+                f"training is {values[0]:g}. There is nothing to learn: {advice}."
             )
         notes = () if columns.get("label") else (f"label column: {quoted(label)} (numbers)",)
         fields = found.card_fields() | {"notes": (*found.notes, *notes)}
@@ -161,7 +162,9 @@ class TextRegression:
             )
         )
 
-    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+    def tuned(
+        self, answers: Answers, encoding: Encoding, table: pa.Table, card: DataCard
+    ) -> DataCard:
         """Return the card as it is."""
         return card
 

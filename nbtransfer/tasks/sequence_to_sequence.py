@@ -158,7 +158,9 @@ class SequenceToSequence:
             for row in written.take(rows).to_pylist()
         )
 
-    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+    def tuned(
+        self, answers: Answers, encoding: Encoding, table: pa.Table, card: DataCard
+    ) -> DataCard:
         """Return the card as it is."""
         return card
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from nbtransfer.data.tables import Tables
     from nbtransfer.models.card import ModelCard
     from nbtransfer.spec import RunSpec
-    from nbtransfer.tasks.findings import Example, Findings
+    from nbtransfer.tasks.findings import Example, Findings, Sample
+    from nbtransfer.tasks.language_samples import Prompt
 
 Answers = dict[str, "np.ndarray | Ragged"]
 Tokenizer = Any  # of transformers, which cold modules do not import
@@ -74,6 +75,30 @@ class WritesTexts(Protocol):
 
     def examples(self, predictions: pa.Table, count: int) -> tuple[Example, ...]:
         """Return `count` rows, evenly spread over those that a text was written for."""
+
+
+@runtime_checkable
+class ShowsSamples(Protocol):
+    """A task whose model is shown at work on a few held-out texts at each evaluation."""
+
+    def prompts(self, encoding: Encoding) -> list[Prompt]:
+        """Return what the model is to go on with; nothing where the answers tell all."""
+
+    def samples(
+        self,
+        answers: Answers,
+        encoding: Encoding,
+        written: Sequence[np.ndarray],
+        tokenizer: Tokenizer,
+    ) -> tuple[Sample, ...]:
+        """Return what the model says of these texts.
+
+        Args:
+            answers: of all rows.
+            encoding: these rows.
+            written: what the model goes on with after each prompt, int32 arrays.
+            tokenizer: the model's own.
+        """
 
 
 class Task(Protocol):
@@ -161,7 +186,9 @@ class Task(Protocol):
     ) -> Findings:
         """Return what a report shows besides the metrics."""
 
-    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+    def tuned(
+        self, answers: Answers, encoding: Encoding, table: pa.Table, card: DataCard
+    ) -> DataCard:
         """Return the card with what is decided on the validation rows' answers, if anything is."""
 
     def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:

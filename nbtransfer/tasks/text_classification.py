@@ -128,7 +128,9 @@ class TextClassification:
             majority_label=counts.index(max(counts)),
         )
 
-    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+    def tuned(
+        self, answers: Answers, encoding: Encoding, table: pa.Table, card: DataCard
+    ) -> DataCard:
         """Return the card as it is: the likeliest class is said."""
         return card
 

@@ -157,7 +157,9 @@ class TokenClassification:
         """Return each type's figures, words' confusions, and sentences marked both ways."""
         return entity_findings(predictions, card.label_names)
 
-    def tuned(self, answers: Answers, table: pa.Table, card: DataCard) -> DataCard:
+    def tuned(
+        self, answers: Answers, encoding: Encoding, table: pa.Table, card: DataCard
+    ) -> DataCard:
         """Return the card as it is: nothing is decided on answers."""
         return card
 

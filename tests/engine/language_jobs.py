@@ -38,13 +38,18 @@ def write_model(folder: Path, family: str, *, dropout: float = 0.1) -> str:
 
     words = sorted({w for text in documents(300) for w in text.replace(".", " .").split()})
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = {word: i for i, word in enumerate([*special, *words, "##s"])}
+    sentinels = [f"<extra_id_{i}>" for i in range(9, -1, -1)] if family == "t5" else []
+    vocabulary = {word: i for i, word in enumerate([*special, *words, "##s", *sentinels])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    masked = family != "gpt2"
     names = {"unk_token": "[UNK]", "eos_token": "[SEP]"}
-    if masked:
+    if family == "t5":
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="$A [SEP]", special_tokens=[("[SEP]", 3)]
+        )
+        names |= {"pad_token": "[PAD]", "additional_special_tokens": sentinels}
+    elif family != "gpt2":
         tokenizer.post_processor = processors.TemplateProcessing(
             single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
         )
@@ -71,6 +76,12 @@ def write_model(folder: Path, family: str, *, dropout: float = 0.1) -> str:
             bos_token_id=3, eos_token_id=3,
         )  # fmt: skip
         model = transformers.GPT2LMHeadModel(config)
+    elif family == "t5":
+        config = transformers.T5Config(
+            vocab_size=len(vocabulary), d_model=32, d_kv=16, d_ff=48, num_layers=2, num_heads=2,
+            dropout_rate=dropout, pad_token_id=0, eos_token_id=3, decoder_start_token_id=0,
+        )  # fmt: skip
+        model = transformers.T5ForConditionalGeneration(config)
     else:
         if family == "distilbert":
             sizes |= {"dropout": dropout, "attention_dropout": dropout}

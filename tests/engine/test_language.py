@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def rows_and_model(tmp_path, family):
     return encoded, model, objective_of(task.objective(run.data_card))
 
 
-@pytest.mark.parametrize("family", ["bert", "gpt2"])
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
 def test_figures_do_not_depend_on_the_batch(tmp_path, family):
     from nbtransfer.engine.evaluate import score_rows
     from nbtransfer.tasks.language_metrics import language_metrics
@@ -79,7 +80,7 @@ def test_figures_do_not_depend_on_the_batch(tmp_path, family):
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("family", ["bert", "gpt2"])
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
 def test_the_loss_is_what_transformers_says_and_perplexity_follows(tmp_path, family):
     encoded, model, objective = rows_and_model(tmp_path, family)
     batch = encoded.batch(np.arange(12), (3, 5))
@@ -90,16 +91,18 @@ def test_the_loss_is_what_transformers_says_and_perplexity_follows(tmp_path, fam
         wanted, rel=1e-5
     )
     answers = objective.answers(model, batch, labels)
-    guessed = (labels if family == "bert" else labels[:, 1:]) != IGNORED
+    guessed = (labels[:, 1:] if family == "gpt2" else labels) != IGNORED
     assert answers["guessed"].tolist() == guessed.sum(1).tolist()
     assert answers["loss"].sum() / guessed.sum().item() == pytest.approx(wanted, rel=1e-5)
 
 
-@pytest.mark.parametrize("family", ["bert", "gpt2"])
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
 def test_step_losses_and_weights_are_those_of_transformers_trainer(tmp_path, family):
     from torch.utils.data import SequentialSampler
-    from transformers import Trainer, TrainingArguments
+    from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
 
+    peer = (Seq2SeqTrainer, Seq2SeqTrainingArguments)
+    trainer_class, arguments_class = peer if family == "t5" else (Trainer, TrainingArguments)
     folder = write_model(tmp_path / "model", family, dropout=0.0)
     run = make_run(tmp_path / "runs", folder, max_length=24, num_train_epochs=1, warmup_steps=2)
     assert work(str(run.dir)), run.log()
@@ -111,7 +114,7 @@ def test_step_losses_and_weights_are_those_of_transformers_trainer(tmp_path, fam
     steps = StepRows(start.train.encoded.lengths, 8, run.spec.seed)
     theirs = []
 
-    class Recording(Trainer):
+    class Recording(trainer_class):
         def _get_train_sampler(self, *_):
             return SequentialSampler(range(len(ours)))
 
@@ -126,7 +129,7 @@ def test_step_losses_and_weights_are_those_of_transformers_trainer(tmp_path, fam
 
     trainer = Recording(
         model=start.model,
-        args=TrainingArguments(
+        args=arguments_class(
             output_dir=str(tmp_path / "theirs"), per_device_train_batch_size=1,
             max_steps=len(ours), learning_rate=run.spec.learning_rate, warmup_steps=2,
             weight_decay=run.spec.weight_decay, save_strategy="no", report_to=[], use_cpu=True,
@@ -146,7 +149,7 @@ def test_step_losses_and_weights_are_those_of_transformers_trainer(tmp_path, fam
         assert torch.allclose(tensor, after[name], atol=1e-4), name
 
 
-@pytest.mark.parametrize("family", ["bert", "gpt2"])
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
 def test_a_run_measures_before_and_after_and_learns(tmp_path, family):
     run = make_run(tmp_path / "runs", write_model(tmp_path / "m", family), num_train_epochs=12)
     assert work(str(run.dir)), run.log()
@@ -168,6 +171,49 @@ def test_a_run_measures_before_and_after_and_learns(tmp_path, family):
     )
 
 
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
+def test_a_few_texts_are_shown_at_each_evaluation_and_cost_no_training_time(
+    tmp_path, family, monkeypatch
+):
+    from nbtransfer.engine import samples, train
+
+    def slowly(*arguments):
+        time.sleep(2.0)
+        return samples.samples_of(*arguments)
+
+    monkeypatch.setattr(train, "samples_of", slowly)
+    run = make_run(
+        tmp_path / "runs", write_model(tmp_path / "m", family), num_train_epochs=30, eval_steps=90
+    )
+    assert work(str(run.dir)), run.log()
+    state = run.state()
+    texts = {tuple((s.text, s.right) for s in row.samples) for row in state.evaluations}
+    assert len(texts) == 1 and len(texts.pop()) == 3  # the same ones each time
+    said = [[sample.said for sample in row.samples] for row in state.evaluations]
+    assert said[0] != said[-1]
+    clock = {row.step: row.elapsed_s for row in state.steps}
+    durations = [e["duration_s"] for e in run.events() if e["type"] == "evaluation_completed"]
+    middle = state.evaluations[1]
+    assert middle.elapsed_s - clock[middle.step] == pytest.approx(durations[1], abs=0.2)
+    assert clock[middle.step + 1] - middle.elapsed_s < 1.5  # two seconds were slept between
+    if family == "gpt2":
+        held_out = " ".join(run.report().predictions()["text"].to_pylist())
+        for sample in state.evaluations[0].samples:
+            assert sample.text.replace(" .", ".") in held_out
+
+
+def test_samples_are_left_out_where_memory_runs_out(tmp_path, monkeypatch):
+    from nbtransfer.engine import samples
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(samples, "continuations", full)
+    run = make_run(tmp_path / "runs", write_model(tmp_path / "m", "gpt2"), max_steps=2)
+    assert work(str(run.dir)), run.log()
+    assert [row.samples for row in run.state().evaluations] == [(), ()]
+
+
 def test_nothing_is_kept_of_a_model_that_only_got_worse(tmp_path):
     """The model as it was loaded has no checkpoint, so it is never the one that is kept."""
     run = make_run(tmp_path / "runs", write_model(tmp_path / "m", "bert"), learning_rate=0.5)
@@ -175,7 +221,7 @@ def test_nothing_is_kept_of_a_model_that_only_got_worse(tmp_path):
     assert run.state().saved_step > 0
 
 
-@pytest.mark.parametrize("family", ["bert", "gpt2"])
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, family):
     model = write_model(tmp_path / "m", family)
     options = {"whole_word_mask": True} if family == "bert" else {}
@@ -189,6 +235,8 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, family):
     assert same_last_checkpoint(broken, whole) and same_bits(broken, whole)
     starts = [row for row in broken.state().evaluations if row.cause == "start"]
     assert len(starts) == 1
+    said = [[row.samples for row in run.state().evaluations] for run in (whole, broken)]
+    assert said[0] == said[1] and all(said[0])
 
 
 def test_the_worker_counts_the_blocks_where_the_kernel_could_not(tmp_path):
@@ -247,7 +295,7 @@ def test_continuing_does_not_depend_on_the_other_texts(tmp_path):
     assert len(continuations(model, {"input_ids": long, "attention_mask": long}, 8)[0]) <= 8
 
 
-@pytest.mark.parametrize("family", ["bert", "gpt2"])
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
 def test_corpora_are_files_and_from_scratch_forgets_the_weights(tmp_path, family):
     (tmp_path / "corpus.txt").write_text("\n\n".join(documents(30)))
     folder = write_model(tmp_path / "m", family)
@@ -257,7 +305,9 @@ def test_corpora_are_files_and_from_scratch_forgets_the_weights(tmp_path, family
     assert run.data_card.num_rows == {"train": 24, "validation": 6}
     start = load_run(run, EventWriter(tmp_path / "events.jsonl")).model.state_dict()
     trained, _ = loaded(folder, task_named(run.data_card.task).auto_class)
-    name = next(n for n in start if n.endswith(("word_embeddings.weight", "wte.weight")))
+    name = next(
+        n for n in start if n.endswith(("word_embeddings.weight", "wte.weight", "shared.weight"))
+    )
     assert not torch.equal(start[name], trained.state_dict()[name])
 
 

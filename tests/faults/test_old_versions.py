@@ -47,6 +47,8 @@ def test_there_is_one_to_replay():
 def test_its_log_folds_to_the_same_state(old):
     run, _, expected = old
     state = json.loads(json.dumps(dataclasses.asdict(run.state())))
+    width = len(expected["evaluations"][0])  # this version may know more of an evaluation
+    state["evaluations"] = [row[:width] for row in state["evaluations"]]
     assert {name: state[name] for name in expected} == expected
     assert run.status == "lost"
 

@@ -4,40 +4,23 @@ import numpy as np
 import pytest
 
 from nbtransfer.data.lengths import Lengths
-from nbtransfer.hardware import Hardware
-from nbtransfer.models.card import ModelCard
+from tests import plans
+from tests.plans import changed
 
-MODEL = ModelCard(
-    name="demo:minilm",
-    source="demo",
+MODEL = changed(
+    plans.MODEL,
     location="nowhere",
-    architecture="BertModel",
-    model_type="bert",
-    num_parameters=22_713_216,
-    num_parameters_exact=True,
     num_embedding_parameters=11_900_000,
-    num_layers=6,
-    hidden_size=384,
-    intermediate_size=1536,
-    num_heads=12,
-    vocab_size=30_522,
-    max_positions=512,
-    weights_dtype="float32",
     weights_bytes=90_900_000,
     licence="Apache-2.0",
     tokenizer_file="nowhere/tokenizer.json",
 )
 
-HARDWARE = Hardware(
-    device="cpu",
+HARDWARE = changed(
+    plans.CPU,
     name="a processor",
-    num_devices=1,
-    num_cores=2,
-    num_threads=2,
     memory_bytes=8_000_000_000,
     free_bytes=6_000_000_000,
-    disk_free_bytes=50_000_000_000,
-    bf16=False,
     host_memory_bytes=8_000_000_000,
     host_free_bytes=6_000_000_000,
 )

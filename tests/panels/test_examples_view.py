@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from nbtransfer.panels.examples_view import examples_table, latest_examples, signature_lines
+from nbtransfer.panels.examples_view import (
+    examples_table,
+    latest_examples,
+    samples_lines,
+    samples_table,
+    signature_lines,
+)
 from nbtransfer.panels.report_panel import report_card
 from nbtransfer.runs.report import Report
 from nbtransfer.runs.state import EvaluationRow, RunState
-from nbtransfer.tasks.findings import Example
+from nbtransfer.tasks.findings import Example, Sample
 
 EXAMPLE = Example("<b>open</b> it", "ouvrez-le", "fermez-le", 43.2, 7)
 
@@ -38,6 +44,48 @@ def test_the_last_evaluation_is_shown_and_without_texts_nothing():
     assert latest_examples(state) is None
     state.evaluations.append(_row(EXAMPLE))
     assert "after step 20" in str(latest_examples(state))
+
+
+def _said(step, *said):
+    samples = tuple(Sample("the <i>[?]</i> of it", "cap & al", text) for text in said)
+    row = EvaluationRow(step, 1.0, {"eval_loss": 1.0}, None, 2.0, False, "schedule", ())
+    return row._replace(samples=samples)
+
+
+def test_what_a_model_said_stands_beside_what_it_said_before_and_is_escaped():
+    state = RunState()
+    assert samples_table(state) is None
+    state.evaluations += [_said(step, f"<b>at {step}</b>", "") for step in range(0, 60, 10)]
+    html = str(latest_examples(state))
+    heads = [f"step {step}" for step in (30, 40, 50)]
+    assert [html.index(head) for head in ("before", *heads)] == sorted(
+        html.index(head) for head in ("before", *heads)
+    )
+    assert "step 10" not in html and "step 20" not in html
+    assert "&lt;b&gt;at 50" in html and "&lt;i&gt;[?]" in html and "cap &amp; al" in html
+    assert "<b>" not in html and "<i>" not in html
+    assert "(nothing)" in html
+    assert "[?] is the hidden token" in html
+
+
+def test_plain_text_says_the_same():
+    state = RunState()
+    assert samples_lines(state) == []
+    state.evaluations += [_said(0, "a"), _said(10, "b"), _said(20, "")]
+    assert samples_lines(state) == [
+        "“the <i>[?]</i> of it”",
+        "    what stands there: cap & al",
+        "    before: a",
+        "    step 10: b",
+        "    step 20: (nothing)",
+    ]
+
+
+def test_an_evaluation_without_samples_does_not_take_the_others_away():
+    state = RunState()
+    state.evaluations += [_said(0, "first"), _said(10), _said(20, "one", "too many")]
+    html = str(samples_table(state))
+    assert "first" in html and "step 10" not in html and "too many" not in html
 
 
 def test_metrics_counted_alike_share_a_line():

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from nbtransfer.data.card import ColumnInfo, DataCard
-from nbtransfer.models.card import ModelCard
 from nbtransfer.planning import Plan
 from nbtransfer.runs.events import EventWriter
 from nbtransfer.runs.process import write_process
 from nbtransfer.runs.store import create_run
 from nbtransfer.spec import RunSpec
+from tests import plans
+from tests.plans import changed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,24 +55,7 @@ DATA_CARD = DataCard(
     fingerprint="0" * 64,
 )
 
-MODEL_CARD = ModelCard(
-    name="demo:minilm",
-    source="demo",
-    location="/nowhere/minilm",
-    architecture="BertModel",
-    model_type="bert",
-    num_parameters=22_713_216,
-    num_parameters_exact=True,
-    num_embedding_parameters=11_918_592,
-    num_layers=6,
-    hidden_size=384,
-    intermediate_size=1536,
-    num_heads=12,
-    vocab_size=30522,
-    max_positions=512,
-    weights_dtype="float32",
-    weights_bytes=90_868_376,
-)
+MODEL_CARD = changed(plans.MODEL, location="/nowhere/minilm")
 
 PLAN = Plan(
     num_steps=6,

@@ -145,7 +145,7 @@ def test_thresholds_decide_what_is_said_and_are_kept_with_the_card():
     answers, table, encoding = answers_of(found, logits)
     before = TASK.decode(answers, encoding, table, found.card, None)
     assert not any(before["predicted"].to_pylist())
-    card = TASK.tuned(answers, table, found.card)
+    card = TASK.tuned(answers, None, table, found.card)
     after = TASK.decode(answers, encoding, table, card, None)
     assert after["predicted"].to_pylist()[0] == ["hot", "soup"]
     assert TASK.measure(answers, 0.1, table, after, card)["eval_f1_macro"] == 1.0

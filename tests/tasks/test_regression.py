@@ -65,7 +65,10 @@ def test_a_value_that_is_no_number_leaves_its_row_out():
 
 
 def test_one_value_only_is_refused_in_a_line():
-    with pytest.raises(DataError, match=r"every value of column 'score' of df is 1.5. There is"):
+    with pytest.raises(
+        DataError,
+        match=r"every value of column 'score' of df that is left for training is 1.5. There is",
+    ):
         TASK.prepare(tables([1.5] * 20), {"label": "score"})
 
 
