@@ -12,7 +12,6 @@ import copy
 import errno
 import hashlib
 import json
-import os
 import re
 import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -143,6 +142,8 @@ def _fill(staging: Path, snapshot: Snapshot) -> int:
     manifest: dict[str, dict[str, Any]] = {}
     for name in _FILES:
         reach("checkpoint.sync")
+        # safetensors writes 0600. Asking for the umask would set it, for the other threads too.
+        (staging / name).chmod((staging / _FILES[2]).stat().st_mode)
         _make_durable(staging / name)
         manifest[name] = {
             "num_bytes": (staging / name).stat().st_size,
@@ -160,7 +161,7 @@ def _fill(staging: Path, snapshot: Snapshot) -> int:
 def load_model_state(folder: Path, model: nn.Module) -> None:
     """Put a checkpoint's weights into `model`."""
     tensors = load_file(folder / _FILES[0])
-    for alias, name in read_json(folder / _FILES[2])["aliases"].items():
+    for alias, name in read_state(folder)["aliases"].items():
         tensors[alias] = tensors[name]
     adapted = has_adapters(model)
     if adapted and tensors.keys() != _kept_state(model).keys():
@@ -168,10 +169,13 @@ def load_model_state(folder: Path, model: nn.Module) -> None:
     model.load_state_dict(tensors, strict=not adapted)
 
 
-def load_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> dict[str, Any]:
-    """Put a checkpoint's weights and moments in place and return the rest of its state."""
+def read_state(folder: Path) -> dict[str, Any]:
+    """Return what a checkpoint holds besides its tensors."""
+    return read_json(folder / _FILES[2])
+
+
+def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put a checkpoint's weights and moments in place; they are those of such a model."""
     load_model_state(folder, model)
     tensors = load_file(folder / _FILES[1])
     for name, parameter in model.named_parameters():
@@ -188,7 +192,6 @@ def load_checkpoint(
                 else tensor
                 for key, tensor in moments.items()
             }
-    return read_json(folder / _FILES[2])
 
 
 def newest_checkpoint(checkpoints_dir: Path) -> Found:
@@ -305,10 +308,6 @@ def _step_on_device(parameter: torch.Tensor) -> bool:
 
 
 def _make_durable(path: Path) -> None:
-    """Sync a file and give it the mode the umask says (safetensors writes 0600)."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(0o666 & ~umask)
     with path.open("rb+") as file:
         sync(file.fileno())
 

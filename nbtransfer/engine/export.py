@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -143,12 +142,11 @@ def _write_model(training: Training, step: int) -> None:
 
 
 def _make_durable(folder: Path) -> None:
-    """Sync every file, with the mode that the umask says (safetensors writes 0600)."""
-    umask = os.umask(0)
-    os.umask(umask)
+    """Sync every file, with the mode of those that Python wrote (safetensors writes 0600)."""
+    mode = (folder / "README.md").stat().st_mode
     for path in folder.rglob("*"):
         if path.is_file():
-            path.chmod(0o666 & ~umask)
+            path.chmod(mode)
             with path.open("rb+") as file:
                 sync(file.fileno())
         else:

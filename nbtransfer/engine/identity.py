@@ -58,6 +58,8 @@ def job_identity(run: Run, model: nn.Module) -> dict[str, Any]:
         "model revision": card.revision,
         "tokenizer": _sha256(Path(tokenizer)) if tokenizer is not None else None,
         **({"pre-trained weights": frozen_digest(model)} if has_adapters(model) else {}),
+        # None in checkpoints of versions that trained all words.
+        "words that learn": "those used" if run.plan.trains_used_words else None,
         **{f"{path.stem} rows": _sha256(path) for path in splits if path.is_file()},
     }
 

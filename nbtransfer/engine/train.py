@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from nbtransfer.engine.advice import evaluation_warning
-from nbtransfer.engine.checkpoints import damage, load_checkpoint
+from nbtransfer.engine.checkpoints import damage, load_checkpoint, read_state
 from nbtransfer.engine.disk import warn_of_disk
 from nbtransfer.engine.evaluate import Scores, score_rows
 from nbtransfer.engine.export import export_run
@@ -117,11 +117,11 @@ class Training:
             num_train_epochs=plan.num_train_epochs,
             planned_epochs=plan.num_train_epochs,
         )
-        before = fold(self.run.events())
-        found = self.found
+        before, found = fold(self.run.events()), self.found
         if found.folder is not None:
-            state = load_checkpoint(found.folder, self.plain_learner(), self.optimizer.optimizer)
-            check_identity(state["identity"], self.identity)
+            state = read_state(found.folder)
+            check_identity(state["identity"], self.identity)  # first: another job's do not fit
+            load_checkpoint(found.folder, self.plain_learner(), self.optimizer.optimizer)
             self.progress = Progress.from_json(state["progress"])
             load_scaler_state(self.accelerator, state)
             self.progress.take_length(plan.num_train_epochs, plan.num_steps)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from nbtransfer import api
 from nbtransfer.engine import verify
 from nbtransfer.runs import store
-from nbtransfer.runs.files import read_json
+from nbtransfer.runs.files import read_json, write_json
+from nbtransfer.runs.run import Run
 from tests.engine.forks import preload
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbtransfer.engine.train import Training
-    from nbtransfer.runs.run import Run
 
 _GOOD = ["lovely", "bright", "warm", "clever", "funny", "gentle", "rich", "fresh"]
 _BAD = ["dull", "cold", "slow", "broken", "noisy", "bitter", "flat", "stale"]
@@ -98,6 +98,12 @@ def make_run(
         model_card=job.model_card,
         splits=job.prepared.splits,
     )
+
+
+def with_all_words(run: Run) -> Run:
+    """Let the run train all word vectors, as plans of earlier versions do; return it so planned."""
+    write_json(run.paths.plan, {**read_json(run.paths.plan), "trains_used_words": False})
+    return Run(run.dir)
 
 
 def work(run_dir: str, *, verify_in_process: bool = True, restart: bool = False) -> bool:

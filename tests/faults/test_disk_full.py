@@ -12,13 +12,27 @@ import pytest
 from nbtransfer.engine.checkpoints import damage, newest_checkpoint
 from nbtransfer.runs.events import read_events
 from nbtransfer.runs.faults import plan_faults
-from tests.engine.jobs import make_run, work
+from tests.engine.jobs import make_run, with_all_words, work
 from tests.faults.comparing import rows, same_bits
 
 pytestmark = pytest.mark.slow
 
 _ALL = os.environ.get("NBTRANSFER_ALL_FAULTS") == "1"
 _SIZES = re.compile(r"needs ([\d,.]+) MB and ([\d,.]+) MB are free")
+
+
+@pytest.fixture(scope="module")
+def make_job(make_job):
+    """Its checkpoints take 6 MB, which a disk can be too small for: all words are trained."""
+    return lambda runs_dir, **keywords: with_all_words(make_job(runs_dir, **keywords))
+
+
+@pytest.fixture(scope="module")
+def clean(make_job, tmp_path_factory):
+    """The job, never disturbed."""
+    run = make_job(tmp_path_factory.mktemp("clean"))
+    assert work(str(run.dir))
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import pytest
 from nbtransfer.runs.control import change_control, read_control
 from nbtransfer.runs.faults import plan_faults
 from nbtransfer.runs.run import Run
-from tests.engine.jobs import start, work
+from tests.engine.jobs import start, with_all_words, work
 from tests.faults.comparing import rows, same_bits, same_last_checkpoint
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _OPTIONS = {
     "weights": ["equal", "unequal"],
     "patience": [None, 1],
     "memory": ["enough", "too little"],
+    "words": ["used", "all"],
 }
 _DISTURBANCES = {
     "ended_by": ["kill", "kill within a step", "stop"],
@@ -42,13 +43,19 @@ _FACTORS = _OPTIONS | _DISTURBANCES
 _RATE_AT, _EPOCHS_AT, _MEMORY_AT = 3, 5, 1
 
 
+def _combined(factors: dict[str, list]) -> list[tuple]:
+    """Return all combinations; words are trained, all or some, with the technique `full` only."""
+    every = itertools.product(*factors.values())
+    return [case for case in every if "full" in case or "all" not in case]
+
+
 def _pairs_of(case: tuple) -> set:
     return set(itertools.combinations(enumerate(case), 2))
 
 
 def _pairwise() -> list[tuple]:
     """Return cases that hold every pair of values: each the one that holds most new pairs."""
-    every = list(itertools.product(*_FACTORS.values()))
+    every = _combined(_FACTORS)
     left = set().union(*map(_pairs_of, every))
     cases = []
     while left:
@@ -60,7 +67,7 @@ def _pairwise() -> list[tuple]:
 
 def _whole() -> list[tuple]:
     ends = itertools.cycle(itertools.product(*_DISTURBANCES.values()))
-    return [(*options, *next(ends)) for options in itertools.product(*_OPTIONS.values())]
+    return [(*options, *next(ends)) for options in _combined(_OPTIONS)]
 
 
 @contextlib.contextmanager
@@ -122,11 +129,17 @@ def make_case(make_job, tmp_path_factory):
             "early_stopping_patience": case["patience"],
         }
         key = tuple(case[name] for name in _OPTIONS)
+
+        def make_run(folder):
+            run = make_job(tmp_path_factory.mktemp(folder), **options)
+            assert run.plan.trains_used_words is (case["technique"] == "full")
+            return with_all_words(run) if case["words"] == "all" else run
+
         if key not in _cleans:
-            clean = make_job(tmp_path_factory.mktemp("clean"), **options)
+            clean = make_run("clean")
             assert _live(str(clean.dir), case, None), clean.log()
             _cleans[key] = clean
-        return make_job(tmp_path_factory.mktemp("disturbed"), **options), _cleans[key]
+        return make_run("disturbed"), _cleans[key]
 
     return make
 
@@ -171,6 +184,12 @@ def test_what_a_case_says_happens(make_case):
     assert [row.step for row in state.changes] == [_RATE_AT, _EPOCHS_AT]
     assert len(state.steps) == 16
     assert "out_of_memory" in [warning.code for warning in state.warnings]
+    all_words = make_case(plain | {"words": "all"})[1]
+    words = [
+        next(e["words"] for e in run.events() if e["type"] == "data_encoded")
+        for run in (clean, all_words)
+    ]
+    assert words[0][0] < words[0][1] and words[1] is None
     early = [make_case(plain | {"patience": 1, "technique": name})[1] for name in ("full", "head")]
     assert "early_stopping" in [run.state().ending_reason for run in early]
     assert not _pairs_of(tuple(_CASES[0])) - set().union(*map(_pairs_of, _CASES))

@@ -1,4 +1,4 @@
-"""A worker whose kernel has died: with a lease it stops and keeps a model (promise R9)."""
+"""A worker whose kernel has died is listed, stopped by another, or by its lease (promise R9)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import subprocess
 import sys
 
 import pytest
+
+from nbtransfer import api
+from nbtransfer.errors import RunError
+from nbtransfer.panels.runs_panel import run_row, runs_text
 
 pytestmark = pytest.mark.slow
 
@@ -25,24 +29,66 @@ time.sleep(600)
 """
 
 
-def test_a_worker_stops_when_its_lease_is_over_and_keeps_a_model(tmp_path, make_job):
-    run = make_job(tmp_path, num_rows=800, num_train_epochs=1000, eval_steps=1000)
-    kernel = subprocess.Popen(
-        [sys.executable, "-c", _KERNEL, str(run.dir)],
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-        env={**os.environ, "NBTRANSFER_LEASE_S": "1"},
-    )
-    assert kernel.stdout.readline() == b"trains\n"
-    assert run.status == "running"
-    os.killpg(kernel.pid, signal.SIGKILL)
-    kernel.wait()
+@pytest.fixture
+def orphan(tmp_path, make_job):
+    """A maker of long runs whose kernel was killed while they trained."""
+    made = []
+
+    def make(**environment):
+        run = make_job(tmp_path, num_rows=800, num_train_epochs=1000, eval_steps=1000)
+        made.append(run)
+        kernel = subprocess.Popen(
+            [sys.executable, "-c", _KERNEL, str(run.dir)],
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, **environment},
+        )
+        assert kernel.stdout.readline() == b"trains\n"
+        assert run.status == "running"
+        os.killpg(kernel.pid, signal.SIGKILL)
+        kernel.wait()
+        return run
+
+    yield make
+    for run in made:
+        if run.status == "running":
+            run.stop(now=True)
+
+
+def test_a_worker_stops_when_its_lease_is_over_and_keeps_a_model(orphan):
+    run = orphan(NBTRANSFER_LEASE_S="1")
     at = run.state().step
     run.wait(timeout_s=120)
+    assert run.state().step > at, "it stopped before its lease was over"
+    _assert_stopped(run, "lease")
+
+
+def test_without_a_lease_it_trains_on_is_listed_and_stopped_by_another_kernel(orphan):
+    run = orphan()
+    at = run.state().step
+    (found,) = api.list_runs(runs_dir=run.dir.parent)
+    assert found.id == run.id and "running" in runs_text([run_row(found)])
+    with pytest.raises(RunError, match="still running"):
+        found.wait(timeout_s=1)
+    assert found.state().step > at
+    found.stop()
+    found.wait(timeout_s=120)
+    _assert_stopped(found, "stop")
+
+
+def test_it_is_killed_by_another_kernel_that_cannot_wait(orphan):
+    run = orphan()
+    (found,) = api.list_runs(runs_dir=run.dir.parent)
+    found.stop(now=True)
+    with pytest.raises(RunError, match="lost its worker"):
+        found.wait(timeout_s=30)
+    assert not (found.paths.model_dir / "config.json").exists()
+
+
+def _assert_stopped(run, reason):
     state = run.state()
     assert run.status == "stopped"
-    assert state.ending_reason == "lease"
-    assert state.step > at, "it stopped before its lease was over"
+    assert state.ending_reason == reason
     assert any(row.step == state.step for row in state.evaluations)
     assert state.verified
     assert run.report().num_rows > 0

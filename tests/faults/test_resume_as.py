@@ -52,6 +52,23 @@ def test_a_changed_row_is_refused(killed):
     assert "train rows" in _refusal(killed)
 
 
+def test_a_row_of_the_validation_split_with_a_new_word_is_refused(killed):
+    path = killed.paths.split("validation")
+    table = read_table(path)
+    texts = table["text"].to_pylist()
+    write_table(path, table.set_column(0, "text", pa.array([*texts[:-1], "a zebra"])))
+    assert "validation rows" in _refusal(killed)
+
+
+def test_other_word_vectors_to_train_are_refused(killed):
+    """Their number is a shape in the checkpoint: it is compared before the tensors are."""
+    plan = read_json(killed.paths.plan)
+    write_json(killed.paths.plan, {**plan, "trains_used_words": False})
+    message = _refusal(killed)
+    assert "words that learn 'those used' -> None" in message
+    assert "another job" in message
+
+
 def test_changed_order_is_refused(killed):
     path = killed.paths.split("train")
     table = read_table(path)
@@ -129,6 +146,17 @@ def test_more_epochs_are_taken_when_allowed_and_only_then(killed, submitted):
     rates = [row.learning_rate for row in state.steps]
     assert rates[9:] == sorted(rates[9:], reverse=True), "the decay is not stretched to the new end"
     assert rates[-1] > 0
+
+
+def test_another_evaluation_interval_is_taken_and_changes_no_step(killed, submitted, clean):
+    with pytest.raises(RunError, match=r"eval_steps None -> 3\..*add --allow"):
+        jobs.resume_job(killed, {"eval_steps": 3}, allow=False)
+    run = jobs.resume_job(killed, {"eval_steps": 3}, allow=True)
+    assert submitted
+    assert work(str(run.dir)), run.log()
+    assert [row.step for row in run.state().evaluations] == [4, 8, 9, 12]
+    assert rows(run)[0] == rows(clean)[0]
+    assert same_last_checkpoint(run, clean)
 
 
 def test_a_finished_run_is_lengthened(tmp_path, make_job, submitted):

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
-import signal
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.engine.jobs import reviews
+from tests.faults.trainer_faults import FAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from multiprocessing.process import BaseProcess
 
     import torch
     from transformers import Trainer
 
 NUM_STEPS = 12
 SAVE_STEPS = 4
-_DONE = "life.json"
 
 
 class Life(NamedTuple):
@@ -61,23 +59,41 @@ def live(
         model: folder of the pre-trained model.
         folder: the Trainer's output_dir.
         resume: train(resume_from_checkpoint=True).
-        fault: one of `_FAULTS`, with the step or call after a colon.
+        fault: one of `FAULTS`, with the step or call after a colon.
         rows: "reversed" or "relabelled" for other data than the job began with.
         arguments: of TrainingArguments.
     """
+    return end(begin(model, folder, resume=resume, fault=fault, rows=rows, **arguments), folder)
+
+
+def begin(
+    model: str,
+    folder: Path,
+    *,
+    resume: bool = False,
+    fault: str = "",
+    rows: str = "",
+    **arguments: object,
+) -> BaseProcess:
+    """Start what `live` waits for."""
     import multiprocessing
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _DONE).unlink(missing_ok=True)
     process = multiprocessing.get_context("forkserver").Process(
         target=_live, args=(model, str(folder), resume, fault, rows, arguments)
     )
     process.start()
+    return process
+
+
+def end(process: BaseProcess, folder: Path) -> Life:
+    """Wait for a life begun in `folder` and return what it came to."""
     process.join()
+    done = _record_of(folder, process.pid)
     record: dict[str, Any] = {"error": "", "step": 0, "log": [], "rates": {}, "warnings": []}
     record["batches"] = []
-    if (folder / _DONE).exists():
-        record.update(json.loads((folder / _DONE).read_text()))
+    if done.exists():
+        record.update(json.loads(done.read_text()))
         record["rates"] = {int(step): rate for step, rate in record["rates"].items()}
     return Life(exitcode=process.exitcode, **record)
 
@@ -86,7 +102,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     """Return the model's weights as the last finished life left them."""
     from safetensors.torch import load_file
 
-    return load_file(folder / "final.safetensors")
+    return load_file(_final_of(folder))
 
 
 def same_weights(folder: Path, other: Path) -> bool:
@@ -95,11 +111,57 @@ def same_weights(folder: Path, other: Path) -> bool:
     return ours.keys() == theirs.keys() and all((ours[k] == theirs[k]).all() for k in ours)
 
 
+def checkpoints(folder: Path) -> list[str]:
+    """Return what the job has left, whole or not."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _record_of(folder: Path, pid: int | None) -> Path:
+    """Where the life in that process writes what it came to; the folder is the Trainer's alone."""
+    return folder.with_name(f"{folder.name}.{pid}.json")
+
+
+def _final_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.safetensors")
+
+
 def _live(
     model: str, folder: str, resume: bool, fault: str, rows: str, arguments: dict[str, object]
 ) -> None:
     import transformers
     from safetensors.torch import save_file
+
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    transformers.set_seed(42)
+    trainer = make_trainer(model, folder, rows, arguments)
+    told = _Told()  # loading says that the head is new
+    network = trainer.model
+    batches, rates = _watch(trainer)
+    name, _, at = fault.partition(":")
+    if name:
+        FAULTS[name](trainer, int(at))
+    error = ""
+    try:
+        trainer.train(resume_from_checkpoint=True if resume else None)
+    except (Exception, KeyboardInterrupt) as raised:  # as a kernel shows either and goes on
+        error = f"{type(raised).__name__}: {raised}"
+    save_file(network.state_dict(), _final_of(Path(folder)))
+    record = {
+        "error": error,
+        "step": trainer.state.global_step,
+        "log": [row for row in trainer.state.log_history if "loss" in row],
+        "rates": rates,
+        "warnings": told.texts,
+        "batches": batches,
+    }
+    _record_of(Path(folder), os.getpid()).write_text(json.dumps(record))
+
+
+def make_trainer(model: str, folder: str, rows: str, arguments: dict[str, object]) -> Trainer:
+    """Return the job as a notebook's cell makes it, with a new head drawn at random."""
+    import torch
     from transformers import (
         AutoModelForSequenceClassification,
         AutoTokenizer,
@@ -108,13 +170,11 @@ def _live(
         TrainingArguments,
     )
 
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
-    transformers.set_seed(42)
+    torch.set_num_threads(
+        1
+    )  # as our runs in these tests: two wait for each other on a busy machine
     network = AutoModelForSequenceClassification.from_pretrained(model, num_labels=2)
     tokenizer = AutoTokenizer.from_pretrained(model)
-    told = _Told()
     chosen: dict[str, Any] = {
         "output_dir": folder,
         "max_steps": NUM_STEPS,
@@ -127,31 +187,13 @@ def _live(
         "disable_tqdm": True,
         **arguments,
     }
-    trainer = Trainer(
+    return Trainer(
         model=network,
         args=TrainingArguments(**chosen),
         train_dataset=_encoded(tokenizer, rows),
+        eval_dataset=_encoded(tokenizer, "")[:8],
         data_collator=DataCollatorWithPadding(tokenizer),
     )
-    batches, rates = _watch(trainer)
-    name, _, at = fault.partition(":")
-    if name:
-        _FAULTS[name](trainer, int(at))
-    error = ""
-    try:
-        trainer.train(resume_from_checkpoint=True if resume else None)
-    except Exception as raised:
-        error = f"{type(raised).__name__}: {raised}"
-    save_file(network.state_dict(), Path(folder, "final.safetensors"))
-    record = {
-        "error": error,
-        "step": trainer.state.global_step,
-        "log": [row for row in trainer.state.log_history if "loss" in row],
-        "rates": rates,
-        "warnings": told.texts,
-        "batches": batches,
-    }
-    Path(folder, _DONE).write_text(json.dumps(record))
 
 
 def _encoded(tokenizer: Any, rows: str) -> list[dict[str, Any]]:
@@ -191,80 +233,3 @@ def _watch(trainer: Trainer) -> tuple[list[int], dict[int, float]]:
 
     trainer.training_step = training_step
     return batches, rates
-
-
-def _before(owner: Any, name: str, count: int, act: Callable[[], None]) -> None:
-    """Call `act` before the count-th call of `owner.name`."""
-    call = getattr(owner, name)
-    calls = 0
-
-    def called(*arguments: Any, **keywords: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == count:
-            act()
-        return call(*arguments, **keywords)
-
-    setattr(owner, name, called)
-
-
-def _kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _disk_full() -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _kill_before_model(trainer: Trainer, save: int) -> None:
-    _before(trainer.model, "save_pretrained", save, _kill)
-
-
-def _kill_before_optimizer(trainer: Trainer, save: int) -> None:
-    _before(trainer, "_save_optimizer_and_scheduler", save, _kill)
-
-
-def _kill_before_rng(trainer: Trainer, save: int) -> None:
-    _before(trainer, "_save_rng_state", save, _kill)
-
-
-def _kill_before_state(trainer: Trainer, save: int) -> None:
-    from transformers.trainer_callback import TrainerState
-
-    _before(TrainerState, "save_to_json", save, _kill)
-
-
-def _kill_before_step(trainer: Trainer, step: int) -> None:
-    _before(trainer, "training_step", step, _kill)
-
-
-def _disk_full_at_optimizer(trainer: Trainer, save: int) -> None:
-    _before(trainer, "_save_optimizer_and_scheduler", save, _disk_full)
-
-
-def _nan_at_step(trainer: Trainer, step: int) -> None:
-    def spoil() -> None:
-        trainer.model.classifier.bias.data[0] = float("nan")
-
-    _before(trainer, "training_step", step, spoil)
-
-
-def _out_of_memory_at_step(trainer: Trainer, step: int) -> None:
-    def refuse() -> None:
-        import torch
-
-        raise torch.OutOfMemoryError("CUDA out of memory. (planned)")
-
-    _before(trainer, "training_step", step, refuse)
-
-
-_FAULTS: dict[str, Callable[[Trainer, int], None]] = {
-    "kill before model": _kill_before_model,
-    "kill before optimizer": _kill_before_optimizer,
-    "kill before rng": _kill_before_rng,
-    "kill before state": _kill_before_state,
-    "kill before step": _kill_before_step,
-    "disk full at optimizer": _disk_full_at_optimizer,
-    "nan at step": _nan_at_step,
-    "out of memory at step": _out_of_memory_at_step,
-}
