@@ -22,6 +22,7 @@ from nbtransfer.runs.process import read_process, write_process
 from nbtransfer.settings import options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from nbtransfer.runs.run import Run
@@ -92,11 +93,20 @@ class Worker:
             self._is_leaving |= "leaving" in answer
 
 
+def waiting_threads(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment in which threads that wait for each other spin a moment, then sleep.
+
+    Spinning for long makes a step several times slower where another program wants the core, and
+    sleeping at once a third slower where none does. Who has set a policy keeps it.
+    """
+    if "OMP_WAIT_POLICY" in given:
+        return {}
+    return {"GOMP_SPINCOUNT": "30000", "KMP_BLOCKTIME": "1"}  # GNU's; LLVM's, in milliseconds
+
+
 def _environment() -> dict[str, str]:
     found = {
-        # Threads that wait for each other give their core away meanwhile: spinning makes a step
-        # several times slower where another program wants the core.
-        "OMP_WAIT_POLICY": "PASSIVE",
+        **waiting_threads(os.environ),
         **os.environ,
         "NBTRANSFER_WORKER_IDLE_S": str(options.worker_idle_s),
     }

@@ -201,3 +201,8 @@ def test_a_worker_runs_this_python_on_no_file_of_the_working_folder(monkeypatch)
     launch.Worker()
     assert seen["env"]["NBTRANSFER_LEASE_S"] == "90.0"
     assert seen["env"].items() >= os.environ.items()
+
+
+def test_threads_spin_a_moment_unless_somebody_has_set_how_they_wait():
+    assert launch.waiting_threads({})["GOMP_SPINCOUNT"] == "30000"
+    assert launch.waiting_threads({"OMP_WAIT_POLICY": "ACTIVE"}) == {}
