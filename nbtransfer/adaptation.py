@@ -142,3 +142,25 @@ def _as_typed(problem: str) -> str:
     for name, typed in names.items():
         problem = problem.replace(name, typed)
     return problem
+
+
+def check_adapt(model: object, data: object, adapt: object, resume: object, *, wait: bool) -> None:
+    """Refuse what does not go together with adapting.
+
+    Raises:
+        SpecError: saying what to do instead.
+    """
+    if adapt is None:
+        raise SpecError(
+            "adapt_epochs and adapt_learning_rate need a corpus to adapt to: adapt='corpus.txt'."
+        )
+    if resume is not None:
+        raise SpecError("resume takes a run as it is: leave out adapt.")
+    if not wait:
+        raise SpecError(
+            "adapt runs two stages and waits for the first: leave out wait=False. Or take them one "
+            "by one: adapted = nt.pretrain(model, corpus, wait=False), and when it is done "
+            "nt.finetune(adapted, data, wait=False)."
+        )
+    if model is None or data is None:
+        raise SpecError("adapt needs a model and data: nt.finetune('demo:minilm', df, adapt=texts)")

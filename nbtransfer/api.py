@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from nbtransfer.adaptation import Adaptation, prepare_adaptation
-from nbtransfer.answers import RunsDir, embeddings, evaluate, predict
+from nbtransfer import answers
+from nbtransfer.adaptation import Adaptation, check_adapt, prepare_adaptation
+from nbtransfer.answers import RunsDir, embeddings
 from nbtransfer.errors import ModelError, NbTransferError, SpecError, quoted
 from nbtransfer.gauge import forgetting
 from nbtransfer.jobs import Job, prepare_job, resume_job, start_job
@@ -18,9 +20,14 @@ from nbtransfer.spec import RunSpec
 from nbtransfer.tasks.text_classification import Prediction
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nbtransfer.planning import Plan
     from nbtransfer.runs.run import Run
     from nbtransfer.spec import TaskName
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 __all__ = [
     "Adaptation",
@@ -44,6 +51,24 @@ __all__ = [
     "show_run",
     "start_job",
 ]
+
+
+def _telling(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a wait for a worker's answers be seen while it lasts."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        from nbtransfer.panels.waiting_line import WaitingLine
+        from nbtransfer.runs.scoring import progress_told
+
+        with progress_told(WaitingLine()):
+            return function(*args, **kwargs)
+
+    return call
+
+
+evaluate = _telling(answers.evaluate)
+predict = _telling(answers.predict)
 
 
 def finetune(
@@ -135,7 +160,7 @@ def finetune(
     }
     is_shown = show if show is not None else _in_ipython()
     if any(value is not None for value in (adapt, adapt_epochs, adapt_learning_rate)):
-        _check_adapt(model, data, adapt, resume, wait=wait)
+        check_adapt(model, data, adapt, resume, wait=wait)
         asked = plan_adaptation(
             model,
             data,
@@ -224,23 +249,6 @@ def _gauge(run: Run, *, show: bool) -> None:
         from nbtransfer.panels.forgetting_view import show_forgetting
 
         show_forgetting(found)
-
-
-def _check_adapt(model: object, data: object, adapt: object, resume: object, *, wait: bool) -> None:
-    if adapt is None:
-        raise SpecError(
-            "adapt_epochs and adapt_learning_rate need a corpus to adapt to: adapt='corpus.txt'."
-        )
-    if resume is not None:
-        raise SpecError("resume takes a run as it is: leave out adapt.")
-    if not wait:
-        raise SpecError(
-            "adapt runs two stages and waits for the first: leave out wait=False. Or take them one "
-            "by one: adapted = nt.pretrain(model, corpus, wait=False), and when it is done "
-            "nt.finetune(adapted, data, wait=False)."
-        )
-    if model is None or data is None:
-        raise SpecError("adapt needs a model and data: nt.finetune('demo:minilm', df, adapt=texts)")
 
 
 def _tell(sentence: str) -> None:

@@ -55,7 +55,7 @@ def score_rows(
     objective: Objective,
     batch_size: int,
     generate_rows: int | None = None,
-    between: Callable[[], None] | None = None,
+    told: Callable[[int], None] | None = None,
 ) -> Scores:
     """Ask the model about every row. It is left in evaluation mode.
 
@@ -66,7 +66,7 @@ def score_rows(
         objective: says what is kept of a batch.
         batch_size: rows a forward pass.
         generate_rows: for how many rows texts are generated, evenly spread; None takes all.
-        between: called after each batch.
+        told: called with the number of rows after each pass, those of generation too.
 
     Returns:
         Scores in the rows' own order, whatever the batches.
@@ -91,8 +91,8 @@ def score_rows(
             else:
                 whole = (num_rows, *values.shape[1:])
                 arrays.setdefault(name, np.empty(whole, values.dtype))[rows] = values
-        if between is not None:
-            between()
+        if told is not None:
+            told(len(rows))
 
     batch_size = in_batches(encoded.lengths, batch_size, forward, most_tokens(accelerator))
     if isinstance(objective, Sequence) and num_rows:
@@ -109,8 +109,8 @@ def score_rows(
                 found = objective.generate(plain, batch, labels)
             for row, tokens in zip(rows[places], found, strict=True):
                 lists["generated"][row] = tokens
-            if between is not None:
-                between()
+            if told is not None:
+                told(len(places))
 
         batch_size = in_batches(encoded.lengths[rows], batch_size, write)
     loss = float("nan")

@@ -15,7 +15,7 @@ from nbtransfer.data.encode import batches_of
 from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.forgetting import stage_losses
 from nbtransfer.engine.loading import Rows
-from nbtransfer.engine.objectives import objective_of
+from nbtransfer.engine.objectives import Sequence, objective_of
 from nbtransfer.engine.precision import set_precision, usable_precision
 from nbtransfer.engine.reporting import Reader, with_decision, write_evaluation
 from nbtransfer.engine.representations import embedding_map
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from nbtransfer.runs.events import EventWriter
     from nbtransfer.runs.paths import EvaluationPaths
+
+_SAID_EVERY_S = 0.5
 
 
 @lru_cache(maxsize=1)
@@ -81,14 +83,17 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
     rows = Rows(encoded=encoded, encoding=encoding, table=table)
     events.append("phase_started", phase="evaluating")
     start = time.monotonic()
+    objective = objective_of(task.objective(card), options=card.settings)
+    passes = 2 if isinstance(objective, Sequence) else 1  # reading, and writing
     model.to(accelerator.device)
     try:
         scores = score_rows(
             accelerator,
             model,
             encoded,
-            objective_of(task.objective(card), options=card.settings),
+            objective,
             run.spec.per_device_eval_batch_size,
+            told=_Count(events, table.num_rows, passes * len(encoded.lengths)),
         )
     finally:
         model.to("cpu")
@@ -106,3 +111,20 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
             duration_s=time.monotonic() - start,
         )
     events.append("job_completed")
+
+
+class _Count:
+    """Says in a job's log how many of its rows are read, twice a second at most."""
+
+    def __init__(self, events: EventWriter, num_rows: int, num_passed: int) -> None:
+        self._events = events
+        self._num_rows, self._num_passed = num_rows, num_passed  # long texts are several to pass
+        self._passed, self._said = 0, time.monotonic()
+
+    def __call__(self, passed: int) -> None:
+        self._passed += passed
+        now = time.monotonic()
+        if now - self._said >= _SAID_EVERY_S or self._passed == self._num_passed:
+            self._said = now
+            done = self._num_rows * self._passed // self._num_passed
+            self._events.append("rows_read", done=done, total=self._num_rows)

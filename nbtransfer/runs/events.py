@@ -40,8 +40,8 @@ The types, and the fields each carries besides these five:
     run_stopped           step, reason: stop | interrupt | sigterm | lease, train_runtime_s
     run_failed            step, error_type, message, advice, traceback
 
-An evaluation or prediction job has a log of its own with worker_started, phase_started, and at its
-end job_completed or job_failed (error_type, message, advice, traceback).
+An evaluation or prediction job has a log of its own with worker_started, phase_started, rows_read
+(done, total) and at its end job_completed or job_failed (error_type, message, advice, traceback).
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ import itertools
 import os
 import shutil
 import time
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer.errors import RunError, quoted
@@ -16,12 +18,25 @@ from nbtransfer.runs.report import Report, read_report
 from nbtransfer.runs.representations import EmbeddingMap, read_embedding_map
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import pyarrow as pa
 
     from nbtransfer.runs.paths import EvaluationPaths
     from nbtransfer.runs.run import Run
 
 _numbers = itertools.count()
+_told: ContextVar[Callable[[int, int], None] | None] = ContextVar("told", default=None)
+
+
+@contextmanager
+def progress_told(tell: Callable[[int, int], None]) -> Iterator[None]:
+    """Call `tell` with the rows read and all rows while a job within it goes on."""
+    token = _told.set(tell)
+    try:
+        yield
+    finally:
+        _told.reset(token)
 
 
 def evaluate_rows(run: Run, rows: pa.Table, *, name: str, split: str) -> Report:
@@ -105,6 +120,8 @@ def _score(
         for event in reader.poll():
             if event["type"] == "job_completed":
                 return
+            if event["type"] == "rows_read" and (tell := _told.get()) is not None:
+                tell(event["done"], event["total"])
             if event["type"] == "job_failed":
                 advice = f" {event['advice']}" if event["advice"] else ""
                 raise RunError(f"run {run.id!r}: {event['message']}{advice}", run)

@@ -243,3 +243,16 @@ def test_last_words_are_short(tmp_path):
     paths = EvaluationPaths(tmp_path)
     paths.log.write_text("x" * 10_000)
     assert len(last_words(paths)) == 203
+
+
+def test_who_waits_is_told_how_many_rows_are_read(run, worker):
+    def tells(paths, request):
+        append(paths, ("rows_read", {"done": 1, "total": 2}))
+        return complete(paths, request)
+
+    worker(tells)
+    told = []
+    with scoring.progress_told(lambda done, total: told.append((done, total))):
+        predict_rows(run, TEXTS)
+    predict_rows(run, TEXTS)  # outside, nobody is told
+    assert told == [(1, 2)]
