@@ -1,5 +1,7 @@
 """The harness itself: if this fails, look at the browser or the server before the panels."""
 
+from tests.browser.harness import wait_until
+
 
 def test_a_cell_runs_and_its_output_is_on_the_page(open_notebook):
     book = open_notebook("1 + 1", "raise SystemError('as asked')")
@@ -20,8 +22,12 @@ def test_slider_is_dragged_and_its_value_reaches_the_kernel(open_notebook):
     slider = book.shown(0).locator(".widget-slider")
     slider.wait_for()
     book.drag_slider(slider, by=0.3)
-    book.run_cell(1)
-    assert 60 < int(book.text(1)) < 95
+
+    def value() -> int:
+        book.run_cell(1)
+        return int(book.text(1))
+
+    wait_until(lambda: 60 < value() < 95, "the last value of the drag to reach the kernel")
 
 
 def test_saved_notebook_survives_a_reload_and_a_restart_forgets_names(open_notebook):

@@ -132,7 +132,9 @@ def test_live_changes_are_made_again_on_resume(tmp_path):
         for i, line in enumerate(lines)
         if i <= cut or (b'"step_completed"' in line and i < cut + 2)
     )
-    killed.paths.events.write_bytes(b"".join(lines[: last + 1]))
+    # The changes may have come after the first checkpoint: this life has none.
+    kept = [line for line in lines[: last + 1] if b'"checkpoint_saved"' not in line]
+    killed.paths.events.write_bytes(b"".join(kept))
     assert work(str(killed.dir)), killed.log()
     _assert_same(killed, bent)
     assert [row.step for row in killed.state().changes] == [row.step for row in changes]

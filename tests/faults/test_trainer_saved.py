@@ -233,7 +233,8 @@ def test_killed_while_a_checkpoint_is_removed_both_go_on_from_a_newer_one(
     assert live(folder, fault="kill in pruning:1", **one).exitcode == -signal.SIGKILL
     assert not (folder / "checkpoint-4" / "model.safetensors").exists()
     life = live(folder, resume=True, **one)
-    assert (life.error, life.warnings) == ("", [])
+    # Where two folders were written in the same tick it says that their times tell no order.
+    assert (life.error, [w for w in life.warnings if "mtime" not in w]) == ("", [])
     assert checkpoints(folder) == ["checkpoint-12"]
     assert same_weights(folder, trainer_clean)
 
