@@ -14,7 +14,8 @@ _PATIENCE_S = 1.0  # what is over sooner needs no line
 class WaitingLine:
     """Says how far a job has come, in a cell's output or over one line of a terminal.
 
-    Called with the rows done and all rows. In a file or a pipe it stays silent.
+    Called with the rows done and all rows. In a file or a pipe it stays silent, and so it does where
+    a notebook is executed with nobody watching: whether a line stood there would be up to the clock.
     """
 
     def __init__(self) -> None:
@@ -29,16 +30,18 @@ class WaitingLine:
             self._write(waiting_words(done, total, passed), over=done >= total)
 
     def _write(self, words: str, *, over: bool) -> None:
-        from IPython import get_ipython
         from IPython.display import display
 
-        if getattr(get_ipython(), "kernel", None) is not None:
+        from nbtransfer.panels.show import find_place
+
+        place = find_place()
+        if place == "widgets":
             bundle = {"text/plain": words}
             if self._handle is None:
                 self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
             else:
                 self._handle.update(bundle, raw=True)
-        elif sys.stderr.isatty():
+        elif place == "terminal" and sys.stderr.isatty():
             sys.stderr.write("\r" + words.ljust(self._width) + ("\n" if over else ""))
             sys.stderr.flush()
             self._width = len(words)

@@ -61,31 +61,59 @@ def test_what_is_over_in_a_moment_needs_no_line_and_a_file_gets_none(monkeypatch
     assert file.getvalue() == ""
 
 
-def test_a_cell_has_one_output_that_is_updated(monkeypatch, clock):
-    import IPython
+class Shell:
+    """A kernel whose cell was sent by a front end that can, or cannot, ask its user."""
+
+    def __init__(self, *, allow_stdin):
+        self.kernel = self
+        self.content = {"allow_stdin": allow_stdin}
+
+    def get_parent(self, channel):
+        assert channel == "shell"
+        return {"content": self.content}
+
+
+@pytest.fixture
+def shown(monkeypatch):
     import IPython.display
 
-    shown = []
+    said = []
 
     class Handle:
         def update(self, bundle, raw):
-            shown.append(("update", bundle["text/plain"]))
+            said.append(("update", bundle["text/plain"]))
 
     def display(bundle, *, raw, display_id):
-        shown.append(("display", bundle["text/plain"]))
+        said.append(("display", bundle["text/plain"]))
         return Handle()
 
-    class Shell:
-        kernel = object()
-
-    monkeypatch.setattr(IPython, "get_ipython", Shell)
+    monkeypatch.delenv("NBTRANSFER_HEADLESS", raising=False)
     monkeypatch.setattr(IPython.display, "display", display)
+    return said
+
+
+def wait_four_seconds(clock):
     line = WaitingLine()
     clock[0] += 2
     line(50, 100)
     clock[0] += 2
     line(100, 100)
+
+
+def test_a_cell_has_one_output_that_is_updated(monkeypatch, clock, shown):
+    import IPython
+
+    monkeypatch.setattr(IPython, "get_ipython", lambda: Shell(allow_stdin=True))
+    wait_four_seconds(clock)
     assert shown == [
         ("display", "50 of 100 rows read, about 0:02 left"),
         ("update", "100 rows read in 0:04"),
     ]
+
+
+def test_a_notebook_that_nobody_watches_is_left_without_a_line(monkeypatch, clock, shown):
+    import IPython
+
+    monkeypatch.setattr(IPython, "get_ipython", lambda: Shell(allow_stdin=False))
+    wait_four_seconds(clock)
+    assert shown == []
