@@ -206,4 +206,4 @@ def test_a_plan_for_a_hundred_thousand_texts_is_made_while_a_slider_moves():
         start = time.perf_counter()
         plan(lengths=Lengths(tokens), max_length=max_length)
         durations.append(time.perf_counter() - start)
-    assert min(durations) < 0.005
+    assert min(durations) < 0.05  # 2 ms on a quiet machine; a slider is let go of at 250

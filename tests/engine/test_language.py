@@ -194,8 +194,9 @@ def test_a_few_texts_are_shown_at_each_evaluation_and_cost_no_training_time(
     clock = {row.step: row.elapsed_s for row in state.steps}
     durations = [e["duration_s"] for e in run.events() if e["type"] == "evaluation_completed"]
     middle = state.evaluations[1]
-    assert middle.elapsed_s - clock[middle.step] == pytest.approx(durations[1], abs=0.2)
-    assert clock[middle.step + 1] - middle.elapsed_s < 1.5  # two seconds were slept between
+    # Two seconds were slept after it; what else happened between two rows of the log is a moment.
+    assert 0 <= middle.elapsed_s - clock[middle.step] - durations[1] < 1.5
+    assert clock[middle.step + 1] - middle.elapsed_s < 1.5
     if family == "gpt2":
         held_out = " ".join(run.report().predictions()["text"].to_pylist())
         for sample in state.evaluations[0].samples:
