@@ -88,7 +88,7 @@ class Training:
         self.loaded = load_run(self.run, events)
         self.run = with_counted_steps(self.run, len(self.loaded.train.encoded.lengths), events)
         self.plan = self.run.plan
-        self.identity = job_identity(self.run, self.loaded.model)
+        self.identity = job_identity(self.run, self.loaded)
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
         self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation
