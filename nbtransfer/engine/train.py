@@ -92,6 +92,7 @@ class Training:
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
         self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation
+        self.row_numbers = self.loaded.train.numbers()
         weights = class_weights(self.spec, self.train_rows.targets, self.card.label_names)
         task = task_named(self.card.task)
         self.reader = Reader(task, self.card, self.loaded.tokenizer)
@@ -194,7 +195,7 @@ class Training:
                 learning_rate=rate,
                 num_examples=len(rows),
                 num_tokens=int(self.train_rows.lengths[rows].sum()),
-                rows=rows,
+                rows=self.row_numbers[rows],
             )
             ran_out = self.memory.ran_out()
             self.announce()
