@@ -128,8 +128,9 @@ class Training:
             self.progress.take_length(plan.num_train_epochs, plan.num_steps)
         self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
         if is_resumed(before, found):
-            # Live changes made after the checkpoint are part of the run: they are made again.
-            self.live.replay([*before.changes, *before.undone_changes], before.wanted)
+            # What was done live after the checkpoint is part of the run: it is done again.
+            changes = [*before.changes, *before.undone_changes]
+            self.live.replay(changes, before.wanted, before.asked_evaluations)
             say_resumed(self.events, self.progress, found)
         self.take_step = make_step(
             self.step_kind,
@@ -229,6 +230,7 @@ class Training:
                     changes={name: list(pair) for name, pair in asked.changes.items()},
                     wanted=self.live.wanted,
                     num_steps=self.progress.schedule.num_steps,
+                    evaluations=self.progress.evaluations_done if asked.evaluate else None,
                 )
             if self.stop_signal.reason is not None:
                 self.ended_by = self.stop_signal.reason
