@@ -16,7 +16,7 @@ from nbtransfer.engine.advice import evaluation_warning
 from nbtransfer.engine.checkpoints import damage, load_checkpoint, read_state
 from nbtransfer.engine.disk import warn_of_disk
 from nbtransfer.engine.evaluate import Scores, score_rows
-from nbtransfer.engine.export import export_run
+from nbtransfer.engine.export import export_run, export_what_is_left
 from nbtransfer.engine.identity import check_identity, job_identity
 from nbtransfer.engine.live import LiveControls
 from nbtransfer.engine.loading import Rows, class_weights, load_run, with_counted_steps
@@ -40,6 +40,8 @@ from nbtransfer.tasks.catalog import task_named
 from nbtransfer.tasks.metric_words import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
     from nbtransfer.engine.worker import StopSignal
@@ -266,11 +268,10 @@ class Training:
         start = time.monotonic()
         scores = self.score(self.validation, self.plan.eval_generate_rows or None)
         reading = self.reader.read(self.validation, scores)
-        sign = -1 if self.main_metric in LOWER_IS_BETTER else 1
-        value = sign * reading.metrics[f"eval_{self.main_metric}"]
+        value = self.value_of(reading.metrics)
         # No gain: weights that are no numbers, and the model as loaded, which has no checkpoint.
         is_gain = progress.best_value is None or value > progress.best_value
-        is_best = is_gain and cause != "start" and math.isfinite(scores.loss)
+        is_best = is_gain and cause != "start" and math.isfinite(scores.loss + value)
         train_loss = progress.loss_sum / progress.loss_count if progress.loss_count else None
         if is_best:
             progress.best_value, progress.best_step = value, progress.step
@@ -303,6 +304,11 @@ class Training:
         self._phase("training")
         self._train_mode()
         self.log.start()
+
+    def value_of(self, metrics: Mapping[str, float]) -> float:
+        """Return the metric that chooses the best model; more is better."""
+        value = metrics[f"eval_{self.main_metric}"]
+        return -value if self.main_metric in LOWER_IS_BETTER else value
 
     def score(self, rows: Rows, generate_rows: int | None = None) -> Scores:
         """Ask the model about `rows`, in smaller batches from now on where memory runs out."""
@@ -390,8 +396,4 @@ class Training:
         for saved in self.writer.finished(wait=True):
             if saved.not_finite is None:
                 announce(saved, self.paths.checkpoints_dir, self.events)
-        best = self.progress.best_step
-        if best is None or damage(self.paths.checkpoint(best)) is not None:
-            return
-        self._phase("saving")
-        export_run(self)
+        export_what_is_left(self)
