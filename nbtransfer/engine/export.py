@@ -19,6 +19,7 @@ from nbtransfer.models.lora import has_adapters, merge_adapters, save_adapter
 from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
 from nbtransfer.runs.faults import reach
 from nbtransfer.runs.files import sync, sync_folder, write_bytes
+from nbtransfer.tasks.metric_words import worth
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +93,7 @@ def _step_to_keep(training: Training, *, at_hand: bool) -> int | None:
     if has_weights(progress.best_step):
         return progress.best_step
     rows = [row for row in training.run.state().evaluations if row.cause != "start"]
-    values = {row.step: training.value_of(row.metrics) for row in rows}
+    values = {row.step: worth(training.main_metric, row.metrics) for row in rows}
     others = sorted((-value, step) for step, value in values.items() if math.isfinite(value))
     return next((step for _, step in others if has_weights(step)), None)
 

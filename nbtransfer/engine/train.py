@@ -12,7 +12,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Literal
 
-from nbtransfer.engine.advice import evaluation_warning
+from nbtransfer.engine.advice import evaluation_warning, guessing_loss
 from nbtransfer.engine.checkpoints import damage, load_checkpoint, read_state
 from nbtransfer.engine.disk import warn_of_disk
 from nbtransfer.engine.evaluate import Scores, score_rows
@@ -37,11 +37,9 @@ from nbtransfer.runs.run import Run
 from nbtransfer.runs.state import fold
 from nbtransfer.spec import LANGUAGE_MODELING
 from nbtransfer.tasks.catalog import task_named
-from nbtransfer.tasks.metric_words import LOWER_IS_BETTER
+from nbtransfer.tasks.metric_words import worth
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import nn
 
     from nbtransfer.engine.worker import StopSignal
@@ -96,6 +94,7 @@ class Training:
         self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation
         self.row_numbers = self.loaded.train.numbers()
         weights = class_weights(self.spec, self.train_rows.targets, self.card.label_names)
+        self.guessing = guessing_loss(self.card, None if weights is None else weights.tolist())
         task = task_named(self.card.task)
         self.reader = Reader(task, self.card, self.loaded.tokenizer)
         self.objective = objective_of(task.objective(self.card), weights, self.card.settings)
@@ -268,7 +267,7 @@ class Training:
         start = time.monotonic()
         scores = self.score(self.validation, self.plan.eval_generate_rows or None)
         reading = self.reader.read(self.validation, scores)
-        value = self.value_of(reading.metrics)
+        value = worth(self.main_metric, reading.metrics)
         # No gain: weights that are no numbers, and the model as loaded, which has no checkpoint.
         is_gain = progress.best_value is None or value > progress.best_value
         is_best = is_gain and cause != "start" and math.isfinite(scores.loss + value)
@@ -299,16 +298,11 @@ class Training:
             examples=[list(example) for example in reading.examples],
             samples=[list(sample) for sample in samples],
         )
-        if warning := evaluation_warning(progress.evaluation_losses, len(self.card.label_names)):
+        if warning := evaluation_warning(progress.evaluation_losses, self.guessing):
             self.events.append("warning_raised", **warning._asdict())
         self._phase("training")
         self._train_mode()
         self.log.start()
-
-    def value_of(self, metrics: Mapping[str, float]) -> float:
-        """Return the metric that chooses the best model; more is better."""
-        value = metrics[f"eval_{self.main_metric}"]
-        return -value if self.main_metric in LOWER_IS_BETTER else value
 
     def score(self, rows: Rows, generate_rows: int | None = None) -> Scores:
         """Ask the model about `rows`, in smaller batches from now on where memory runs out."""

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
+from nbtransfer.engine import export, train
 from nbtransfer.engine.checkpoints import damage, newest_checkpoint
 from nbtransfer.engine.saving import CheckpointWriter
 from nbtransfer.engine.step import EagerStep
-from nbtransfer.engine.train import Training
 from nbtransfer.runs.faults import plan_faults
 from nbtransfer.runs.files import read_table
 from tests.engine.jobs import reviews, work
@@ -151,8 +151,9 @@ def test_where_the_best_weights_are_no_numbers_the_best_before_them_is_kept(tmp_
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointWriter, "save", poisoned)
         # Each evaluation is better than the one before.
-        rank = lambda self, metrics: order.setdefault(metrics["eval_loss"], len(order))  # noqa: E731
-        patch.setattr(Training, "value_of", rank)
+        rank = lambda _, metrics: order.setdefault(metrics["eval_loss"], len(order))  # noqa: E731
+        for module in (train, export):
+            patch.setattr(module, "worth", rank)
         assert not work(str(run.dir))
     state = run.state()
     assert state.error_type == "TrainingDiverged"
