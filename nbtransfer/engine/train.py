@@ -57,7 +57,7 @@ def train(
     """Train the run from its newest checkpoint, or the start, to its end; see `find_checkpoint`."""
     training = Training(paths, events, stop_signal, restart=restart)
     training.resume()
-    warn_of_disk(paths.dir, events)
+    warn_of_disk(training.run, events)
     try:
         training.loop()
         training.finish()
