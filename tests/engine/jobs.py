@@ -40,8 +40,8 @@ def reviews(num_rows: int, seed: int = 0) -> list[dict[str, str]]:
     return rows
 
 
-def write_mini_model(folder: Path) -> str:
-    """Write a BERT of one layer and 16 features, with random weights, and return its folder.
+def write_mini_model(folder: Path, *, num_layers: int = 1) -> str:
+    """Write a BERT of few layers and 16 features, with random weights, and return its folder.
 
     Its checkpoints are small enough to be written hundreds of times.
     """
@@ -57,7 +57,7 @@ def write_mini_model(folder: Path) -> str:
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=16,
-        num_hidden_layers=1,
+        num_hidden_layers=num_layers,
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=64,
