@@ -58,7 +58,13 @@ class QuestionAnswering:
         trained_on: DataCard | None = None,
     ) -> Prepared:
         """Return question, context, answers, starts (of each answer, in characters) and row."""
-        return prepare_questions(tables, columns, validation=validation, split_seed=split_seed)
+        return prepare_questions(
+            tables,
+            columns,
+            validation=validation,
+            split_seed=split_seed,
+            learns=trained_on is None,
+        )
 
     def texts(self, table: pa.Table) -> Sequence[pa.ChunkedArray]:
         """Return questions and contexts."""
