@@ -216,10 +216,11 @@ def _from_spans(
             continue
         words = split_words(text)
         tags = [OUTSIDE] * len(words)
-        found = [tuple(span[key] for key in keys) for span in spans if span is not None]
-        if problem := _span_problem(text, found):
+        given = [tuple(span[key] for key in keys) for span in spans if span is not None]
+        if problem := _span_problem(text, given):
             problems.append(f"row {row:,} of {where} has {problem}")
             return []
+        found = [(int(start), int(end), kind) for start, end, kind in given]
         for start, end, kind in sorted(found, key=lambda span: span[:2]):
             first, after = widen(words, start, end)
             if first == after:

@@ -305,3 +305,9 @@ def test_a_validation_split_without_an_entity_is_taken_and_a_training_split_is_n
     assert found.card.num_rows == {"train": 2, "validation": 1}
     with pytest.raises(DataError, match="every list in spans column 'spans' of df is empty"):
         prepared(none)
+
+
+def test_places_of_spans_may_be_whole_numbers_with_a_point():
+    spans = [[{"start": 0.0, "end": 9.0, "label": "PER"}]]
+    found = prepared({"text": ["Ada Byron met Alan."], "spans": spans})
+    assert rows_of(found)[0][2] == ["B-PER", "I-PER", "O", "O", "O"]
