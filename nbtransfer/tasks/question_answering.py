@@ -255,5 +255,5 @@ def _spans(answers: Answers, encoding: Encoding, num_rows: int) -> Spans:
 
 def _trimmed(context: str, start: int, end: int) -> tuple[int, int]:
     """Return the span without space at its ends, which some tokenizers count to their tokens."""
-    text = context[start:end]
-    return start + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
+    text = context[start:end].rstrip()
+    return start + len(text) - len(text.lstrip()), start + len(text)

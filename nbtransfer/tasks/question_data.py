@@ -119,7 +119,7 @@ def question_rows(
         problems.append(f"no row of {where} has both a question and a context. Give some that do.")
         return None
     contexts = texts["context"].take(rows)
-    given = (columns.answers, columns.answer_start)
+    given = (columns.answers, columns.answer_start, columns.impossible)
     answers = read_answers(table, contexts.to_pylist(), rows, given, where, problems, notes)
     if answers is None:
         return None
