@@ -20,7 +20,7 @@ from nbtransfer.spec import RunSpec
 from nbtransfer.tasks.text_classification import Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nbtransfer.planning import Plan
     from nbtransfer.runs.run import Run
@@ -77,7 +77,7 @@ def finetune(
     *,
     task: str | None = None,
     text: str | None = None,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     technique: str = "full",
     num_train_epochs: float = 3,
     per_device_train_batch_size: int = 16,
@@ -108,7 +108,7 @@ def finetune(
             dicts.
         task: recognised from the data if not given.
         text: the column of texts; recognised if not given, as all columns are.
-        label: the column of classes.
+        label: the column of classes, or several columns of 0 and 1, one for each class.
         technique: `full`, `top:N` (the last N layers), `head`, `features` or `lora` (`lora_r`,
             `lora_alpha`, `lora_dropout`, `lora_target_modules`).
         num_train_epochs: passes over the training rows.

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from nbtransfer import api
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.process import BaseProcess
     from pathlib import Path
+
+    from pytest import MonkeyPatch
 
     from nbtransfer.engine.train import Training
 
@@ -117,6 +120,18 @@ def work(run_dir: str, *, verify_in_process: bool = True, restart: bool = False)
 
     export.Verification = VerificationHere if verify_in_process else verify.Verification
     return run_job({"job": "train", "dir": run_dir, "restart": restart}, StopSignal(), warm=True)
+
+
+def score_here(monkeypatch: MonkeyPatch) -> None:
+    """Let evaluations and predictions be done in this process, as a worker would do them."""
+    from nbtransfer.engine.worker import StopSignal, run_job
+    from nbtransfer.runs import scoring
+
+    def submit(folder: Path, log: Path) -> SimpleNamespace:
+        run_job({"job": "score", "dir": str(folder)}, StopSignal(), warm=True)
+        return SimpleNamespace(is_alive=False)
+
+    monkeypatch.setattr(scoring, "submit_scoring", submit)
 
 
 class VerificationHere:
