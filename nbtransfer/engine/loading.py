@@ -53,6 +53,13 @@ class Rows:
     encoding: Encoding
     table: pa.Table
 
+    def numbers(self) -> np.ndarray:
+        """Return which row of the user's data each encoded row came from, int array (N,).
+
+        Rows were held out, and long ones were cut into several.
+        """
+        return self.table["row"].to_numpy()[self.encoding.sources]
+
 
 @dataclass(kw_only=True)
 class Loaded:

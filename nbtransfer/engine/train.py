@@ -92,6 +92,7 @@ class Training:
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
         self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation
+        self.row_numbers = self.loaded.train.numbers()
         weights = class_weights(self.spec, self.train_rows.targets, self.card.label_names)
         task = task_named(self.card.task)
         self.reader = Reader(task, self.card, self.loaded.tokenizer)
@@ -127,8 +128,9 @@ class Training:
             self.progress.take_length(plan.num_train_epochs, plan.num_steps)
         self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
         if is_resumed(before, found):
-            # Live changes made after the checkpoint are part of the run: they are made again.
-            self.live.replay([*before.changes, *before.undone_changes], before.wanted)
+            # What was done live after the checkpoint is part of the run: it is done again.
+            changes = [*before.changes, *before.undone_changes]
+            self.live.replay(changes, before.wanted, before.asked_evaluations)
             say_resumed(self.events, self.progress, found)
         self.take_step = make_step(
             self.step_kind,
@@ -194,7 +196,7 @@ class Training:
                 learning_rate=rate,
                 num_examples=len(rows),
                 num_tokens=int(self.train_rows.lengths[rows].sum()),
-                rows=rows,
+                rows=self.row_numbers[rows],
             )
             ran_out = self.memory.ran_out()
             self.announce()
@@ -228,6 +230,7 @@ class Training:
                     changes={name: list(pair) for name, pair in asked.changes.items()},
                     wanted=self.live.wanted,
                     num_steps=self.progress.schedule.num_steps,
+                    evaluations=self.progress.evaluations_done if asked.evaluate else None,
                 )
             if self.stop_signal.reason is not None:
                 self.ended_by = self.stop_signal.reason

@@ -9,7 +9,7 @@ import random
 import signal
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbtransfer import api
 from nbtransfer.engine import verify
@@ -140,9 +140,10 @@ class VerificationHere:
     def __init__(self, training: Training) -> None:
         self._paths = training.paths
 
-    def result(self) -> float:
+    def result(self, decision: dict[str, Any] | None) -> float:
         answer = verify.ask(self._paths.model_dir, read_json(self._paths.verification))
-        assert answer["equal"], answer
+        other = verify.other_decision(self._paths.model_dir, decision)
+        verify.raise_problem({**answer, "problem": answer["problem"] or other})
         return answer["difference"]
 
 
