@@ -101,7 +101,7 @@ def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
 
 
 def _run(job: Job, events: EventWriter, stop_signal: StopSignal, *, warm: bool) -> bool:
-    folder, trains = Path(job["dir"]), job["job"] == "train"
+    folder, trains, is_done = Path(job["dir"]), job["job"] == "train", False
     try:
         if trains:
             paths = RunPaths(folder)
@@ -121,6 +121,7 @@ def _run(job: Job, events: EventWriter, stop_signal: StopSignal, *, warm: bool) 
             from nbtransfer.engine.jobs import score
 
             score(EvaluationPaths(folder), events)
+        is_done = True
     except BaseException as error:
         # The top of the worker: whatever went wrong is reported in the folder.
         traceback.print_exc()
@@ -132,10 +133,11 @@ def _run(job: Job, events: EventWriter, stop_signal: StopSignal, *, warm: bool) 
             advice=_advice(error, folder),
             traceback=redact(traceback.format_exc()),
         )
-        return False
     finally:
-        events.close()
-    return True
+        # Without its ending in the log a job is told from one that goes on by its worker being
+        # gone: such a worker must not wait for the next job.
+        is_told = events.close()
+    return is_done and is_told
 
 
 def _kernel_has_gone() -> bool:

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERSION = 1
+_LAST_TRIES, _TRY_EVERY_S = 10, 0.3  # the ending is worth a wait for space
 _LAST_TIME = 1e12  # unix seconds; neither NaN nor an infinity lies below it
 
 Event = dict[str, Any]
@@ -108,10 +109,19 @@ class EventWriter:
         with _full_disk_forgiven():
             sync(self._file.fileno())
 
-    def close(self) -> None:
-        """Make everything written durable and close the file."""
-        self.sync()
+    def close(self) -> bool:
+        """Make everything written durable and close the file.
+
+        Returns:
+            Whether all of it is in the file. What a disk that stays full refuses is lost.
+        """
+        for _ in range(_LAST_TRIES):
+            self.sync()
+            if not self._unwritten:
+                break
+            time.sleep(_TRY_EVERY_S)
         self._file.close()
+        return not self._unwritten
 
     def _write(self) -> None:
         with _full_disk_forgiven():
