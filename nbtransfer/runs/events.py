@@ -103,11 +103,17 @@ class EventWriter:
         self._seq += 1
         self._write()
 
-    def sync(self) -> None:
-        """Make everything written so far durable, before something that builds on it."""
+    def sync(self) -> bool:
+        """Make everything written so far durable, before something that builds on it.
+
+        Returns:
+            Whether all of it is in the file, rather than refused by a full disk.
+        """
         self._write()
         with _full_disk_forgiven():
             sync(self._file.fileno())
+            return not self._unwritten
+        return False
 
     def close(self) -> bool:
         """Make everything written durable and close the file.
@@ -116,12 +122,11 @@ class EventWriter:
             Whether all of it is in the file. What a disk that stays full refuses is lost.
         """
         for _ in range(_LAST_TRIES):
-            self.sync()
-            if not self._unwritten:
+            if is_whole := self.sync():
                 break
             time.sleep(_TRY_EVERY_S)
         self._file.close()
-        return not self._unwritten
+        return is_whole
 
     def _write(self) -> None:
         with _full_disk_forgiven():

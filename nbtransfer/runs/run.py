@@ -95,14 +95,17 @@ class Run:
         from nbtransfer.models.catalog import ModelCard
 
         card = self._read(self.paths.model_card, ModelCard.from_json)
-        if card.source == "demo" and not Path(card.location).exists():
-            # One that was converted lies in the cache, wherever the runs folder has been moved to.
-            moved = self.dir.parent / CACHE_DIR / Path(card.location).name
-            return card.at(moved) if moved.exists() else card
-        if card.source != "variable":
+        place = Path(card.location)
+        # Wherever the runs folder has been moved to: a variable's copy lies in the run itself, what
+        # was converted in the cache, and an earlier run's model in that run, beside this one.
+        moved = {
+            "variable": self.paths.base_model_dir,
+            "demo": self.dir.parent / CACHE_DIR / place.name,
+            "run": RunPaths(self.dir.parent / place.parent.name).model_dir,
+        }.get(card.source)
+        if moved is None or (card.source != "variable" and (place.exists() or not moved.exists())):
             return card
-        # Its copy lies in this folder, wherever the folder has been moved to.
-        return card.at(self.paths.base_model_dir)
+        return card.at(moved)
 
     @property
     def created_time(self) -> float:
