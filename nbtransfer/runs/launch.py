@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -108,10 +109,19 @@ def waiting_threads(given: Mapping[str, str]) -> dict[str, str]:
     return {"GOMP_SPINCOUNT": "30000", "KMP_BLOCKTIME": "1"}  # GNU's; LLVM's, in milliseconds
 
 
+# What torchrun, mpirun and accelerate tell the processes that they start. A kernel below one of them
+# has such variables, and a worker that took them for its own would wait for the others for ever.
+_OF_A_LAUNCHER = re.compile(
+    r"((LOCAL_|GROUP_|ROLE_|NODE_)?RANK|((LOCAL|GROUP|ROLE)_)?WORLD_SIZE|ROLE_NAME"
+    r"|MASTER_(ADDR|PORT)|(TORCHELASTIC|OMPI|PMIX?|MPI|MV2|ACCELERATE)_.*)"
+)
+
+
 def _environment() -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if not _OF_A_LAUNCHER.fullmatch(k)}
     found = {
-        **waiting_threads(os.environ),
-        **os.environ,
+        **waiting_threads(inherited),
+        **inherited,
         "NBTRANSFER_WORKER_IDLE_S": str(options.worker_idle_s),
     }
     if options.worker_lease_s is not None:
