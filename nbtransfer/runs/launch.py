@@ -109,8 +109,8 @@ def waiting_threads(given: Mapping[str, str]) -> dict[str, str]:
     return {"GOMP_SPINCOUNT": "30000", "KMP_BLOCKTIME": "1"}  # GNU's; LLVM's, in milliseconds
 
 
-# What torchrun, mpirun and accelerate tell the processes that they start. A kernel below one of them
-# has such variables, and a worker that took them for its own would wait for the others for ever.
+# What torchrun, mpirun and accelerate tell the processes that they start. A kernel below one of
+# them has such variables, and a worker that took them for its own would wait for the others.
 _OF_A_LAUNCHER = re.compile(
     r"((LOCAL_|GROUP_|ROLE_|NODE_)?RANK|((LOCAL|GROUP|ROLE)_)?WORLD_SIZE|ROLE_NAME"
     r"|MASTER_(ADDR|PORT)|(TORCHELASTIC|OMPI|PMIX?|MPI|MV2|ACCELERATE)_.*)"

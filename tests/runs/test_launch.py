@@ -276,9 +276,9 @@ def test_a_worker_runs_this_python_on_no_file_of_the_working_folder(monkeypatch)
 
 @pytest.mark.parametrize(
     "name",
-    ["WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"]
-    + ["TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "MPI_LOCALRANKID"]
-    + ["MV2_COMM_WORLD_SIZE", "ACCELERATE_USE_FSDP", "ACCELERATE_GRADIENT_ACCUMULATION_STEPS"],
+    "WORLD_SIZE RANK LOCAL_RANK LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT TORCHELASTIC_RUN_ID "
+    "OMPI_COMM_WORLD_SIZE PMI_SIZE PMIX_RANK MPI_LOCALRANKID MV2_COMM_WORLD_SIZE "
+    "ACCELERATE_USE_FSDP ACCELERATE_GRADIENT_ACCUMULATION_STEPS".split(),
 )
 def test_what_a_launcher_told_the_kernel_is_not_told_to_the_worker(name, monkeypatch):
     monkeypatch.setenv(name, "2")
