@@ -178,7 +178,8 @@ def resume_job(run: Run, changes: dict[str, Any], *, allow: bool) -> Run:
             more patience after early stopping.
         changes: fields of RunSpec and Trainer's names, as for a new run.
         allow: take the changes that are safe; without it they are only listed. Without changes:
-            begin again at step 0 where none of the run's checkpoints is good any more.
+            begin again at step 0 where none of the run's checkpoints is good any more. Take the
+            run from another machine's worker, which may be gone or not.
 
     Returns:
         The run, which reads the changed spec.
@@ -202,12 +203,17 @@ def resume_job(run: Run, changes: dict[str, Any], *, allow: bool) -> Run:
     if differing and not allow:
         raise RunError(f"this would change run {run.id!r}: {listed}. If meant, add --allow.", run)
     longer = new.num_train_epochs > old.num_train_epochs or _has_more_patience(run, new)
-    launch.check_resumable(run, finished_too=longer)
-    if differing:
-        _write_changes(run, new)
-        run = Run(run.dir)
-    launch.resume_run(run, finished_too=longer, restart=allow and not differing)
-    return run
+    # A run taken from another machine goes on; that none of its checkpoints can be read, as where
+    # they are still being copied, was not known when its user allowed that.
+    was_refused = bool(run.state().lost_checkpoints)
+    launch.resume_run(
+        run,
+        finished_too=longer,
+        restart=allow and not differing and was_refused,
+        allow=allow,
+        change=lambda: _write_changes(run, new) if differing else None,
+    )
+    return Run(run.dir) if differing else run
 
 
 def _has_more_patience(run: Run, spec: RunSpec) -> bool:

@@ -325,7 +325,8 @@ class Training:
         """
         self.log.flush()
         start = time.monotonic()
-        self.events.sync()  # no checkpoint may lie beyond the durable end of the log
+        if not self.events.sync():  # no checkpoint may lie beyond the durable end of the log
+            return
         best = self.progress.best_step
         self.writer.save(
             self.paths.checkpoint(self.progress.step),

@@ -170,6 +170,7 @@ def _trainer_options(taken: set[str]) -> tuple[Option, ...]:
         if name in _TRAINER_SWITCHES:
             kind = "switch"
         found.append(Option(name, (flag_of(name),), kind))
+    found.append(Option("num_processes", ("--num-processes",), "whole"))
     return tuple(found)
 
 
@@ -184,7 +185,13 @@ _MODES = (
         "attach", ("--attach",), "live_run", "show a run here (default: the newest live)", "Run"
     ),
     Option("resume", ("--resume",), "run", "go on with a run from its last checkpoint", "Run"),
-    Option("allow", ("--allow",), "switch", "with --resume: take more epochs, begin anew", "Run"),
+    Option(
+        "allow",
+        ("--allow",),
+        "switch",
+        "with --resume: take more epochs, begin anew, take over",
+        "Run",
+    ),
 )
 _ADAPT = (
     Option("adapt", ("--adapt",), "corpus", "first pre-train on this corpus of texts", "Training"),

@@ -109,15 +109,22 @@ def with_all_words(run: Run) -> Run:
     return Run(run.dir)
 
 
-def work(run_dir: str, *, verify_in_process: bool = True, restart: bool = False) -> bool:
+def work(
+    run_dir: str,
+    *,
+    verify_in_process: bool = True,
+    restart: bool = False,
+    patience_s: float = 30.0,
+) -> bool:
     """Train the run in this process, as a worker would; return whether it succeeded.
 
     The saved model is loaded again here rather than in a process of its own, which would take
     longer than all the rest; one test takes the real way.
     """
-    from nbtransfer.engine import export
+    from nbtransfer.engine import export, worker
     from nbtransfer.engine.worker import StopSignal, run_job
 
+    worker._PATIENCE_S = patience_s
     export.Verification = VerificationHere if verify_in_process else verify.Verification
     return run_job({"job": "train", "dir": run_dir, "restart": restart}, StopSignal(), warm=True)
 
