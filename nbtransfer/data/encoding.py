@@ -98,7 +98,8 @@ def encode_texts(
 
     Args:
         tokenizer: the model's own.
-        texts: one a row; an Arrow column is read in parts.
+        texts: one a row; an Arrow column is read in parts. Where the tokenizer has
+            `split_special_tokens`, an end token that a text spells out is text too.
         max_length: tokens a row is cut to.
         pairs: second texts, one a row; the longer of the two is cut first.
 
@@ -109,6 +110,7 @@ def encode_texts(
     import numpy as np
 
     typed = pairs is not None and "token_type_ids" in tokenizer.model_input_names
+    plain = getattr(tokenizer, "split_special_tokens", False)
     kept = token_cache.current()
     key = None
     columns = [texts] if pairs is None else [texts, pairs]
@@ -129,7 +131,10 @@ def encode_texts(
             max_length=max_length,
             return_attention_mask=False,
             return_token_type_ids=typed,
+            **({"return_special_tokens_mask": True} if plain else {}),
         )
+        if plain:
+            _read_ends_as_unknown(found, tokenizer)
         lengths.append(np.fromiter(map(len, found["input_ids"]), dtype=np.int64))
         parts.append(np.fromiter(chain.from_iterable(found["input_ids"]), dtype=np.int32))
         if typed:
@@ -143,3 +148,18 @@ def encode_texts(
         more = {} if joined is None else {"types": joined}
         kept.store.keep_arrays(key, {"tokens": tokens.values, "offsets": offsets, **more})
     return tokens, joined
+
+
+def _read_ends_as_unknown(found: Any, tokenizer: Any) -> None:  # noqa: ANN401 -- of transformers
+    """Put the unknown token where a text spells out the end token, in place.
+
+    Splitting does not help where the vocabulary has it as a piece of text too, as T5's.
+    """
+    end, unknown = tokenizer.eos_token_id, tokenizer.unk_token_id
+    rows = found["input_ids"]
+    for row, (ids, special) in enumerate(zip(rows, found["special_tokens_mask"], strict=True)):
+        if ids.count(end) > 1:
+            rows[row] = [
+                unknown if token == end and not own else token
+                for token, own in zip(ids, special, strict=True)
+            ]

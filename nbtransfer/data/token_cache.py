@@ -98,6 +98,7 @@ def tokens_key(tokenizer: Any, columns: Sequence[Texts], max_length: int) -> str
         tokenizer.truncation_side,
         tokenizer.model_input_names,
         len(columns),
+        *(("plain",) if getattr(tokenizer, "split_special_tokens", False) else ()),
     )
     digest.update(repr(about).encode())
     # A call sets length and padding in the Rust part: what it was set to last is no difference.

@@ -59,10 +59,11 @@ class TextRegression:
         """Return the rows as text (and text_pair), label (float64) and row."""
         import numpy as np
 
+        asked = {role: columns.get(role) for role in ("text", "text_pair")}
         label = columns.get("label") or _decimal_column(tables)
-        chosen = choose_columns(
-            tables, text=columns.get("text"), label=label, text_pair=columns.get("text_pair")
-        )
+        if label is None:  # whole numbers, which are recognised as classes are
+            label = choose_columns(tables, **asked).label
+        chosen = choose_columns(tables, label=label, **asked)
         found = read_rows(
             tables,
             chosen,

@@ -14,6 +14,7 @@ from nbtransfer.runs import store
 from nbtransfer.runs.files import read_json
 from tests.engine import jobs
 from tests.engine.jobs import work
+from tests.engine.pairs import write_model
 from tests.faults.comparing import same_bits, same_last_checkpoint
 
 _TOPICS = {"food": ("soup", "bread", "cake"), "film": ("actor", "scene", "plot")}
@@ -158,3 +159,13 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path, kind):
     assert broken.status == "lost"
     assert work(str(broken.dir))
     assert same_last_checkpoint(broken, whole) and same_bits(broken, whole)
+
+
+@pytest.mark.parametrize("family", ["t5", "bart"])
+def test_a_text_that_spells_out_the_end_token_is_read_as_text(tmp_path, monkeypatch, family):
+    model = write_model(tmp_path / "model", family)
+    rows = [{"text": f"open {'</s> ' * (i % 3)}file", "label": "ab"[i % 2]} for i in range(24)]
+    run = jobs.make_run(tmp_path / "runs", model=model, data=rows, num_train_epochs=1)
+    assert work(str(run.dir)), run.log()
+    jobs.score_here(monkeypatch)
+    assert len(api.answers.predict(run, ["open file", "the </s> end </s>"])) == 2
