@@ -17,7 +17,7 @@ import torch
 from nbtransfer.engine.language import NextTokens
 from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
 from nbtransfer.engine.optim import make_moments
-from nbtransfer.engine.step import StepResult, dropout_seed
+from nbtransfer.engine.step import StepResult, dropout_seed, pinned, sent
 from nbtransfer.models.buckets import Bucket, choose_bucket, make_buckets
 from nbtransfer.models.packing import PackedModel
 from nbtransfer.runs.faults import reach
@@ -236,7 +236,7 @@ class GraphedStep:
         """Run `work`, by its recording where there is a key to keep one under."""
         if self._recorder is None or key is None:
             torch.manual_seed(seed)
-            work({name: self._moved(tensor) for name, tensor in inputs.items()})
+            work({name: sent(tensor, self._device) for name, tensor in inputs.items()})
             return
         graph = self._graphs.get(key)
         if graph is None:
@@ -244,16 +244,9 @@ class GraphedStep:
                 self._record_largest(work, inputs)
             graph = self._graphs.get(key) or self._record(work, inputs, key)
         for name, tensor in inputs.items():
-            graph.inputs[name].copy_(self._pinned(tensor), non_blocking=True)
+            graph.inputs[name].copy_(pinned(tensor, self._device), non_blocking=True)
         torch.manual_seed(seed)
         graph.replay()
-
-    def _moved(self, tensor: torch.Tensor) -> torch.Tensor:
-        return self._pinned(tensor).to(self._device, non_blocking=True)
-
-    def _pinned(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return what the device can fetch while the host goes on."""
-        return tensor.pin_memory() if self._device.type == "cuda" else tensor
 
     def _record_largest(self, work: Callable[[Inputs], None], inputs: Inputs) -> None:
         """Record the largest bucket first, into whose memory the others fit.
@@ -271,7 +264,7 @@ class GraphedStep:
         assert self._recorder is not None
         if not self._graphs:
             release_memory()  # once: it takes a tenth of a second
-        static = {name: self._moved(tensor).clone() for name, tensor in inputs.items()}
+        static = {name: sent(tensor, self._device).clone() for name, tensor in inputs.items()}
         if work != self._update:
             self._warm_up(static)
         replay = self._recorder.record(lambda: work(static))

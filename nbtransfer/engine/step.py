@@ -184,7 +184,7 @@ class EagerStep:
             if self._noise is not None:
                 self._noise.seed((self._seed, step, start))
             batch = {
-                name: tensor.to(device, non_blocking=True)
+                name: sent(tensor, device)
                 for name, tensor in self._encoded.batch(
                     rows[start : start + size], (self._seed, step)
                 ).items()
@@ -199,6 +199,19 @@ class EagerStep:
                 self._accelerator.backward(loss)
             total += loss.detach()
         return total
+
+
+def pinned(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a host's tensor where `device` can fetch it while the host goes on.
+
+    A GPU fetches from pinned memory alone; for other memory the host stands by and hands it over.
+    """
+    return tensor.pin_memory() if device.type == "cuda" else tensor
+
+
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a host's tensor on `device`, without waiting for it to get there."""
+    return pinned(tensor, device).to(device, non_blocking=True)
 
 
 def dropout_seed(seed: int, step: int, start: int) -> int:
