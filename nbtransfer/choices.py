@@ -185,8 +185,6 @@ def _why_not_graphed(
         return "with fp16 the host must look at each step's gradients"
     if precision != "bf16":
         return f"flash attention takes bf16, and this run is in {precision}"
-    if spec.technique == "lora":
-        return "LoRA's adapters are not proven in packed batches"
     if spec.technique == "features":
         return "only a layer on top of stored features learns"
     if model.model_type not in PACKED_FAMILIES:

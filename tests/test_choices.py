@@ -116,6 +116,7 @@ def test_use_cpu_leaves_the_gpu_aside():
         ({"hardware": A100}, "eager", "works on every device"),
         ({"hardware": A100, "step": "eager"}, "eager", "as asked"),
         ({"hardware": A100, "step": "graphed"}, "graphed", "not measured"),
+        ({"hardware": A100, "step": "graphed", "technique": "lora"}, "graphed", "not measured"),
         ({"step": "graphed"}, "eager", "AMD EPYC has no CUDA graphs"),
         ({"hardware": P100, "step": "graphed"}, "eager", "this run is in fp32"),
         ({"hardware": T4, "step": "graphed", "precision": "fp16"}, "eager", "with fp16 the host"),

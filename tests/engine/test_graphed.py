@@ -54,6 +54,8 @@ def test_every_kind_of_answer_gives_the_losses_of_padded_steps(family, objective
         {"weights": [0.5, 1.0, 4.0]},
         {"micro": 4, "weights": [0.5, 1.0, 4.0]},
         {"frozen": True},
+        {"adapters": True},
+        {"adapters": True, "micro": 3},
         {"batch": 64},
         {"batch": 1},
     ],
@@ -67,6 +69,19 @@ def test_options_give_the_losses_of_padded_steps(options, recorder):
     assert close(packed.weights(), eager.weights(), 3e-5)
 
 
+@pytest.mark.parametrize(
+    ("family", "objective"),
+    [*((family, "classes") for family in (*ENCODERS, *DECODERS)), ("gpt2", "next tokens")],
+)
+def test_adapters_learn_what_they_learn_in_padded_steps(family, objective):
+    options = {"family": family, "objective": objective, "adapters": True}
+    eager, packed = Side("eager", **options), Side("graphed", recorder=Played(), **options)
+    before = packed.weights()
+    assert close(packed.run(3), eager.run(3))
+    assert close(packed.weights(), eager.weights(), 3e-5)
+    assert not torch.equal(packed.weights(), before)
+
+
 @pytest.mark.parametrize("family", ["bert", "llama"])
 def test_bf16_steps_are_near_those_of_padded_ones(family):
     # Without oneDNN, whose bf16 products die on processors that name AMX but do not let it run.
@@ -77,11 +92,13 @@ def test_bf16_steps_are_near_those_of_padded_ones(family):
     assert not np.allclose(packed, Side("graphed", family=family).run(4), rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("micro", [8, 3])
-def test_recordings_change_nothing(micro):
-    plain = Side("graphed", micro=micro, dropout=0.1)
+@pytest.mark.parametrize(
+    "options", [{}, {"micro": 3}, {"adapters": True}, {"adapters": True, "micro": 3}], ids=str
+)
+def test_recordings_change_nothing(options):
+    plain = Side("graphed", dropout=0.1, **options)
     recorder = Played()
-    played = Side("graphed", micro=micro, dropout=0.1, recorder=recorder)
+    played = Side("graphed", dropout=0.1, recorder=recorder, **options)
     assert played.run(9) == plain.run(9)
     assert torch.equal(played.weights(), plain.weights())
     assert recorder.replayed > recorder.recorded > 1
