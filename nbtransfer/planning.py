@@ -356,6 +356,8 @@ def _notes(
         )
     if spec.technique == "head" or top_layers(spec.technique):
         notes.append(frozen_note(model))
+    if spec.deterministic and hardware.device != "cpu":
+        notes.append("Operations that give the same bits each time are taken, which costs time.")
     if hardware.num_devices > 1:
         notes.append(f"One of {hardware.num_devices} devices is used.")
     if isinstance(spec.class_weights, dict):

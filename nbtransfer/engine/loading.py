@@ -17,7 +17,7 @@ from nbtransfer.data.token_cache import tokens_kept
 from nbtransfer.engine.evaluate import extract_features
 from nbtransfer.engine.frozen import compute_once
 from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warning
-from nbtransfer.engine.precision import set_precision, usable_precision
+from nbtransfer.engine.precision import set_determinism, set_precision, usable_precision
 from nbtransfer.language_plan import confirmed_plan
 from nbtransfer.models.freezing import cut_of
 from nbtransfer.models.load import MeanPooledClassifier, backbone_of, load_for_training
@@ -85,6 +85,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
     keep_freed_memory()
     events.append("phase_started", phase="loading")
     AcceleratorState._reset_state(reset_partial_state=True)  # a warm worker had another job before
+    set_determinism(run.spec.deterministic)
     precision = usable_precision(run.plan, events)
     accelerator = Accelerator(
         cpu=run.plan.device == "cpu", mixed_precision=set_precision(precision)

@@ -118,7 +118,9 @@ def make_step(
         max_grad_norm=spec.max_grad_norm,
         seed=spec.seed,
         recorder=Recorder() if loaded.accelerator.device.type == "cuda" else None,
-        compiles=compiling_pays(run.plan.num_steps, tokens, model.config),
+        # A compiler that tries which of its kernels is fastest may choose others in the next life.
+        compiles=not spec.deterministic
+        and compiling_pays(run.plan.num_steps, tokens, model.config),
     )
 
 

@@ -107,6 +107,9 @@ def waiting_threads(given: Mapping[str, str]) -> dict[str, str]:
 def _environment() -> dict[str, str]:
     found = {
         **waiting_threads(os.environ),
+        # What --deterministic needs, and cuBLAS reads it once in a process that may have other jobs
+        # first. It is 32 MB for each stream, which recent GPUs take anyway.
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         **os.environ,
         "NBTRANSFER_WORKER_IDLE_S": str(options.worker_idle_s),
     }

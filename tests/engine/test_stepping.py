@@ -15,6 +15,7 @@ from nbtransfer.engine import stepping
 from nbtransfer.engine.graphed import GraphedStep
 from nbtransfer.models import packed_attention
 from nbtransfer.runs.control import change_control
+from nbtransfer.spec import RunSpec
 from tests.engine.jobs import make_run, start, work
 from tests.engine.packed_jobs import accelerator_of, encoded_rows
 from tests.models.families import tiny_model
@@ -97,6 +98,30 @@ def test_compiling_is_for_runs_long_enough_to_repay_it(monkeypatch):
     assert not stepping.compiling_pays(5_000, 16_320, small)
     monkeypatch.setattr(stepping.importlib.util, "find_spec", lambda name: None)
     assert not stepping.compiling_pays(10**9, 16_320, base)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_nothing_is_compiled_where_bits_must_not_depend_on_what_was_fastest(
+    deterministic, monkeypatch
+):
+    made = {}
+    monkeypatch.setattr(stepping, "GraphedStep", lambda **arguments: made.update(arguments))
+    monkeypatch.setattr(stepping, "compiling_pays", lambda *_: True)
+    worker = loaded()
+    worker.accelerator = accelerator_of("cpu")
+    spec = RunSpec(model="m", data="d", deterministic=deterministic)
+    stepping.make_step(
+        "graphed",
+        loaded=worker,
+        learner=worker.learner,
+        optimizer=None,
+        objective=None,
+        step_rows=None,
+        micro_batch_size=8,
+        run=SimpleNamespace(spec=spec, plan=SimpleNamespace(num_steps=10)),
+    )
+    assert made["compiles"] is not deterministic
+    assert made["recorder"] is None
 
 
 @pytest.mark.slow
