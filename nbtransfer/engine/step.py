@@ -131,7 +131,7 @@ class EagerStep:
             if self.micro_batch_size > 1:
                 self.micro_batch_size //= 2
             else:
-                self._recompute()
+                self.recompute_layers()
             self._forget_gradients()
             release_memory()
 
@@ -143,8 +143,10 @@ class EagerStep:
         able = getattr(self._plain, "supports_gradient_checkpointing", False)
         return self._noise is None and able
 
-    def _recompute(self) -> None:
-        """Keep the activations between layers alone (Chen et al., 2016)."""
+    def recompute_layers(self) -> None:
+        """Keep the activations between layers alone (Chen et al., 2016), where that is possible."""
+        if not self._can_recompute():
+            return
         self._plain.gradient_checkpointing_enable(
             gradient_checkpointing_kwargs={"use_reentrant": False}
         )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from nbtransfer.engine import graphed, step
 from nbtransfer.engine.memory import MemoryFull
 from tests.engine.packed_jobs import Played, Side, encoded_rows
 from tests.models.families import DECODERS, ENCODERS
@@ -171,8 +172,6 @@ def test_weights_and_moments_go_on_from_a_checkpoint(tmp_path):
 
 @pytest.mark.parametrize("where", ["step.forward", "step.backward", "step.optimizer"])
 def test_out_of_memory_halves_the_micro_batch_and_takes_the_same_step(where, monkeypatch):
-    from nbtransfer.engine import graphed
-
     count = 0
 
     def reach(name: str) -> None:
@@ -189,21 +188,43 @@ def test_out_of_memory_halves_the_micro_batch_and_takes_the_same_step(where, mon
     assert all(b.total <= 4 * 30 + 64 for b in side.take.buckets)
 
 
-def test_one_row_that_memory_does_not_hold_ends_the_run(monkeypatch):
-    from nbtransfer.engine import graphed
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """Dropout draws torch's own numbers, which a layer that is computed twice can draw again."""
+    monkeypatch.setattr(step, "cheapen_dropout", lambda model: None)
 
+
+@pytest.mark.parametrize("recorder", [lambda: None, Played], ids=["plain", "played"])
+def test_one_row_that_memory_does_not_hold_is_learnt_from_eagerly_in_the_same_step(
+    recorder, as_on_a_gpu, monkeypatch
+):
+    def reach(name: str) -> None:
+        raise torch.OutOfMemoryError
+
+    calm = Side("eager").run(6)
+    side = Side("graphed", recorder=recorder())
+    losses = side.run(2)
+    monkeypatch.setattr(graphed, "reach", reach)  # for 8, 4, 2 and 1 rows
+    losses += side.run(4, start=2)
+    assert close(losses, calm)
+    assert (side.take.micro_batch_size, side.take.recomputes) == (1, True)
+    assert side.take.num_graphs == 0
+    assert side.model.is_gradient_checkpointing
+
+
+def test_one_row_that_not_even_eager_steps_hold_ends_the_run(as_on_a_gpu, monkeypatch):
     def reach(name: str) -> None:
         raise torch.OutOfMemoryError
 
     side = Side("graphed")
     monkeypatch.setattr(graphed, "reach", reach)
+    monkeypatch.setattr(step, "reach", reach)
     with pytest.raises(MemoryFull, match="training step 1"):
         side.run(1)
+    assert side.take.recomputes
 
 
 def test_other_errors_are_not_met_with_smaller_batches(monkeypatch):
-    from nbtransfer.engine import graphed
-
     def reach(name: str) -> None:
         raise RuntimeError("device-side assert triggered")
 
