@@ -17,7 +17,8 @@ from nbtransfer.data.token_cache import tokens_kept
 from nbtransfer.engine.evaluate import extract_features
 from nbtransfer.engine.frozen import compute_once
 from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warning
-from nbtransfer.engine.precision import set_precision, usable_precision
+from nbtransfer.engine.precision import set_determinism, set_precision, usable_precision
+from nbtransfer.engine.stepping import usable_kind
 from nbtransfer.language_plan import confirmed_plan
 from nbtransfer.models.freezing import cut_of
 from nbtransfer.models.load import MeanPooledClassifier, backbone_of, load_for_training
@@ -74,6 +75,7 @@ class Loaded:
         validation: the validation rows, if there are any.
         words: which word vectors learn, where not all of them do.
         precision: arithmetic of the passes: `fp32`, `tf32`, `bf16` or `fp16`.
+        step_kind: how steps are taken: `eager` or `graphed`.
     """
 
     accelerator: Accelerator
@@ -84,6 +86,7 @@ class Loaded:
     validation: Rows | None
     words: UsedWords | None
     precision: str
+    step_kind: str
 
 
 def load_run(run: Run, events: EventWriter) -> Loaded:
@@ -92,6 +95,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
     keep_freed_memory()
     events.append("phase_started", phase="loading")
     AcceleratorState._reset_state(reset_partial_state=True)  # a warm worker had another job before
+    set_determinism(run.spec.deterministic)
     precision = usable_precision(run.plan, events)
     accelerator = Accelerator(
         cpu=run.plan.device == "cpu", mixed_precision=set_precision(precision)
@@ -152,9 +156,10 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
 
         train = features_of(train)
         validation = None if validation is None else features_of(validation)
-    elif (
-        run.spec.technique not in ("full", "lora")  # adapters learn in every layer
-        and run.plan.step_kind == "eager"  # packed steps go through all layers
+    kind = usable_kind(run.plan.step_kind, accelerator, learner, train.encoded, events)
+    if (
+        run.spec.technique not in ("full", "lora", "features")  # adapters learn in every layer
+        and kind == "eager"  # packed steps go through all layers
         and (cut := cut_of(model, backbone_of(model))) is not None
     ):
         events.append("phase_started", phase="computing frozen layers")
@@ -186,6 +191,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         validation=validation,
         words=words,
         precision=precision,
+        step_kind=kind,
     )
 
 

@@ -31,7 +31,7 @@ from nbtransfer.engine.resuming import find_checkpoint, is_resumed, say_resumed
 from nbtransfer.engine.samples import samples_of
 from nbtransfer.engine.saving import CheckpointWriter, announce
 from nbtransfer.engine.steplog import StepLog, TrainingDiverged
-from nbtransfer.engine.stepping import make_step, rows_of_steps, usable_kind
+from nbtransfer.engine.stepping import make_step, rows_of_steps
 from nbtransfer.models.load import set_training_mode
 from nbtransfer.runs.run import Run
 from nbtransfer.runs.state import fold
@@ -103,7 +103,7 @@ class Training:
         spec, plan = self.spec, self.plan
         optimizer = make_optimizer(self.learner, spec)
         self.learner, self.optimizer = self.accelerator.prepare(self.learner, optimizer)
-        self.step_kind = usable_kind(plan.step_kind, self.loaded, self.events)
+        self.step_kind = self.loaded.step_kind
         if self.step_kind == "graphed":
             self.identity["step kind"] = self.step_kind  # other rows make up its steps
         self.step_rows = rows_of_steps(self.step_kind, self.train_rows.lengths, spec)

@@ -159,6 +159,11 @@ def _advice(error: BaseException, folder: Path) -> str:
     name, text = type(error).__name__, str(error)
     if name == "OutOfMemoryError" or isinstance(error, MemoryError):
         return "Take a smaller --batch-size or --max-length, or free the device's memory."
+    if "deterministic" in text and isinstance(error, RuntimeError):
+        return (
+            "This run takes only operations that give the same bits each time (--deterministic), "
+            "and this model has one without such a way on this device. Start a run without it."
+        )
     if "CUDA error" in text or "device-side assert" in text:
         return (
             "The device context of that worker is dead: nothing can be tried again in it, and the "

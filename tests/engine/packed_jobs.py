@@ -18,7 +18,16 @@ from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import make_optimizer, set_learning_rate
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.spec import RunSpec
-from tests.models.families import LONGEST, NEXT, PADDING, ROWS, TOKENS, tiny_model
+from tests.models.families import (
+    LONGEST,
+    NEXT,
+    PADDING,
+    ROWS,
+    TOKENS,
+    give_adapters,
+    let_adapters_speak,
+    tiny_model,
+)
 
 if TYPE_CHECKING:
     from nbtransfer.engine.recording import Recorder
@@ -97,6 +106,7 @@ class Side:
         batch: rows a step.
         micro: rows a forward pass.
         frozen: whether only the head learns.
+        adapters: whether LoRA's adapters learn, and with a head for whole rows that head.
         weights: of the classes.
         dropout: of every dropout layer.
         recorder: of graphed steps; None takes them without recordings.
@@ -115,6 +125,7 @@ class Side:
         batch: int = 8,
         micro: int | None = None,
         frozen: bool = False,
+        adapters: bool = False,
         weights: list[float] | None = None,
         dropout: float = 0.0,
         recorder: Played | Recorder | None = None,
@@ -128,6 +139,9 @@ class Side:
         for module in self.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = dropout
+        if adapters:
+            give_adapters(self.model, whole_head=HEADS[objective] == ROWS, lora_dropout=dropout)
+            let_adapters_speak(self.model)
         if frozen:
             self.model.base_model.requires_grad_(False)
         self.model.to(device)

@@ -19,6 +19,8 @@ from tests.models.families import (
     NEXT,
     ROWS,
     TOKENS,
+    give_adapters,
+    let_adapters_speak,
     ragged_batch,
     tiny_model,
 )
@@ -65,7 +67,29 @@ EVERY_MODEL = pytest.mark.parametrize(
 
 @EVERY_MODEL
 def test_packed_gives_the_logits_and_gradients_of_padded(family, head, options):
-    model = tiny_model(family, head, **options)
+    assert_parity(tiny_model(family, head, **options), head)
+
+
+EVERY_ADAPTED = pytest.mark.parametrize(
+    ("family", "head"),
+    [*((family, ROWS) for family in (*ENCODERS, *DECODERS)), ("bert", "MaskedLM"), ("gpt2", NEXT)],
+)
+
+
+def adapted(family, head):
+    model = tiny_model(family, head)
+    give_adapters(model, whole_head=head == ROWS)
+    let_adapters_speak(model)
+    return model
+
+
+@EVERY_ADAPTED
+def test_packed_gives_the_logits_and_gradients_of_padded_with_adapters(family, head):
+    assert_parity(adapted(family, head), head)
+
+
+def assert_parity(model, head):
+    """Packed and padded rows give the same logits, and the same gradients of all that learns."""
     assert why_not_packed(model) is None
     batch = ragged_batch(LENGTHS)
     own = batch["attention_mask"].bool()
@@ -109,10 +133,27 @@ class OnOneDevice(TorchDispatchMode):
 
 
 @EVERY_MODEL
-def test_a_packed_pass_reads_nothing_back_and_fetches_nothing(family, head, options, monkeypatch):
-    # The meta device knows shapes and no values. It takes flash attention, as CUDA does.
+def test_a_packed_pass_reads_nothing_back_and_fetches_nothing(family, head, options, capturing):
+    assert_nothing_moves(tiny_model(family, head, **options))
+
+
+@EVERY_ADAPTED
+def test_nor_does_one_with_adapters(family, head, capturing):
+    assert_nothing_moves(adapted(family, head))
+
+
+@pytest.fixture
+def capturing(monkeypatch):
+    """What transformers is told while a step is recorded."""
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
-    model = tiny_model(family, head, **options).to("meta")
+
+
+def assert_nothing_moves(model):
+    """A pass forwards and backwards on the meta device, which knows shapes and no values.
+
+    It takes flash attention there, as on CUDA.
+    """
+    model.to("meta")
     packed_model = PackedModel(model, LONGEST)
     inputs = packed_model.pack(ragged_batch(LENGTHS), BUCKET)
     inputs = {name: tensor.to("meta") for name, tensor in inputs.items()}
@@ -121,7 +162,7 @@ def test_a_packed_pass_reads_nothing_back_and_fetches_nothing(family, head, opti
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     assert torch.ops.aten._flash_attention_backward.default in mode.seen
     grads = [p.grad for p in model.parameters() if p.grad is not None]
-    assert len(grads) > 10 and all(grad.device.type == "meta" for grad in grads)
+    assert len(grads) > 5 and all(grad.device.type == "meta" for grad in grads)
 
 
 def test_parity_would_fail_if_sequences_saw_each_other(monkeypatch):

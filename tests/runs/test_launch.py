@@ -272,6 +272,10 @@ def test_a_worker_runs_this_python_on_no_file_of_the_working_folder(monkeypatch)
     launch.Worker()
     assert seen["env"]["NBTRANSFER_LEASE_S"] == "90.0"
     assert seen["env"].items() >= os.environ.items()
+    assert seen["env"]["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    launch.Worker()
+    assert seen["env"]["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # who has set one keeps it
 
 
 @pytest.mark.parametrize(
