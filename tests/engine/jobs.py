@@ -43,10 +43,10 @@ def reviews(num_rows: int, seed: int = 0) -> list[dict[str, str]]:
     return rows
 
 
-def write_mini_model(folder: Path, *, num_layers: int = 1) -> str:
+def write_mini_model(folder: Path, *, num_layers: int = 1, **options: object) -> str:
     """Write a BERT of few layers and 16 features, with random weights, and return its folder.
 
-    Its checkpoints are small enough to be written hundreds of times.
+    Its checkpoints are small enough to be written hundreds of times. `options` are of BertConfig.
     """
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
@@ -64,6 +64,7 @@ def write_mini_model(folder: Path, *, num_layers: int = 1) -> str:
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=64,
+        **options,
     )
     BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
