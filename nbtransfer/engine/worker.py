@@ -277,9 +277,9 @@ def main() -> None:
         if is_last:
             break
         warm = True
-        from nbtransfer.engine.memory import release_memory
+        from nbtransfer.engine.memory import forget_job
 
-        release_memory()
+        forget_job()
         line = _next_job(read, answers, idle_s)
     # Tearing the interpreter down takes torch up to 3 s and does nothing for anybody.
     os._exit(0)

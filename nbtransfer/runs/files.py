@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 import os
+import threading
 from typing import IO, TYPE_CHECKING, Any
 
 from nbtransfer.runs.faults import reach
@@ -33,7 +34,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Folders are made as needed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}.part")
+    staged = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         reach("file.write")
         with staged.open("wb") as file:
