@@ -92,7 +92,7 @@ def _report(training: Training) -> None:
     scores = training.score(training.validation)
     reader = training.reader
     validation = training.validation
-    card = reader.task.tuned(scores.answers, validation.encoding, validation.table, reader.card)
+    card = reader.task.tuned(scores.answers, validation.encoding, validation.table(), reader.card)
     if card != reader.card:
         write_decision(training.paths.model_dir, decision_of(card, training.plan.max_length))
         training.reader = reader._replace(card=card)

@@ -81,7 +81,7 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
     events.append("phase_started", phase="tokenizing")
     encoding = task.encode(tokenizer, table, run.plan.max_length, card)
     encoded = batches_of(encoding, tokenizer)
-    rows = Rows(encoded=encoded, encoding=encoding, table=table)
+    rows = Rows(encoded=encoded, encoding=encoding, path=paths.inputs)
     events.append("phase_started", phase="evaluating")
     start = time.monotonic()
     objective = objective_of(task.objective(card), options=card.settings)

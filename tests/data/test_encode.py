@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nbtransfer.data import token_cache
+from nbtransfer.data import encoding
 from nbtransfer.data.encode import EncodedFeatures, EncodedFrozen, EncodedTexts, batches_of
 from nbtransfer.data.encoding import Encoding, encode_texts
 
@@ -121,12 +121,12 @@ def test_texts_are_cut_at_max_length_special_tokens_included():
 
 
 def test_texts_are_handed_over_in_chunks(monkeypatch):
-    monkeypatch.setattr(token_cache, "CHUNK", 3)
+    monkeypatch.setattr(encoding, "_CHUNK", 3)
     tokenizer = FakeTokenizer()
     texts = [" ".join("x" * n) for n in range(8)]
     chunked, _ = encode_texts(tokenizer, texts, 16)
     assert tokenizer.calls == [3, 3, 2]
-    monkeypatch.setattr(token_cache, "CHUNK", 100)
+    monkeypatch.setattr(encoding, "_CHUNK", 100)
     whole, _ = encode_texts(FakeTokenizer(), texts, 16)
     assert chunked.values.tolist() == whole.values.tolist()
     assert chunked.offsets.tolist() == whole.offsets.tolist()

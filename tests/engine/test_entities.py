@@ -93,16 +93,13 @@ def test_predictions_give_places_in_the_raw_text(finished):
 def _predicted(run, rows):
     """What the worker's job does with the rows, without a worker."""
     from nbtransfer.data.encode import batches_of
-    from nbtransfer.engine.loading import Rows
-    from nbtransfer.engine.reporting import Reader
 
     model, tokenizer = api.load_model(run)
     task, card = TokenClassification(), run.data_card
     encoding = task.encode(tokenizer, rows, run.plan.max_length, card)
     encoded = batches_of(encoding, tokenizer)
     scores = score_rows(CPU, model, encoded, Tokens(), 2)
-    rows = Rows(encoded=encoded, encoding=encoding, table=rows)
-    return Reader(task, card, tokenizer).predictions(rows, scores)
+    return task.decode(scores.answers, encoding, rows, card, tokenizer)
 
 
 def test_transformers_own_pipeline_reads_the_saved_model(finished):
