@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Job = dict[str, Any]
 
 _FAREWELL_S = 1.0
+_BETWEEN_PARTS_S = 0.5
 
 
 class StopSignal:
@@ -277,10 +278,13 @@ def main() -> None:
         if is_last:
             break
         warm = True
-        from nbtransfer.engine.memory import release_memory
+        # Parts of many rows follow at once, and looking for what is held takes longer than some.
+        line = read(_BETWEEN_PARTS_S) if job["job"] == "score" else None
+        if line is None:
+            from nbtransfer.engine.memory import release_memory
 
-        release_memory()
-        line = _next_job(read, answers, idle_s)
+            release_memory()
+            line = _next_job(read, answers, idle_s)
     # Tearing the interpreter down takes torch up to 3 s and does nothing for anybody.
     os._exit(0)
 

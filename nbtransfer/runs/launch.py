@@ -83,6 +83,11 @@ class Worker:
         assert self._process.stdin is not None
         self._process.stdin.close()
 
+    def kill(self) -> None:
+        """End the process at once, with the job in hand."""
+        self._process.kill()
+        self._process.wait()
+
     def _read_answers(self) -> None:
         assert self._process.stdout is not None
         while chunk := self._process.stdout.read(65536):

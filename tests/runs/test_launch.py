@@ -167,6 +167,14 @@ def test_closing_lets_a_worker_finish_its_job_and_end(pretend):
     assert launch._workers == []
 
 
+def test_a_worker_that_is_killed_has_ended_and_is_replaced(pretend):
+    pretend(SILENT)
+    worker = launch.submit_scoring("a", "log")
+    worker.kill()
+    assert not worker.is_alive
+    assert launch.submit_scoring("b", "log") is not worker
+
+
 def test_closing_passes_over_workers_that_ended(pretend):
     pretend("exit 0")
     launch.warm_up()
