@@ -91,6 +91,12 @@ def _rows_of(
     card = run.data_card
     if data is None:
         split = split or "validation"
+        if not card.num_rows:
+            raise RunError(
+                f"{quoted(str(run.dir))} is a model without its run, and so without rows. Measure "
+                f"it on rows of yours: %evaluate {run.reference} DATA",
+                run,
+            )
         if not run.paths.split(split).is_file():
             raise RunError(
                 f"run {run.id!r} has no split {quoted(split)}. Splits: "
@@ -158,7 +164,8 @@ def predict(
     twice (all but generators and streaming data) is checked to its end before the model is asked.
 
     Args:
-        run: a Run, its name or folder; None takes the newest.
+        run: a Run, its name or folder, or a folder to which its `model/` was copied; None takes the
+            newest.
         inputs: one text, or several (a list, a Series, a column of a Dataset, a generator); for a
             task that reads several columns, a dict of them, or a list of dicts; a table
             (DataFrame, Dataset, Arrow), a csv, tsv, jsonl or parquet file, or `demo:NAME`. Of a
@@ -284,6 +291,7 @@ def embeddings(
             f"embeddings are coloured by class, and {opened.id!r} is a run of "
             f"{opened.data_card.task}. Take a run of text-classification."
         )
+    _ = opened.model_card  # a model without its run has none, and says so
     if num_rows < _FEWEST_ROWS:
         raise SpecError(f"num_rows={num_rows} must be at least {_FEWEST_ROWS}.")
     rows, shown, _ = _rows_of(opened, data, split, {}, data_name)

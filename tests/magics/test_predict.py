@@ -108,6 +108,25 @@ def test_without_a_run_the_newest_finished_one_is_named(cells, asked):
     assert "done, the newest finished run" in ran.shown
 
 
+def test_a_copied_model_folder_is_a_run_and_one_of_an_earlier_version_is_refused(
+    cells, asked, tmp_path
+):
+    from nbtransfer.runs.files import write_json
+    from nbtransfer.runs.run import Run
+
+    usage = Run(tmp_path / "runs" / "done").usage
+    for name in ("kept", "old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    write_json(tmp_path / "kept" / "nbtransfer.json", usage.to_json())
+    cells.ok('%predict kept/ "a text"')
+    assert asked == [("kept", ["a text"])]
+    assert "Copy the whole run folder" in str(cells.run('%predict old "a text"').error)
+    error = cells.run("%runs show kept").error
+    assert error is None or "without its run" in str(error)
+    assert "without its run" in str(cells.run("%finetune --resume kept").error)
+
+
 @pytest.mark.parametrize(
     ("line", "kind", "message"),
     [
