@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from nbtransfer.errors import DataError, RunError, SpecError, count_of, nearest, quoted
 from nbtransfer.runs import store
 from nbtransfer.settings import resolve_runs_dir
-from nbtransfer.spec import LANGUAGE_MODELING, ROLES
+from nbtransfer.spec import LANGUAGE_MODELING, ROLES, joined_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -34,7 +34,7 @@ def evaluate(
     split: str | None = None,
     data_name: str | None = None,
     runs_dir: RunsDir = None,
-    **columns: str | None,
+    **columns: str | Sequence[str] | None,
 ) -> Report:
     """Measure a run's model on held-out rows.
 
@@ -80,13 +80,15 @@ class _Rows(NamedTuple):
 
 
 def _rows_of(
-    run: Run, data: object, split: str | None, columns: dict[str, str | None], name: str | None
+    run: Run, data: object, split: str | None, columns: dict[str, Any], name: str | None
 ) -> _Rows:
     """Return rows of the run's own, or of `data`, by the run's columns where the data has them."""
     from nbtransfer.data.corpus import load_corpus
     from nbtransfer.data.sources import load_tables
     from nbtransfer.runs.files import read_table
     from nbtransfer.tasks.catalog import task_named
+    from nbtransfer.tasks.label_columns import label_columns
+    from nbtransfer.tasks.sequence_columns import flatten_pairs
 
     card = run.data_card
     if data is None:
@@ -110,13 +112,16 @@ def _rows_of(
     if split is None:
         split = next(s for s in ("test", "validation", "train") if s in tables.splits)
     if split not in tables.splits:
-        there = ", ".join(tables.splits)
-        raise DataError(f"{tables.name} has no split {quoted(split)}. Splits: {there}.")
-    rows = tables.splits[split]
-    known = {role: c for role, c in card.roles.items() if c in rows.column_names}
+        listed = ", ".join(tables.splits)
+        raise DataError(f"{tables.name} has no split {quoted(split)}. Splits: {listed}.")
+    # A column of translations holds the run's columns within it.
+    rows = flatten_pairs(tables.splits[split])
+    there = rows.column_names
+    known = {role: c for role, c in card.roles.items() if c in there or label_columns(there, c)}
+    named = {role: joined_names(column) for role, column in columns.items() if column}
     prepared = task_named(card.task).prepare(
         tables._replace(splits={"train": rows}),
-        {**known, **{role: column for role, column in columns.items() if column}},
+        {**known, **named},
         validation=False,
         trained_on=card,
     )

@@ -20,7 +20,7 @@ from nbtransfer.spec import RunSpec
 from nbtransfer.tasks.text_classification import Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nbtransfer.planning import Plan
     from nbtransfer.runs.run import Run
@@ -76,7 +76,7 @@ def finetune(
     *,
     task: str | None = None,
     text: str | None = None,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     technique: str = "full",
     num_train_epochs: float = 3,
     per_device_train_batch_size: int = 16,
@@ -107,7 +107,7 @@ def finetune(
             dicts.
         task: recognised from the data if not given.
         text: the column of texts; recognised if not given, as all columns are.
-        label: the column of classes.
+        label: the column of classes, or several columns of 0 and 1, one for each class.
         technique: `full`, `top:N` (the last N layers), `head`, `features` or `lora` (`lora_r`,
             `lora_alpha`, `lora_dropout`, `lora_target_modules`).
         num_train_epochs: passes over the training rows.
@@ -215,13 +215,17 @@ def run_adaptation(asked: Adaptation, *, show: bool) -> Run:
     """
     with InterruptCounter() as interrupts:
         first = start_job(asked.first)
-        _follow(first, interrupts, show=show)
-        if first.status != "completed" or interrupts.count:
-            if not show or first.status == "running":  # otherwise its record says so
+        try:
+            _follow(first, interrupts, show=show)
+        finally:
+            is_ready = first.status == "completed" and not interrupts.count
+            # Where it is shown and has ended, its record says so.
+            if not is_ready and (not show or first.status == "running"):
                 _tell(
                     "The second stage has not begun. Go on with the first, then begin it:\n"
                     f"    %finetune --resume {first.reference}\n    {first.plan.follow_up}"
                 )
+        if not is_ready:
             return first
         second = start_job(asked.after(first))
         _follow(second, interrupts, show=show)

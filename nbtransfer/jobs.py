@@ -174,7 +174,8 @@ def resume_job(run: Run, changes: dict[str, Any], *, allow: bool) -> Run:
     """Start a run again from its newest checkpoint, with other options where that is safe.
 
     Args:
-        run: a stopped, failed or lost run; a finished one too, where it gets more epochs.
+        run: a stopped, failed or lost run; a finished one too, where it gets more epochs, or
+            more patience after early stopping.
         changes: fields of RunSpec and Trainer's names, as for a new run.
         allow: take the changes that are safe; without it they are only listed. Without changes:
             begin again at step 0 where none of the run's checkpoints is good any more.
@@ -200,13 +201,20 @@ def resume_job(run: Run, changes: dict[str, Any], *, allow: bool) -> Run:
         )
     if differing and not allow:
         raise RunError(f"this would change run {run.id!r}: {listed}. If meant, add --allow.", run)
-    longer = "num_train_epochs" in differing and new.num_train_epochs > old.num_train_epochs
+    longer = new.num_train_epochs > old.num_train_epochs or _has_more_patience(run, new)
     launch.check_resumable(run, finished_too=longer)
     if differing:
         _write_changes(run, new)
         run = Run(run.dir)
     launch.resume_run(run, finished_too=longer, restart=allow and not differing)
     return run
+
+
+def _has_more_patience(run: Run, spec: RunSpec) -> bool:
+    """Return whether early stopping ended `run`, and `spec` gives it more time to gain."""
+    old, new = run.spec.early_stopping_patience, spec.early_stopping_patience
+    stopped_early = old is not None and run.state().ending_reason == "early_stopping"
+    return stopped_early and (new is None or new > old)
 
 
 def _write_changes(run: Run, spec: RunSpec) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nbtransfer import estimates
 from nbtransfer.advice import bytes_text
 from nbtransfer.errors import nearest, quoted
+from nbtransfer.models.heads import WITHOUT_FEATURES, WITHOUT_HEAD, WITHOUT_TOP
 from nbtransfer.models.lora_targets import OPTIONS, plan_lora
 from nbtransfer.spec import RunSpec, top_layers
 
@@ -50,9 +51,26 @@ def task_problems(spec: RunSpec, task: Task) -> list[str]:
     return found
 
 
+def head_problems(task: Task, model: ModelCard) -> list[str]:
+    """Return what to say where transformers has no such head for the model's family."""
+    if model.model_type not in WITHOUT_HEAD.get(task.auto_class, ()):
+        return []
+    return [
+        f"model {quoted(model.name)} is of the family {model.model_type!r}, which has no head for "
+        f"{task.title}. Take a model of another family, such as bert, roberta, distilbert, electra "
+        "or t5."
+    ]
+
+
 def layer_problems(spec: RunSpec, model: ModelCard) -> list[str]:
     """Return what is wrong with the layers that are to be trained."""
     count = top_layers(spec.technique)
+    lacks_top = count is not None and model.model_type in WITHOUT_TOP
+    if lacks_top or (spec.technique == "features" and model.model_type in WITHOUT_FEATURES):
+        return [
+            f"technique={spec.technique!r} is not built for models of the family "
+            f"{model.model_type!r}, as {quoted(model.name)} is. Take 'full', 'lora' or 'head'."
+        ]
     if count is None or count < model.num_layers:
         return []
     return [

@@ -29,6 +29,7 @@ from nbtransfer.models.lora_targets import plan_lora
 from nbtransfer.plan_checks import (
     capacity_problems,
     data_problems,
+    head_problems,
     layer_problems,
     lora_problems,
     task_problems,
@@ -191,6 +192,7 @@ def make_plan(
     num_validation = data.num_rows.get("validation", 0)
     problems += [
         *task_problems(spec, task),
+        *head_problems(task, model),
         *length.problems,
         *precision.problems,
         *data_problems(spec, data),

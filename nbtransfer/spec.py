@@ -50,7 +50,8 @@ class RunSpec:
         task: the task's name; None recognises it from the data.
         text: the column that holds the text.
         text_pair: the column that holds a second text, to be read with the first.
-        label: the column that holds the class.
+        label: the column that holds the class; of several classes a row also all their columns,
+            each a 0 or 1, with commas between.
         question: the column that holds the question.
         context: the column that holds the text that answers it.
         answers: the column that holds the answers: SQuAD's texts and starts, or one text.
@@ -166,9 +167,8 @@ class RunSpec:
         """Take numpy's numbers, and 16.0 where a whole number is meant, as plain numbers."""
         for name in (*_RANGES, "max_steps"):
             object.__setattr__(self, name, _plain_number(name, getattr(self, name)))
-        names = self.lora_target_modules
-        if isinstance(names, (list, tuple, set)) and all(isinstance(n, str) for n in names):
-            object.__setattr__(self, "lora_target_modules", ",".join(names))
+        for name in ("label", "lora_target_modules"):
+            object.__setattr__(self, name, joined_names(getattr(self, name)))
 
     def problems(self) -> list[str]:
         """Return everything wrong with the values, one line each; empty if all is well."""
@@ -208,6 +208,13 @@ class RunSpec:
 
 
 _MAX_LISTED = 6
+
+
+def joined_names(value: Any) -> Any:  # noqa: ANN401 -- whatever a user gives
+    """Return several names as one text, commas between; anything else as it is."""
+    if isinstance(value, (list, tuple, set)) and all(isinstance(name, str) for name in value):
+        return ",".join(value)
+    return value
 
 
 def top_layers(technique: object) -> int | None:

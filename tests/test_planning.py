@@ -63,6 +63,29 @@ def test_memory_is_that_of_the_longest_batch():
     assert plan(max_length=512).memory_bytes == plan().memory_bytes  # no text is longer than 120
 
 
+@pytest.mark.parametrize(
+    ("task", "family", "said"),
+    [
+        ("text-classification", "marian", "has no head for text classification. Take a model of"),
+        ("token-classification", "bart", "has no head for token classification"),
+        ("question-answering", "marian", "has no head for question answering"),
+    ],
+)
+def test_a_family_without_the_head_is_refused_in_words(task, family, said):
+    found = problems(model=changed(MODEL, model_type=family), data=changed(DATA, task=task))
+    assert any(f"is of the family {family!r}, which {said}" in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("family", "technique"), [("t5", "top:1"), ("albert", "top:1"), ("t5", "features")]
+)
+def test_a_technique_that_a_family_has_no_layers_for_is_refused(family, technique):
+    found = problems(model=changed(MODEL, model_type=family), technique=technique)
+    assert any(
+        f"{technique!r} is not built for models of the family {family!r}" in p for p in found
+    )
+
+
 def test_all_problems_are_listed_at_once():
     found = problems(
         data=without_validation(),

@@ -42,7 +42,7 @@ class EncodedTexts:
     targets: np.ndarray | Ragged | None = None
     masking: Masking | SpanCorruption | None = None
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens of each row, int64 array (N,)."""
         return np.diff(self.offsets)

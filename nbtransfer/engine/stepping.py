@@ -12,6 +12,7 @@ import torch
 from nbtransfer.data.encode import EncodedTexts
 from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.graphed import GraphedStep
+from nbtransfer.engine.recording import Recorder
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.models.buckets import Bucket
 from nbtransfer.models.packing import PackedModel, why_not_packed
@@ -116,6 +117,7 @@ def make_step(
         micro_batch_size=micro_batch_size,
         max_grad_norm=spec.max_grad_norm,
         seed=spec.seed,
+        recorder=Recorder() if loaded.accelerator.device.type == "cuda" else None,
         compiles=compiling_pays(run.plan.num_steps, tokens, model.config),
     )
 

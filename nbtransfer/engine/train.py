@@ -88,7 +88,7 @@ class Training:
         self.loaded = load_run(self.run, events)
         self.run = with_counted_steps(self.run, len(self.loaded.train.encoded.lengths), events)
         self.plan = self.run.plan
-        self.identity = job_identity(self.run, self.loaded.model)
+        self.identity = job_identity(self.run, self.loaded)
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
         self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation
@@ -176,6 +176,10 @@ class Training:
         last_checkpoint = time.monotonic()
         self.memory.probe(self.accelerator.device)
         while progress.step < progress.schedule.num_steps:
+            # Asked before each step, for a life may begin where the one before had lost patience.
+            if progress.has_lost_patience(self.spec.early_stopping_patience):
+                self.ended_by = "early_stopping"
+                break
             if self._obey():
                 break
             step = progress.step
@@ -198,9 +202,6 @@ class Training:
                 self.evaluate("schedule")
                 self.checkpoint("evaluation")
                 last_checkpoint = time.monotonic()
-                if progress.has_lost_patience(self.spec.early_stopping_patience):
-                    self.ended_by = "early_stopping"
-                    break
             elif ran_out or time.monotonic() - last_checkpoint > CHECKPOINT_EVERY_S:
                 self.checkpoint("memory" if ran_out else "time")
                 last_checkpoint = time.monotonic()

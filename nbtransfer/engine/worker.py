@@ -281,9 +281,9 @@ def main() -> None:
         # Parts of many rows follow at once, and looking for what is held takes longer than some.
         line = read(_BETWEEN_PARTS_S) if job["job"] == "score" else None
         if line is None:
-            from nbtransfer.engine.memory import release_memory
+            from nbtransfer.engine.memory import forget_job
 
-            release_memory()
+            forget_job()
             line = _next_job(read, answers, idle_s)
     # Tearing the interpreter down takes torch up to 3 s and does nothing for anybody.
     os._exit(0)

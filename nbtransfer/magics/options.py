@@ -54,7 +54,7 @@ def _choices(of: object) -> tuple[str, ...]:
 _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "text": ("", "Data", "column that holds the text", "column"),
     "text_pair": ("", "Data", "column of second texts, to be read with the first", "column"),
-    "label": ("", "Data", "column that holds the class", "column"),
+    "label": ("", "Data", "column that holds the class, or several: a,b,c", "column"),
     "question": ("", "Data", "column that holds the question", "column"),
     "context": ("", "Data", "column that holds the text that answers it", "column"),
     "answers": ("", "Data", "column that holds the answers", "column"),

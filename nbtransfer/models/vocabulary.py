@@ -62,6 +62,11 @@ class UsedWords(nn.Module):
         """How many words learn, and how many there are."""
         return len(self.words), self._outside[1].num_embeddings
 
+    @property
+    def pretrained(self) -> torch.Tensor:
+        """The vectors of all words as they were before training, float tensor (V, H)."""
+        return self._outside[1].weight
+
     @torch.no_grad()
     def restore(self) -> None:
         """Give the model its whole vocabulary back, with what was learned in it."""

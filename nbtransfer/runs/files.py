@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer.runs.faults import reach
@@ -27,7 +28,7 @@ _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace the file at `path` by `data`, all or nothing. Folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}.part")
+    staged = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         reach("file.write")
         with staged.open("wb") as file:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from nbtransfer.errors import RunError
+from nbtransfer.errors import RunError, quoted
 from nbtransfer.runs.control import StopReason, change_control, read_control
 from nbtransfer.runs.events import Event, EventReader, read_events
 from nbtransfer.runs.files import read_json
@@ -91,14 +91,17 @@ class Run:
         from nbtransfer.models.catalog import ModelCard
 
         card = self._read(self.paths.model_card, ModelCard.from_json)
-        if card.source == "demo" and not Path(card.location).exists():
-            # One that was converted lies in the cache, wherever the runs folder has been moved to.
-            moved = self.dir.parent / CACHE_DIR / Path(card.location).name
-            return card.at(moved) if moved.exists() else card
-        if card.source != "variable":
+        place = Path(card.location)
+        # Wherever the runs folder has been moved to: a variable's copy lies in the run itself, what
+        # was converted in the cache, and an earlier run's model in that run, beside this one.
+        moved = {
+            "variable": self.paths.base_model_dir,
+            "demo": self.dir.parent / CACHE_DIR / place.name,
+            "run": RunPaths(self.dir.parent / place.parent.name).model_dir,
+        }.get(card.source)
+        if moved is None or (card.source != "variable" and (place.exists() or not moved.exists())):
             return card
-        # Its copy lies in this folder, wherever the folder has been moved to.
-        return card.at(self.paths.base_model_dir)
+        return card.at(moved)
 
     @property
     def usage(self) -> Usage:
@@ -260,7 +263,7 @@ class Run:
 
     def evaluate_now(self) -> int:
         """Ask for an evaluation at the next step boundary."""
-        return self._ask(evaluations=read_control(self.paths.control).evaluations + 1)
+        return self._ask(evaluate=True)
 
     def stop(self, *, reason: StopReason = "stop", now: bool = False) -> int:
         """End the run at its next step boundary, keeping a usable, evaluated model.
@@ -270,7 +273,8 @@ class Run:
             now: kill the worker instead; what came after the last checkpoint is lost.
 
         Raises:
-            RunError: if `now`, and the worker is on another machine.
+            RunError: if `now`, and the worker is on another machine or another user's, or if the
+                run's folder cannot be written.
         """
         record = read_process(self.paths.process)
         if now and record is not None and self.status in ("running", "paused"):
@@ -280,8 +284,21 @@ class Run:
                     f"killed from here. Stop it without 'now': %runs stop {self.id}",
                     self,
                 )
-            os.kill(record["pid"], signal.SIGKILL)
+            self._kill(record["pid"])
+            return read_control(self.paths.control).revision
         return self._ask(stop=reason, paused=False)
+
+    def _kill(self, pid: int) -> None:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return  # it has just ended by itself
+        except PermissionError:
+            raise RunError(
+                f"the worker of run {self.id!r}, process {pid}, is another user's and cannot be "
+                f"killed. Stop it without 'now': %runs stop {self.id}",
+                self,
+            ) from None
 
     def resume(self) -> Run:
         """Let a paused run go on, or start an ended one again from its newest checkpoint.
@@ -305,7 +322,15 @@ class Run:
         importlib.import_module("nbtransfer.panels.show").show_run(self, wait=False)
 
     def _ask(self, **changes: object) -> int:
-        return change_control(self.paths.control, **changes)
+        try:
+            return change_control(self.paths.control, **changes)  # type: ignore[arg-type]
+        except OSError as error:
+            raise RunError(
+                f"run {self.id!r} cannot be told so: its folder {quoted(str(self.dir))} cannot be "
+                f"written ({error.strerror}). What kills its worker without a word: "
+                f"%runs stop {self.id} --now",
+                self,
+            ) from None
 
     def __repr__(self) -> str:
         status = self.status

@@ -60,6 +60,7 @@ class LanguageModeling:
             text=columns.get("text"),
             validation=validation,
             split_seed=split_seed,
+            learns=trained_on is None,
         )
 
     def texts(self, table: pa.Table) -> Sequence[pa.ChunkedArray]:

@@ -58,7 +58,13 @@ class QuestionAnswering:
         trained_on: DataCard | None = None,
     ) -> Prepared:
         """Return question, context, answers, starts (of each answer, in characters) and row."""
-        return prepare_questions(tables, columns, validation=validation, split_seed=split_seed)
+        return prepare_questions(
+            tables,
+            columns,
+            validation=validation,
+            split_seed=split_seed,
+            learns=trained_on is None,
+        )
 
     def texts(self, table: pa.Table) -> Sequence[pa.ChunkedArray]:
         """Return questions and contexts."""
@@ -249,5 +255,5 @@ def _spans(answers: Answers, encoding: Encoding, num_rows: int) -> Spans:
 
 def _trimmed(context: str, start: int, end: int) -> tuple[int, int]:
     """Return the span without space at its ends, which some tokenizers count to their tokens."""
-    text = context[start:end]
-    return start + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
+    text = context[start:end].rstrip()
+    return start + len(text) - len(text.lstrip()), start + len(text)

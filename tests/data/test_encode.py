@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbtransfer.data import token_cache
-from nbtransfer.data.encode import EncodedFeatures, EncodedTexts, batches_of
+from nbtransfer.data.encode import EncodedFeatures, EncodedFrozen, EncodedTexts, batches_of
 from nbtransfer.data.encoding import Encoding, encode_texts
 
 
@@ -79,6 +79,12 @@ def test_an_empty_row_is_all_padding():
 
 def test_lengths_are_tokens_of_each_row():
     assert encoded(ROWS).lengths.tolist() == [3, 1, 2, 4]
+
+
+def test_lengths_are_counted_once():
+    rows = encoded(ROWS)
+    frozen = EncodedFrozen(texts=rows, vectors=np.zeros((4, 2), np.float32), first_only=True)
+    assert rows.lengths is rows.lengths is frozen.lengths
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])

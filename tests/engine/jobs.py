@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from nbtransfer import api
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.process import BaseProcess
     from pathlib import Path
+
+    from pytest import MonkeyPatch
 
     from nbtransfer.engine.train import Training
 
@@ -40,8 +43,8 @@ def reviews(num_rows: int, seed: int = 0) -> list[dict[str, str]]:
     return rows
 
 
-def write_mini_model(folder: Path) -> str:
-    """Write a BERT of one layer and 16 features, with random weights, and return its folder.
+def write_mini_model(folder: Path, *, num_layers: int = 1) -> str:
+    """Write a BERT of few layers and 16 features, with random weights, and return its folder.
 
     Its checkpoints are small enough to be written hundreds of times.
     """
@@ -57,7 +60,7 @@ def write_mini_model(folder: Path) -> str:
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=16,
-        num_hidden_layers=1,
+        num_hidden_layers=num_layers,
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=64,
@@ -117,6 +120,18 @@ def work(run_dir: str, *, verify_in_process: bool = True, restart: bool = False)
 
     export.Verification = VerificationHere if verify_in_process else verify.Verification
     return run_job({"job": "train", "dir": run_dir, "restart": restart}, StopSignal(), warm=True)
+
+
+def score_here(monkeypatch: MonkeyPatch) -> None:
+    """Let evaluations and predictions be done in this process, as a worker would do them."""
+    from nbtransfer.engine.worker import StopSignal, run_job
+    from nbtransfer.runs import scoring
+
+    def submit(folder: Path, log: Path) -> SimpleNamespace:
+        run_job({"job": "score", "dir": str(folder)}, StopSignal(), warm=True)
+        return SimpleNamespace(is_alive=False)
+
+    monkeypatch.setattr(scoring, "submit_scoring", submit)
 
 
 class VerificationHere:

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from nbtransfer.engine.graphed import GraphedStep
 from nbtransfer.engine.memory import MemoryFull
-from tests.engine.packed_jobs import Side, encoded_rows
+from tests.engine.packed_jobs import Played, Side, encoded_rows
 from tests.models.families import DECODERS, ENCODERS
 
 
@@ -23,26 +22,6 @@ def one_thread():
 
 def close(ours, theirs, share: float = 1e-5) -> bool:
     return np.allclose(ours, theirs, rtol=share, atol=share)
-
-
-class Played(GraphedStep):
-    """Recordings that hold the work instead of its kernels: replaying one runs it.
-
-    As with CUDA, recording runs nothing, and a replay sees what lies in the recorded inputs.
-    """
-
-    recorded = 0
-    replayed = 0
-
-    def _capture(self, work, inputs):
-        assert all(p.grad is None for p in self._learning) or self._accumulates
-        self.recorded += 1
-
-        def replay() -> None:
-            self.replayed += 1
-            work(inputs)
-
-        return replay
 
 
 @pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
@@ -80,10 +59,10 @@ def test_every_kind_of_answer_gives_the_losses_of_padded_steps(family, objective
     ],
     ids=str,
 )
-@pytest.mark.parametrize("step", [GraphedStep, Played])
-def test_options_give_the_losses_of_padded_steps(options, step):
+@pytest.mark.parametrize("recorder", [lambda: None, Played], ids=["plain", "played"])
+def test_options_give_the_losses_of_padded_steps(options, recorder):
     eager = Side("eager", **options)
-    packed = Side("graphed", step=step, captures=step is Played, **options)
+    packed = Side("graphed", recorder=recorder(), **options)
     assert close(packed.run(7), eager.run(7))  # the first step of all is a smaller one
     assert close(packed.weights(), eager.weights(), 3e-5)
 
@@ -101,24 +80,26 @@ def test_bf16_steps_are_near_those_of_padded_ones(family):
 @pytest.mark.parametrize("micro", [8, 3])
 def test_recordings_change_nothing(micro):
     plain = Side("graphed", micro=micro, dropout=0.1)
-    played = Side("graphed", micro=micro, dropout=0.1, step=Played, captures=True)
+    recorder = Played()
+    played = Side("graphed", micro=micro, dropout=0.1, recorder=recorder)
     assert played.run(9) == plain.run(9)
     assert torch.equal(played.weights(), plain.weights())
-    assert played.take.replayed > played.take.recorded > 1
-    assert played.take.recorded == played.take.num_graphs
+    assert recorder.replayed > recorder.recorded > 1
+    assert recorder.recorded == played.take.num_graphs
 
 
 def test_the_largest_bucket_is_recorded_first_and_each_but_once():
-    played = Side("graphed", step=Played, captures=True)
+    recorder = Played()
+    played = Side("graphed", recorder=recorder)
     played.run(3)
     keys = list(played.take._graphs)
     assert keys[0] == played.take.buckets[-1]
     played.run(12, start=3)
-    assert played.take.recorded <= len(played.take.buckets)
+    assert recorder.recorded <= len(played.take.buckets)
 
 
 def test_gradients_that_recordings_share_stay_in_place():
-    played = Side("graphed", micro=3, step=Played, captures=True)
+    played = Side("graphed", micro=3, recorder=Played())
     played.run(1)
     places = [p.grad.data_ptr() for p in played.model.parameters() if p.grad is not None]
     assert len(places) > 10
@@ -127,14 +108,18 @@ def test_gradients_that_recordings_share_stay_in_place():
 
 
 def test_a_warm_up_changes_neither_weights_nor_moments_nor_later_dropout():
-    side = Side("graphed", dropout=0.3, step=Played, captures=True)
+    side = Side("graphed", dropout=0.3, recorder=Played())
     side.run(1)
     before = side.weights()
     moments = side.moments()
     inputs, _ = side.take._pack(side.step_rows(1), 1)
+    updates = []
+    side.optimizer.register_step_post_hook(lambda *_: updates.append(1))
     side.take._warm_up({**inputs, "weight": torch.tensor(8.0)})
+    assert updates == [1]  # it was a whole step
     assert torch.equal(side.weights(), before)
     assert all(torch.equal(a, b) for a, b in zip(moments, side.moments(), strict=True))
+    assert all(p.grad is None for p in side.model.parameters())
     plain = Side("graphed", dropout=0.3)
     plain.run(1)
     assert side.run(3, start=1) == plain.run(3, start=1)
@@ -155,9 +140,9 @@ def test_dropout_is_the_same_at_every_life_and_another_at_every_step():
 def test_weights_and_moments_go_on_from_a_checkpoint(tmp_path):
     from nbtransfer.engine.checkpoints import Snapshot, load_checkpoint, save_checkpoint
 
-    whole = Side("graphed", step=Played, captures=True)
+    whole = Side("graphed", recorder=Played())
     losses = whole.run(6)
-    first = Side("graphed", step=Played, captures=True)
+    first = Side("graphed", recorder=Played())
     first.run(3)
     save_checkpoint(tmp_path / "step-000003", Snapshot.take(first.model, first.optimizer, {}))
     for kind in ("graphed", "eager"):
@@ -179,8 +164,8 @@ def test_out_of_memory_halves_the_micro_batch_and_takes_the_same_step(where, mon
         if name == where and count == 3:
             raise torch.OutOfMemoryError
 
-    calm = Side("graphed", step=Played, captures=True).run(6)
-    side = Side("graphed", step=Played, captures=True)
+    calm = Side("graphed", recorder=Played()).run(6)
+    side = Side("graphed", recorder=Played())
     monkeypatch.setattr(graphed, "reach", reach)
     assert close(side.run(6), calm)
     assert side.take.micro_batch_size == 4
@@ -213,7 +198,7 @@ def test_other_errors_are_not_met_with_smaller_batches(monkeypatch):
 
 
 def test_a_results_figures_are_its_own():
-    side = Side("graphed", step=Played, captures=True)
+    side = Side("graphed", recorder=Played())
     first = side.take(side.step_rows(0), 0)
     kept = float(first.loss), float(first.grad_norm)
     side.run(2, start=1)

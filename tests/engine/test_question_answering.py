@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from nbtransfer import api
 from nbtransfer.runs.files import read_table
 from nbtransfer.tasks.question_answering import QuestionAnswering
 from tests.engine.jobs import start, work, work_until_killed, write_mini_model
+from tests.engine.pairs import write_model
 from tests.engine.question_jobs import make_question_run, questions
 
 pytestmark = pytest.mark.slow
@@ -220,3 +222,15 @@ def test_frozen_layers_stay_as_they_were(tmp_path, technique):
     }
     assert all(name.startswith("encoder.layer.1.") for name in changed)
     assert bool(changed) == (technique == "top:1")
+
+
+@pytest.mark.parametrize("technique", ["head", "lora"])
+def test_t5_s_new_head_for_spans_learns(tmp_path, technique):
+    model = write_model(tmp_path / "t5", "t5")
+    run = make_question_run(
+        tmp_path / "runs", num_rows=24, model=model, technique=technique, num_train_epochs=1
+    )
+    assert work(str(run.dir)), run.log()
+    saved, _ = api.load_model(run)
+    named = {name.rpartition(".")[2]: p for name, p in saved.qa_outputs.named_parameters()}
+    assert named["bias"].abs().min() > 0  # it starts at zero

@@ -92,6 +92,27 @@ def test_several_classes_a_text_are_learned_and_their_thresholds_kept(tmp_path):
     assert (run.paths.evaluation("validation").confusion_png).is_file() is False
 
 
+@pytest.mark.parametrize("form", ["lists", "columns"])
+def test_a_zero_or_one_for_each_class_is_read_alike_in_training_and_evaluation(
+    tmp_path, monkeypatch, form
+):
+    def as_flags(row):
+        flags = [int(name in row["labels"]) for name in ("dull", *_TOPICS)]
+        if form == "lists":
+            return {"text": row["text"], "labels": flags}
+        return {"text": row["text"], **dict(zip(("dull", *_TOPICS), flags, strict=True))}
+
+    rows = [as_flags(row) for row in rows_of("several", 64)]
+    job = {"label": ["dull", *_TOPICS]} if form == "columns" else {}
+    run = jobs.make_run(tmp_path, data=rows[:48], validation=rows[48:], num_train_epochs=1, **job)
+    assert work(str(run.dir))
+    jobs.score_here(monkeypatch)
+    own = run.report()
+    assert api.evaluate(run, rows[48:]).metrics == own.metrics
+    names = ("0", "1", "2") if form == "lists" else ("dull", *_TOPICS)
+    assert own.labels == names
+
+
 @pytest.mark.parametrize("technique", ["full", "features"])
 def test_numbers_are_learned_on_their_own_scale(tmp_path, technique):
     run = make_run(tmp_path, "score", technique=technique, learning_rate=None, num_train_epochs=8)

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from nbtransfer.errors import ModelError
+from nbtransfer.models.freezing import frozen_digest
 from nbtransfer.models.load import backbone_of
 from nbtransfer.models.lora import (
     add_adapters,
-    frozen_digest,
     has_adapters,
     merge_adapters,
     save_adapter,

@@ -5,6 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from nbtransfer.choices import PACKED_DECODERS, PACKED_FAMILIES
 from nbtransfer.models import packed_attention
@@ -50,7 +52,7 @@ def test_every_family_is_tested_here():
     assert set(DECODERS) == PACKED_DECODERS
 
 
-@pytest.mark.parametrize(
+EVERY_MODEL = pytest.mark.parametrize(
     ("family", "head", "options"),
     [
         *((family, head, {}) for family in ENCODERS for head in (ROWS, TOKENS)),
@@ -59,6 +61,9 @@ def test_every_family_is_tested_here():
         ("modernbert", ROWS, {"classifier_pooling": "mean"}),
     ],
 )
+
+
+@EVERY_MODEL
 def test_packed_gives_the_logits_and_gradients_of_padded(family, head, options):
     model = tiny_model(family, head, **options)
     assert why_not_packed(model) is None
@@ -85,6 +90,38 @@ def test_packed_gives_the_logits_and_gradients_of_padded(family, head, options):
     largest = max(g.abs().max() for g in theirs.values())
     assert ours.keys() == theirs.keys()
     assert all((ours[n] - theirs[n]).abs().max() <= 1e-5 * largest for n in theirs)
+
+
+class OnOneDevice(TorchDispatchMode):
+    """Refuses what a recording must not contain: tensors that come from the host or go to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.seen.add(func)
+        result = func(*args, **(kwargs or {}))
+        tensors = [t for t in tree_leaves((args, kwargs, result)) if isinstance(t, torch.Tensor)]
+        devices = {t.device.type for t in tensors if t.dim()}  # one number travels with the launch
+        assert len(devices) < 2, f"{func} moves between {devices}"
+        return result
+
+
+@EVERY_MODEL
+def test_a_packed_pass_reads_nothing_back_and_fetches_nothing(family, head, options, monkeypatch):
+    # The meta device knows shapes and no values. It takes flash attention, as CUDA does.
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    model = tiny_model(family, head, **options).to("meta")
+    packed_model = PackedModel(model, LONGEST)
+    inputs = packed_model.pack(ragged_batch(LENGTHS), BUCKET)
+    inputs = {name: tensor.to("meta") for name, tensor in inputs.items()}
+    with OnOneDevice() as mode:
+        packed_model(**inputs).logits.sum().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    assert torch.ops.aten._flash_attention_backward.default in mode.seen
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    assert len(grads) > 10 and all(grad.device.type == "meta" for grad in grads)
 
 
 def test_parity_would_fail_if_sequences_saw_each_other(monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 from nbtransfer.errors import RunError
 from nbtransfer.runs import run as module
 from nbtransfer.runs.control import read_control
+from nbtransfer.runs.faults import plan_faults
 from nbtransfer.runs.files import write_json
 from nbtransfer.runs.process import _boot, process_start, write_process
 from nbtransfer.runs.run import Run
@@ -318,6 +319,37 @@ def test_a_worker_of_another_machine_cannot_be_killed_from_here(run, killed):
     with pytest.raises(RunError, match="is on 'elsewhere' and cannot be killed from here"):
         run.stop(now=True)
     assert killed == []
+
+
+def _raises(error):
+    def kill(pid, number):
+        raise error
+
+    return kill
+
+
+def test_a_worker_that_ends_by_itself_meanwhile_is_as_good_as_killed(run, monkeypatch):
+    begun(run)
+    monkeypatch.setattr(module.os, "kill", _raises(ProcessLookupError()))
+    run.stop(now=True)
+
+
+def test_a_worker_of_another_user_cannot_be_killed(run, monkeypatch):
+    begun(run)
+    monkeypatch.setattr(module.os, "kill", _raises(PermissionError()))
+    with pytest.raises(RunError, match="is another user's and cannot be killed"):
+        run.stop(now=True)
+
+
+@pytest.mark.parametrize("point", ["file.write", "file.rename"])
+def test_a_run_whose_folder_is_full_says_how_to_end_it(run, point):
+    plan_faults(f"{point}:1:enospc")
+    try:
+        with pytest.raises(RunError, match=r"No space left on device.*%runs stop calm.* --now"):
+            run.stop()
+    finally:
+        plan_faults("")
+    assert run.stop() == 1
 
 
 @pytest.mark.parametrize("pid", [-1, 0])
