@@ -11,7 +11,7 @@ from nbtransfer.tasks.metric_words import METRICS
 
 Kind = Literal[
     "text", "number", "whole", "switch", "column", "validation", "weights", "run", "live_run",
-    "folder", "model", "corpus", "unused",
+    "folder", "file", "model", "corpus", "unused",
 ]  # fmt: skip
 
 
@@ -257,6 +257,7 @@ SYNTAX: dict[str, Syntax] = {
             Option("column", ("--column",), "column", "column of a table that holds texts", "Data"),
             Option("question", ("--question",), "text", "a question to answer", "Data"),
             Option("context", ("--context",), "text", "text or variable that answers it", "Data"),
+            Option("output", ("--output",), "file", "parquet or csv file for the answers", "Data"),
             _RUNS_DIR,
             _HELP,
         ),

@@ -134,9 +134,9 @@ class TextClassification:
         """Return the card as it is: the likeliest class is said."""
         return card
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return the texts, or pairs of texts."""
-        return text_rows(values, card)
+        return text_rows(values, card, first)
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[Prediction]:
         """Return the likeliest class of each text, its probability, and all of them."""
