@@ -223,7 +223,7 @@ def slow(run, status):
 show.record_bundles = slow
 """
     assert kernel.reply(kernel.start(slow))["status"] == "ok"
-    request, run = kernel.begin("drawing", epochs=1)
+    request, _ = kernel.begin("drawing", epochs=1)
     _wait_for(drawing.exists)
     kernel.manager.interrupt_kernel()
     time.sleep(0.2)
