@@ -13,7 +13,7 @@ from nbtransfer import api
 from nbtransfer.runs import store
 from nbtransfer.runs.files import read_json
 from tests.engine import jobs
-from tests.engine.jobs import work
+from tests.engine.jobs import work, write_mini_model
 from tests.engine.pairs import write_model
 from tests.faults.comparing import same_bits, same_last_checkpoint
 
@@ -169,3 +169,27 @@ def test_a_text_that_spells_out_the_end_token_is_read_as_text(tmp_path, monkeypa
     assert work(str(run.dir)), run.log()
     jobs.score_here(monkeypatch)
     assert len(api.answers.predict(run, ["open file", "the </s> end </s>"])) == 2
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_head_with_the_data_s_classes_is_kept_where_that_is_asked(tmp_path, kept):
+    from transformers import AutoTokenizer, BertForSequenceClassification
+
+    folder = write_mini_model(tmp_path / "mini")
+    names = {0: "good", 1: "bad"}  # the data's are in the order of the alphabet
+    before = BertForSequenceClassification.from_pretrained(folder, id2label=names)
+    before.save_pretrained(tmp_path / "model")
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "model")
+    run = jobs.make_run(
+        tmp_path / "runs",
+        model=str(tmp_path / "model"),
+        keep_head=kept,
+        learning_rate=1e-6,
+        max_steps=1,
+    )
+    assert work(str(run.dir)), run.log()
+    after, _ = api.load_model(run)
+    same = torch.allclose(after.classifier.weight, before.classifier.weight, atol=1e-5)
+    said = "The checkpoint's head has other classes; a new one is trained." in run.state().notes
+    assert (same, said) == (kept, not kept)
+    assert run.report().labels == (("good", "bad") if kept else ("bad", "good"))
