@@ -76,9 +76,9 @@ def kept_head_problems(spec: RunSpec, data: DataCard, model: ModelCard) -> list[
     if set(model.head_labels) == set(data.label_names):
         return []
     return [
-        f"keep_head: the head of {quoted(model.name)} has the classes {_listed(model.head_labels)}; "
-        f"the data has {_listed(data.label_names) or 'none'}. Name the data's classes as the head "
-        "does, or leave keep_head out to train a new head."
+        f"keep_head: the head of {quoted(model.name)} has the classes "
+        f"{_listed(model.head_labels)}; the data has {_listed(data.label_names) or 'none'}. Name "
+        "the data's classes as the head does, or leave keep_head out to train a new head."
     ]
 
 

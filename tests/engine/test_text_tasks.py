@@ -21,7 +21,7 @@ _TOPICS = {"food": ("soup", "bread", "cake"), "film": ("actor", "scene", "plot")
 
 
 def rows_of(kind: str, count: int = 48) -> list[dict[str, object]]:
-    """Made-up rows: topics in lists, a score by number of words, or two texts and whether alike."""
+    """Made-up rows: topics in lists, a score by number of words, or two texts and how alike."""
     draw = random.Random(1)
     rows = []
     for i in range(count):
@@ -32,6 +32,12 @@ def rows_of(kind: str, count: int = 48) -> list[dict[str, object]]:
             rows.append({"text": text, "labels": topics})
         elif kind == "score":
             rows.append({"text": text, "score": 100.5 + 40 * (i % 4)})
+        elif kind == "similar":
+            other, score = ((text, 4.8), (f"{text} cold", 2.5), ("night", 0.2))[i % 3]
+            rows.append({"sentence1": text, "sentence2": other, "score": score})
+        elif kind == "entailed":
+            other, label = ((text, "yes"), (f"not {text}", "no"), ("a cold night", "maybe"))[i % 3]
+            rows.append({"premise": text, "hypothesis": other, "label": label})
         else:
             other = text if i % 2 else "a cold night"
             rows.append({"sentence1": text, "sentence2": other, "label": ("no", "yes")[i % 2]})
@@ -130,6 +136,25 @@ def test_pairs_are_read_together(tmp_path):
     assert work(str(run.dir))
     assert run.data_card.roles["text_pair"] == "sentence2"
     assert run.report().metrics["eval_accuracy"] > 0.9
+
+
+def test_how_alike_two_texts_are_is_learned_as_a_number(tmp_path, monkeypatch):
+    run = make_run(tmp_path, "similar", num_train_epochs=10)
+    assert work(str(run.dir))
+    assert run.data_card.roles == {"text": "sentence1", "text_pair": "sentence2", "label": "score"}
+    assert run.report().metrics["eval_pearson"] > 0.5
+    jobs.score_here(monkeypatch)
+    far, near = api.answers.predict(run, [("a warm day", "night"), ("a warm day", "a warm day")])
+    assert near.score > far.score
+
+
+def test_three_relations_of_two_texts_are_told_apart(tmp_path):
+    run = make_run(tmp_path, "entailed", num_train_epochs=6)
+    assert work(str(run.dir))
+    assert run.data_card.roles["text_pair"] == "hypothesis"
+    report = run.report()
+    assert report.labels == ("maybe", "no", "yes")
+    assert report.metrics["eval_accuracy"] > 0.6
 
 
 @pytest.mark.parametrize("batch_size", [1, 5])
