@@ -26,7 +26,7 @@ DEFAULT_EPOCHS = 3.0
 # Options of both stages; the others are the fine-tuning's.
 _SHARED = (
     *("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"),
-    *("seed", "precision", "step", "use_cpu"),
+    *("seed", "precision", "step", "deterministic", "use_cpu"),
 )
 # Options that only the first stage has a use for.
 FIRST_ONLY = ("mlm_probability", "whole_word_mask", "from_scratch")

@@ -52,10 +52,7 @@ def evaluate(
         DataError: the rows do not fit the run's task or classes.
         TypeError: there is no such argument.
     """
-    if strange := [name for name in columns if name not in ROLES]:
-        close = nearest(strange[0], ("split", "data_name", "runs_dir", *ROLES))
-        hint = f" Did you mean {close!r}?" if close else ""
-        raise TypeError(f"evaluate() has no argument {strange[0]!r}.{hint}")
+    _check_arguments("evaluate", columns)
     from nbtransfer.runs.scoring import evaluate_rows, require_model
 
     opened = store.open_run(run, resolve_runs_dir(runs_dir))
@@ -66,6 +63,13 @@ def evaluate(
         return opened.report(name)
     rows, shown, slug = _rows_of(opened, data, split, columns, data_name)
     return evaluate_rows(opened, rows, name=slug, split=shown)
+
+
+def _check_arguments(function: str, columns: dict[str, Any]) -> None:
+    if strange := [name for name in columns if name not in ROLES]:
+        close = nearest(strange[0], ("split", "data_name", "runs_dir", *ROLES))
+        hint = f" Did you mean {close!r}?" if close else ""
+        raise TypeError(f"{function}() has no argument {strange[0]!r}.{hint}")
 
 
 class _Rows(NamedTuple):
@@ -171,6 +175,7 @@ def embeddings(
     num_rows: int = 500,
     data_name: str | None = None,
     runs_dir: RunsDir = None,
+    **columns: str | Sequence[str] | None,
 ) -> EmbeddingMap:
     """Look at what training made of the representations of texts.
 
@@ -181,6 +186,7 @@ def embeddings(
         num_rows: how many rows are looked at, evenly spread over the split.
         data_name: what to call data that is no string.
         runs_dir: where runs are kept.
+        columns: as for `evaluate`.
 
     Returns:
         A 2-D map of the texts before and after, how far apart their classes lie, and how well a
@@ -190,7 +196,9 @@ def embeddings(
         RunError: no such run, split or model.
         DataError: the rows do not fit the run's classes, or are fewer than 10.
         SpecError: the run's task has no classes of texts.
+        TypeError: there is no such argument.
     """
+    _check_arguments("embeddings", columns)
     from nbtransfer.data.lengths import spread_rows
     from nbtransfer.runs.scoring import map_rows, require_model
 
@@ -203,7 +211,7 @@ def embeddings(
         )
     if num_rows < _FEWEST_ROWS:
         raise SpecError(f"num_rows={num_rows} must be at least {_FEWEST_ROWS}.")
-    rows, shown, _ = _rows_of(opened, data, split, {}, data_name)
+    rows, shown, _ = _rows_of(opened, data, split, columns, data_name)
     if rows.num_rows < _FEWEST_ROWS:
         raise DataError(
             f"{shown} has {count_of(rows.num_rows, 'row')}: a map of so few says nothing. Give at "

@@ -216,13 +216,17 @@ def run_adaptation(asked: Adaptation, *, show: bool) -> Run:
     """
     with InterruptCounter() as interrupts:
         first = start_job(asked.first)
-        _follow(first, interrupts, show=show)
-        if first.status != "completed" or interrupts.count:
-            if not show or first.status == "running":  # otherwise its record says so
+        try:
+            _follow(first, interrupts, show=show)
+        finally:
+            is_ready = first.status == "completed" and not interrupts.count
+            # Where it is shown and has ended, its record says so.
+            if not is_ready and (not show or first.status == "running"):
                 _tell(
                     "The second stage has not begun. Go on with the first, then begin it:\n"
                     f"    %finetune --resume {first.reference}\n    {first.plan.follow_up}"
                 )
+        if not is_ready:
             return first
         second = start_job(asked.after(first))
         _follow(second, interrupts, show=show)

@@ -11,7 +11,6 @@ from nbtransfer import estimates
 from nbtransfer.advice import rate_text, warnings_for
 from nbtransfer.choices import (
     Length,
-    StepChoice,
     choose_generation,
     choose_length,
     choose_precision,
@@ -19,6 +18,7 @@ from nbtransfer.choices import (
     choose_windows,
     count_steps,
     default_learning_rate,
+    freezes_below,
     frozen_note,
 )
 from nbtransfer.errors import SpecError
@@ -35,7 +35,7 @@ from nbtransfer.plan_checks import (
     lora_problems,
     task_problems,
 )
-from nbtransfer.spec import LANGUAGE_MODELING, RunSpec, top_layers
+from nbtransfer.spec import LANGUAGE_MODELING, RunSpec
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
@@ -189,7 +189,8 @@ def make_plan(
         length = (choose_windows if in_windows else choose_length)(spec, lengths, reader)
         steps = count_steps(spec, round(data.num_rows["train"] * length.rows_per_text))
     precision = choose_precision(spec, hardware, model)
-    step = choose_step(spec, hardware, model, precision.chosen)
+    in_prompts = decided is not None and decided.in_one_sequence
+    step = choose_step(spec, hardware, model, precision.chosen, in_prompts=in_prompts)
     num_validation = data.num_rows.get("validation", 0)
     problems += [
         *task_problems(spec, task),
@@ -209,8 +210,6 @@ def make_plan(
     tokens_in_memory = min(length.max_length, length.longest)
     if decided is not None and decided.in_one_sequence:
         tokens_in_memory += decided.target_tokens
-        if step.kind == "graphed":
-            step = StepChoice("eager", "padded batches: prompts are not proven in packed ones")
     memory_bytes = estimates.runtime_bytes(hardware.device) + memory_by_technique(
         model,
         batch_size=int(spec.per_device_train_batch_size),
@@ -361,8 +360,10 @@ def _notes(
         notes.append(
             f"Learning rate {rate_text(rate)}, the default for technique {spec.technique!r} here."
         )
-    if spec.technique == "head" or top_layers(spec.technique):
+    if freezes_below(spec.technique):
         notes.append(frozen_note(model))
+    if spec.deterministic and hardware.device != "cpu":
+        notes.append("Operations that give the same bits each time are taken, which costs time.")
     if hardware.num_devices > 1:
         notes.append(f"One of {hardware.num_devices} devices is used.")
     if isinstance(spec.class_weights, dict):

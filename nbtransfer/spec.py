@@ -103,6 +103,8 @@ class RunSpec:
         precision: arithmetic of the forward and backward pass; weights stay float32.
         step: how a step is taken: `eager` (padded batches, any device) or `graphed` (packed batches
             and CUDA graphs, not measured on this release); `auto` takes eager.
+        deterministic: take only operations that give the same bits each time, so that on a GPU too
+            a resumed run equals one that never stopped. On a CPU it does in any case.
         use_cpu: train on the CPU even where an accelerator is there.
         from_scratch: start from random weights of the same architecture (to show what pre-training
             buys).
@@ -160,6 +162,7 @@ class RunSpec:
     eval_steps: int | None = None
     precision: Precision = "auto"
     step: StepKind = "auto"
+    deterministic: bool = False
     use_cpu: bool = False
     from_scratch: bool = False
     keep_head: bool = False
@@ -315,7 +318,7 @@ def _choice_problems(spec: RunSpec) -> list[str]:
             f"prompt={quoted(spec.prompt)} must be a text with {{source}} in it, as in "
             "'English: {source} French:'."
         )
-    for name in ("use_cpu", "from_scratch", "keep_head", "whole_word_mask"):
+    for name in ("use_cpu", "deterministic", "from_scratch", "keep_head", "whole_word_mask"):
         if not isinstance(getattr(spec, name), bool):
             found.append(f"{name}={quoted(getattr(spec, name))} must be True or False.")
     return found

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from nbtransfer.data import token_cache
-from nbtransfer.data.token_cache import strings_of
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
+    import pyarrow as pa
 
     from nbtransfer.data.masking import Masking
     from nbtransfer.data.span_corruption import SpanCorruption
-    from nbtransfer.data.token_cache import Texts
+
+    Texts: TypeAlias = Sequence[str] | pa.ChunkedArray
 
 IGNORED = -100  # a target that is no target, as cross-entropy understands it
+_CHUNK = 10_000  # rows a tokenizer call: bounds the memory of its Python lists
 
 
 class Ragged(NamedTuple):
@@ -61,6 +61,24 @@ class Ragged(NamedTuple):
         np.cumsum([len(row) for row in rows], out=offsets[1:])
         arrays = [np.asarray(row, dtype=dtype) for row in rows]
         return cls(np.concatenate(arrays) if arrays else np.zeros(0, dtype), offsets)
+
+
+def count_by_row(rows: Ragged, counts: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return how many values of each row count, int64 array (N,).
+
+    Args:
+        rows: looked at a part at a time, for they may be larger than memory.
+        counts: of an array of values, a bool array of the same shape.
+    """
+    import numpy as np
+
+    found = np.empty(rows.num_rows, np.int64)
+    for start in range(0, rows.num_rows, _CHUNK):
+        offsets = rows.offsets[start : start + _CHUNK + 1]
+        counted = np.cumsum(counts(rows.values[offsets[0] : offsets[-1]]))
+        before = np.concatenate([[0], counted])
+        found[start : start + _CHUNK] = np.diff(before[offsets - offsets[0]])
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,22 +129,13 @@ def encode_texts(
 
     typed = pairs is not None and "token_type_ids" in tokenizer.model_input_names
     plain = getattr(tokenizer, "split_special_tokens", False)
-    kept = token_cache.current()
-    key = None
     columns = [texts] if pairs is None else [texts, pairs]
-    if kept is not None and len(texts):
-        key = token_cache.tokens_key(tokenizer, columns, max_length)
-        stored = None if key is None else kept.store.arrays(key)
-        if key is not None:
-            kept.found.append(stored is not None)
-        if stored is not None:
-            return Ragged(stored["tokens"], stored["offsets"]), stored.get("types")
     parts: list[np.ndarray] = []
     types: list[np.ndarray] = []
     lengths: list[np.ndarray] = []
-    for start in range(0, len(texts), token_cache.CHUNK):
+    for start in range(0, len(texts), _CHUNK):
         found = tokenizer(
-            *(next(strings_of(column, start)) for column in columns),
+            *(_strings(column[start : start + _CHUNK]) for column in columns),
             truncation=True,
             max_length=max_length,
             return_attention_mask=False,
@@ -144,9 +153,6 @@ def encode_texts(
         np.cumsum(np.concatenate(lengths), out=offsets[1:])
     tokens = Ragged(np.concatenate(parts) if parts else np.zeros(0, np.int32), offsets)
     joined = np.concatenate(types) if types else None
-    if key is not None and kept is not None:
-        more = {} if joined is None else {"types": joined}
-        kept.store.keep_arrays(key, {"tokens": tokens.values, "offsets": offsets, **more})
     return tokens, joined
 
 
@@ -163,3 +169,7 @@ def _read_ends_as_unknown(found: Any, tokenizer: Any) -> None:  # noqa: ANN401 -
                 unknown if token == end and not own else token
                 for token, own in zip(ids, special, strict=True)
             ]
+
+
+def _strings(texts: Any) -> list[str]:  # noqa: ANN401 -- Texts
+    return texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from nbtransfer.engine.checkpoints import damage, load_model_state
 from nbtransfer.engine.disk import NOT_WRITABLE, DiskFull, NotWritten, is_disk_full
 from nbtransfer.engine.memory import release_memory
-from nbtransfer.engine.reporting import write_decision, write_evaluation, write_prompt
+from nbtransfer.engine.reporting import decision_of, write_decision, write_evaluation
 from nbtransfer.engine.verify import NUM_ROWS, Verification, write_questions
 from nbtransfer.models.lora import has_adapters, merge_adapters, save_adapter
 from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
@@ -81,7 +81,8 @@ def _export(training: Training) -> None:
         _report(training)
     info = learning_curves_info(training.run.state(), baseline=training.plan.baseline_accuracy)
     write_bytes(paths.learning_curves_png, learning_curves_png(info))
-    events.append("model_verified", num_rows=NUM_ROWS, difference=verification.result())
+    decision = decision_of(training.reader.card, training.plan.max_length)
+    events.append("model_verified", num_rows=NUM_ROWS, difference=verification.result(decision))
 
 
 def _report(training: Training) -> None:
@@ -91,9 +92,9 @@ def _report(training: Training) -> None:
     scores = training.score(training.validation)
     reader = training.reader
     validation = training.validation
-    card = reader.task.tuned(scores.answers, validation.encoding, validation.table, reader.card)
+    card = reader.task.tuned(scores.answers, validation.encoding, validation.table(), reader.card)
     if card != reader.card:
-        write_decision(training.paths.model_dir, card)
+        write_decision(training.paths.model_dir, decision_of(card, training.plan.max_length))
         training.reader = reader._replace(card=card)
     write_evaluation(
         training.paths.evaluation("validation"),
@@ -120,7 +121,7 @@ def _write_model(training: Training, step: int) -> None:
             merge_adapters(training.model)
         training.model.save_pretrained(staging)
         training.loaded.tokenizer.save_pretrained(staging)
-        write_prompt(staging, training.card, training.plan.max_length)
+        write_decision(staging, decision_of(training.card, training.plan.max_length))
         (staging / "README.md").write_text(_model_card(training, step), encoding="utf-8")
         _make_durable(staging)
     except BaseException:

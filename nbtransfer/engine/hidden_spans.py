@@ -74,7 +74,7 @@ class HiddenSpans:
             found = surest_wrong(guesses, torch.where(is_wrong, shares, 0.0))
             found["right"] = ((guesses == wanted) & counted).sum(1).cpu().numpy()
             found["guessed"] = counted.sum(1).cpu().numpy()
-            found["loss"] = losses.double().sum(1).cpu().numpy()
+            found["loss"] = losses.cpu().double().sum(1).numpy()
             for name, values in found.items():
                 arrays.setdefault(name, []).append(values)
             said += [

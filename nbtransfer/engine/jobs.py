@@ -16,7 +16,7 @@ from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.forgetting import stage_losses
 from nbtransfer.engine.loading import Rows
 from nbtransfer.engine.objectives import Sequence, objective_of
-from nbtransfer.engine.precision import set_precision, usable_precision
+from nbtransfer.engine.precision import set_determinism, set_precision, usable_precision
 from nbtransfer.engine.reporting import Reader, with_decision, write_evaluation
 from nbtransfer.engine.representations import embedding_map
 from nbtransfer.models.load import load_finetuned
@@ -58,6 +58,7 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
     torch.set_num_threads(run.plan.num_threads)
     AcceleratorState._reset_state(reset_partial_state=True)
     # As in training: a report made again has the same figures.
+    set_determinism(run.spec.deterministic)
     precision = set_precision(usable_precision(run.plan, events))
     accelerator = Accelerator(cpu=run.spec.use_cpu, mixed_precision=precision)
     events.append("phase_started", phase="loading")
@@ -80,7 +81,7 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
     events.append("phase_started", phase="tokenizing")
     encoding = task.encode(tokenizer, table, run.plan.max_length, card)
     encoded = batches_of(encoding, tokenizer)
-    rows = Rows(encoded=encoded, encoding=encoding, table=table)
+    rows = Rows(encoded=encoded, encoding=encoding, path=paths.inputs)
     events.append("phase_started", phase="evaluating")
     start = time.monotonic()
     objective = objective_of(task.objective(card), options=card.settings)

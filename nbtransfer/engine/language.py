@@ -66,15 +66,14 @@ class HiddenTokens:
         """
         assert labels is not None
         kept = labels != IGNORED
-        rows = kept.nonzero()[:, 0]  # (K,)
+        rows = kept.nonzero()[:, 0].cpu().numpy()  # (K,)
         logits = hidden_logits(model, batch, kept).float()  # (K, V)
         wanted = labels[kept]
         # Without the softmax of all logits, which would be as large again.
         whole = logits.logsumexp(1)
-        losses = (whole - logits.gather(1, wanted[:, None]).squeeze(1)).double()
+        losses = whole - logits.gather(1, wanted[:, None]).squeeze(1)
         best, guesses = logits.topk(min(NUM_CANDIDATES, logits.shape[1]), dim=1)
         counts = kept.sum(1)
-        right = _sum_by_row((guesses[:, 0] == wanted).double(), rows, len(labels))
         cuts = counts.cumsum(0)[:-1].tolist()
         tokens = guesses.int().cpu().numpy()
         shares = (best - whole[:, None]).exp()
@@ -84,9 +83,9 @@ class HiddenTokens:
         said[kept] = guesses[:, 0]
         return {
             **surest_wrong(said, chosen),
-            "right": right.long().cpu().numpy(),
+            "right": np.bincount(rows[tokens[:, 0] == wanted.cpu().numpy()], minlength=len(labels)),
             "guessed": counts.cpu().numpy(),
-            "loss": _sum_by_row(losses, rows, len(labels)).cpu().numpy(),
+            "loss": np.bincount(rows, losses.cpu().double().numpy(), minlength=len(labels)),
             "guesses": np.split(tokens, cuts),
             "shares": np.split(shares.cpu().numpy(), cuts),
         }
@@ -129,7 +128,7 @@ class NextTokens:
                     "wrong_place": found["wrong_place"] + 1,
                     "right": (said == following).sum(1).cpu().numpy(),
                     "guessed": (following != IGNORED).sum(1).cpu().numpy(),
-                    "loss": next_token_losses(logits, wanted).double().sum(1).cpu().numpy(),
+                    "loss": next_token_losses(logits, wanted).cpu().double().sum(1).numpy(),
                 }
             )
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -240,12 +239,6 @@ def continuations(
         )
         found.append(whole[0, prompt.shape[1] :].int().cpu().numpy())
     return found
-
-
-def _sum_by_row(values: torch.Tensor, rows: torch.Tensor, num_rows: int) -> torch.Tensor:
-    return torch.zeros(num_rows, dtype=values.dtype, device=values.device).index_add(
-        0, rows, values
-    )
 
 
 def _vocabulary(model: nn.Module) -> int:

@@ -76,5 +76,4 @@ class MemoryWatch:
         return True
 
     def _way(self) -> _Way:
-        recomputes = isinstance(self._take_step, EagerStep) and self._take_step.recomputes
-        return _Way(self._take_step.micro_batch_size, recomputes)
+        return _Way(self._take_step.micro_batch_size, self._take_step.recomputes)

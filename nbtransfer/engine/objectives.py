@@ -1,7 +1,8 @@
 """What a model is asked and how its answer is judged, one small class for each kind of answer.
 
 `loss` is a sum over the micro-batch: the step divides by the weight of all its rows, so that
-accumulation changes memory and nothing else. `answers` is what an evaluation keeps of a batch.
+accumulation changes memory and nothing else. `answers` is what an evaluation keeps of a batch; it
+becomes float64 on the host, for Apple's GPUs have no such numbers.
 """
 
 # Shapes: B rows of a batch, T tokens, S target tokens, C classes, V tokens of the vocabulary.
@@ -84,7 +85,7 @@ class Classes(_OneAnswerARow):
 
     def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
         """Return `logits`, float64 array (B, C)."""
-        logits = logits_of(model(**batch)).double().cpu()
+        logits = logits_of(model(**batch)).cpu().double()
         found: Answers = {"logits": logits.numpy()}
         if labels is not None:
             found["loss"] = cross_entropy(logits, labels.cpu(), reduction="none").numpy()
@@ -101,11 +102,11 @@ class SeveralClasses(_OneAnswerARow):
 
     def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
         """Return `logits`, float64 array (B, C)."""
-        logits = logits_of(model(**batch)).double().cpu()
+        logits = logits_of(model(**batch)).cpu().double()
         found: Answers = {"logits": logits.numpy()}
         if labels is not None:
             losses = binary_cross_entropy_with_logits(
-                logits, labels.double().cpu(), reduction="none"
+                logits, labels.cpu().double(), reduction="none"
             )
             found["loss"] = losses.mean(1).numpy()
         return found
@@ -120,10 +121,10 @@ class Score(_OneAnswerARow):
 
     def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
         """Return `score`, float64 array (B,)."""
-        score = logits_of(model(**batch)).double().cpu().squeeze(1)
+        score = logits_of(model(**batch)).cpu().double().squeeze(1)
         found: Answers = {"score": score.numpy()}
         if labels is not None:
-            found["loss"] = (score - labels.double().cpu()).square().numpy()
+            found["loss"] = (score - labels.cpu().double()).square().numpy()
         return found
 
 
@@ -156,7 +157,7 @@ class Tokens(_OneAnswerAToken):
             "probabilities": [shares for _, shares in kept],
         }
         if labels is not None:
-            found["loss"] = token_losses(logits, labels).double().sum(1).cpu().numpy()
+            found["loss"] = token_losses(logits, labels).cpu().double().sum(1).numpy()
         return found
 
 
@@ -186,7 +187,7 @@ class Sequence(_OneAnswerAToken):
         if labels is None:
             return {}
         logits = logits_of(self.forward(model, batch, labels)).float()
-        return {"loss": token_losses(logits, labels).double().sum(1).cpu().numpy()}
+        return {"loss": token_losses(logits, labels).cpu().double().sum(1).numpy()}
 
     def generate(
         self,
@@ -222,9 +223,9 @@ class Continuation(Sequence):
             return {}
         logits = self.forward(model, batch, labels).float()
         wanted = labels != IGNORED
-        losses = torch.zeros(labels.shape, dtype=torch.float64, device=labels.device)
-        losses[wanted] = cross_entropy(logits, labels[wanted], reduction="none").double()
-        return {"loss": losses.sum(1).cpu().numpy()}
+        losses = torch.zeros(labels.shape, device=labels.device)
+        losses[wanted] = cross_entropy(logits, labels[wanted], reduction="none")
+        return {"loss": losses.cpu().double().sum(1).numpy()}
 
     def generate(
         self,
@@ -267,7 +268,7 @@ class Spans(_OneAnswerARow):
 
     def forward(self, model: nn.Module, batch: Batch, labels: torch.Tensor) -> Any:  # noqa: ANN401 -- by architecture
         """Return start and end logits, float32 tensors (B, T); -inf where there is padding."""
-        return _span_logits(model, batch, torch.float32)
+        return _span_logits(model, batch)
 
     def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
         """Return the losses of start and end logits (B, T) and labels (B, 2), summed."""
@@ -278,7 +279,7 @@ class Spans(_OneAnswerARow):
     def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
         """Return `start` and `end` logits, float32 arrays (T,) a row."""
         mask = batch["attention_mask"].bool().cpu()
-        start, end = (logits.cpu() for logits in _span_logits(model, batch, torch.float64))
+        start, end = (logits.cpu().double() for logits in _span_logits(model, batch))
         found: Answers = {
             "start": [row[own].float().numpy() for row, own in zip(start, mask, strict=True)],
             "end": [row[own].float().numpy() for row, own in zip(end, mask, strict=True)],
@@ -297,10 +298,10 @@ class SpanLogits(NamedTuple):
     end_logits: torch.Tensor
 
 
-def _span_logits(model: nn.Module, batch: Batch, dtype: torch.dtype) -> SpanLogits:
+def _span_logits(model: nn.Module, batch: Batch) -> SpanLogits:
     output = model(**batch)
     padding = batch["attention_mask"] == 0
-    start, end = output.start_logits.to(dtype), output.end_logits.to(dtype)
+    start, end = output.start_logits.float(), output.end_logits.float()
     return SpanLogits(start.masked_fill(padding, -torch.inf), end.masked_fill(padding, -torch.inf))
 
 

@@ -54,6 +54,18 @@ def set_precision(precision: str) -> str:
     return precision if precision in ("bf16", "fp16") else "no"
 
 
+def set_determinism(wanted: bool) -> None:
+    """Let torch take only operations that give the same bits each time, and fail where it has none.
+
+    Allowed to warn instead of failing, torch would leave attention's backward pass on CUDA as it
+    is, though it has another. A warm worker may have had this on for the run before.
+    """
+    torch.use_deterministic_algorithms(wanted)
+    # As far as the first takes it, every new tensor would be filled, for programs that read what
+    # they have never written.
+    torch.utils.deterministic.fill_uninitialized_memory = not wanted
+
+
 def _why_no_bf16_on_cpu() -> str | None:
     """Return what happens to a process that multiplies in bf16 here, unless it goes well.
 

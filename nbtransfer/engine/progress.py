@@ -48,10 +48,15 @@ class Progress:
     eval_batch_size: int | None = None
 
     def take_length(self, num_train_epochs: float, num_steps: int) -> None:
-        """Spread the rest of the schedule over a number of epochs given on resuming."""
+        """Spread the rest of the schedule over a number of epochs given on resuming.
+
+        Patience is counted anew then: who asks for more epochs is not to be told at once that the
+        old count is full.
+        """
         if num_train_epochs != self.planned_epochs:
             self.planned_epochs = self.num_train_epochs = num_train_epochs
             self.schedule.stretch(self.step, max(self.step, num_steps))
+            self.evaluations_without_gain = 0
 
     def has_lost_patience(self, patience: int | None) -> bool:
         """Return whether so many evaluations brought no gain, while steps are left to take."""

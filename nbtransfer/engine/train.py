@@ -31,7 +31,7 @@ from nbtransfer.engine.resuming import find_checkpoint, is_resumed, say_resumed
 from nbtransfer.engine.samples import samples_of
 from nbtransfer.engine.saving import CheckpointWriter, announce
 from nbtransfer.engine.steplog import StepLog, TrainingDiverged
-from nbtransfer.engine.stepping import make_step, rows_of_steps, usable_kind
+from nbtransfer.engine.stepping import make_step, rows_of_steps
 from nbtransfer.models.load import set_training_mode
 from nbtransfer.runs.run import Run
 from nbtransfer.runs.state import fold
@@ -88,10 +88,11 @@ class Training:
         self.loaded = load_run(self.run, events)
         self.run = with_counted_steps(self.run, len(self.loaded.train.encoded.lengths), events)
         self.plan = self.run.plan
-        self.identity = job_identity(self.run, self.loaded.model)
+        self.identity = job_identity(self.run, self.loaded)
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
         self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation
+        self.row_numbers = self.loaded.train.numbers()
         weights = class_weights(self.spec, self.train_rows.targets, self.card.label_names)
         task = task_named(self.card.task)
         self.reader = Reader(task, self.card, self.loaded.tokenizer)
@@ -102,7 +103,7 @@ class Training:
         spec, plan = self.spec, self.plan
         optimizer = make_optimizer(self.learner, spec)
         self.learner, self.optimizer = self.accelerator.prepare(self.learner, optimizer)
-        self.step_kind = usable_kind(plan.step_kind, self.loaded, self.events)
+        self.step_kind = self.loaded.step_kind
         if self.step_kind == "graphed":
             self.identity["step kind"] = self.step_kind  # other rows make up its steps
         self.step_rows = rows_of_steps(self.step_kind, self.train_rows.lengths, spec)
@@ -127,8 +128,9 @@ class Training:
             self.progress.take_length(plan.num_train_epochs, plan.num_steps)
         self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
         if is_resumed(before, found):
-            # Live changes made after the checkpoint are part of the run: they are made again.
-            self.live.replay([*before.changes, *before.undone_changes], before.wanted)
+            # What was done live after the checkpoint is part of the run: it is done again.
+            changes = [*before.changes, *before.undone_changes]
+            self.live.replay(changes, before.wanted, before.asked_evaluations)
             say_resumed(self.events, self.progress, found)
         self.take_step = make_step(
             self.step_kind,
@@ -176,6 +178,10 @@ class Training:
         last_checkpoint = time.monotonic()
         self.memory.probe(self.accelerator.device)
         while progress.step < progress.schedule.num_steps:
+            # Asked before each step, for a life may begin where the one before had lost patience.
+            if progress.has_lost_patience(self.spec.early_stopping_patience):
+                self.ended_by = "early_stopping"
+                break
             if self._obey():
                 break
             step = progress.step
@@ -190,7 +196,7 @@ class Training:
                 learning_rate=rate,
                 num_examples=len(rows),
                 num_tokens=int(self.train_rows.lengths[rows].sum()),
-                rows=rows,
+                rows=self.row_numbers[rows],
             )
             ran_out = self.memory.ran_out()
             self.announce()
@@ -198,9 +204,6 @@ class Training:
                 self.evaluate("schedule")
                 self.checkpoint("evaluation")
                 last_checkpoint = time.monotonic()
-                if progress.has_lost_patience(self.spec.early_stopping_patience):
-                    self.ended_by = "early_stopping"
-                    break
             elif ran_out or time.monotonic() - last_checkpoint > CHECKPOINT_EVERY_S:
                 self.checkpoint("memory" if ran_out else "time")
                 last_checkpoint = time.monotonic()
@@ -227,6 +230,7 @@ class Training:
                     changes={name: list(pair) for name, pair in asked.changes.items()},
                     wanted=self.live.wanted,
                     num_steps=self.progress.schedule.num_steps,
+                    evaluations=self.progress.evaluations_done if asked.evaluate else None,
                 )
             if self.stop_signal.reason is not None:
                 self.ended_by = self.stop_signal.reason
@@ -321,7 +325,8 @@ class Training:
         """
         self.log.flush()
         start = time.monotonic()
-        self.events.sync()  # no checkpoint may lie beyond the durable end of the log
+        if not self.events.sync():  # no checkpoint may lie beyond the durable end of the log
+            return
         best = self.progress.best_step
         self.writer.save(
             self.paths.checkpoint(self.progress.step),

@@ -121,6 +121,7 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "per_device_eval_batch_size": ("--eval-batch-size", "Evaluation", "rows a pass (64)", ()),
     "precision": ("", "Machine", "arithmetic of the passes (auto)", _choices(Precision)),
     "step": ("", "Machine", "how a step is taken (auto: eager)", _choices(StepKind)),
+    "deterministic": ("", "Machine", "the same bits each time on a GPU too; slower", ()),
     "use_cpu": ("", "Machine", "train on the CPU even where an accelerator is there", ()),
     "task": ("", "Run", "the task", _choices(TaskName)),
     "name": ("", "Run", "the run's name (default: one is drawn)", ()),
@@ -171,6 +172,7 @@ def _trainer_options(taken: set[str]) -> tuple[Option, ...]:
         if name in _TRAINER_SWITCHES:
             kind = "switch"
         found.append(Option(name, (flag_of(name),), kind))
+    found.append(Option("num_processes", ("--num-processes",), "whole"))
     return tuple(found)
 
 
@@ -185,7 +187,13 @@ _MODES = (
         "attach", ("--attach",), "live_run", "show a run here (default: the newest live)", "Run"
     ),
     Option("resume", ("--resume",), "run", "go on with a run from its last checkpoint", "Run"),
-    Option("allow", ("--allow",), "switch", "with --resume: take more epochs, begin anew", "Run"),
+    Option(
+        "allow",
+        ("--allow",),
+        "switch",
+        "with --resume: take more epochs, begin anew, take over",
+        "Run",
+    ),
 )
 _ADAPT = (
     Option("adapt", ("--adapt",), "corpus", "first pre-train on this corpus of texts", "Training"),

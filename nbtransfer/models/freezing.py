@@ -3,6 +3,7 @@
 # Shapes: B rows, T tokens, H hidden size.
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -22,6 +23,22 @@ def reads_first_token(model: nn.Module) -> bool:
         and getattr(config, "model_type", None) in CUT_FAMILIES
         and not getattr(config, "is_decoder", False)
     )
+
+
+def frozen_digest(model: nn.Module, *others: torch.Tensor) -> str | None:
+    """Return a hash of the weights that do not learn, or None where all do.
+
+    Args:
+        model: its parameters are read.
+        others: what is not part of it now, and does not learn either.
+    """
+    frozen = [(name, p) for name, p in model.named_parameters() if not p.requires_grad]
+    frozen += [("", weight) for weight in others]
+    digest = hashlib.blake2b(digest_size=16)
+    for name, weight in frozen:
+        digest.update(f"{name} {tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest() if frozen else None
 
 
 class Stack(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -28,7 +29,6 @@ from nbtransfer.spec import top_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from nbtransfer.data.card import DataCard
     from nbtransfer.models.catalog import ModelCard
@@ -118,8 +118,13 @@ def load_for_training(
     would be lost otherwise.
 
     Raises:
-        ModelError: if transformers cannot load it with such a head.
+        ModelError: if its folder is gone, or transformers cannot load it with such a head.
     """
+    if card.source != "hub" and not Path(card.location).is_dir():  # transformers would look there
+        raise ModelError(
+            f"the folder of model {quoted(card.name)} is gone: {quoted(card.location, 200)}. "
+            "Put it back to go on, or start a new run."
+        )
     label_names = data.label_names
     labels: dict[str, object] = {}
     if label_names:

@@ -6,7 +6,6 @@ generating and everything that looks at it know nothing of adapters.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import torch
@@ -99,16 +98,6 @@ def _target_layers(
 def has_adapters(model: nn.Module) -> bool:
     """Return whether LoRA's adapters stand in `model`."""
     return hasattr(model, "peft_config")
-
-
-def frozen_digest(model: nn.Module) -> str:
-    """Return a hash of the weights that do not learn: what the adapters were trained beside."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, weight in model.named_parameters():
-        if not weight.requires_grad:
-            digest.update(f"{name} {tuple(weight.shape)}".encode())
-            digest.update(weight.detach().cpu().contiguous().numpy().data)
-    return digest.hexdigest()
 
 
 def save_adapter(model: nn.Module, folder: Path) -> None:

@@ -9,7 +9,7 @@ each total. They are sequences of their own, so nothing of them reaches a row.
 # fillers), H hidden size, C classes.
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -239,10 +239,17 @@ def _layers_of(model: PreTrainedModel) -> nn.ModuleList:
 
 def _means(hidden: torch.Tensor, layout: Layout) -> torch.Tensor:
     """Return the mean over each row's tokens, float tensor (B, H)."""
-    at = torch.arange(hidden.shape[0], device=hidden.device)
-    own = torch.searchsorted(layout.boundaries, at, right=True) - 1
-    sums = hidden.new_zeros(len(layout.boundaries) - 1, hidden.shape[1]).index_add(0, own, hidden)
-    return (sums / layout.boundaries.diff()[:, None])[: len(layout.places)]
+    first, end = layout.boundaries[:-1, None], layout.boundaries[1:, None]
+    at = torch.arange(len(hidden), device=hidden.device)
+    shares = ((first <= at) & (at < end))[: len(layout.places)] / (end - first)[
+        : len(layout.places)
+    ]
+    # A product, for a GPU adds tokens to their rows' sums in another order each time; and in whole
+    # precision, as padded models take the mean.
+    device = hidden.device.type
+    known = torch.amp.is_autocast_available(device)
+    with torch.autocast(device, enabled=False) if known else nullcontext():
+        return (shares @ hidden.float()).to(hidden.dtype)
 
 
 def _bert_head(model: Any, rows: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture

@@ -24,6 +24,15 @@ OLDER_FILES = (
     "sentencepiece.bpe.model",
     "source.spm",
 )
+# What else decides how texts become ids.
+_BESIDES = (
+    "merges.txt",
+    "added_tokens.json",
+    "target.spm",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+ALL_FILES = (*SMALL_FILES, *OLDER_FILES, *_BESIDES)
 _PADDING_TOKENS = ("[PAD]", "<pad>", "<|pad|>")
 _MAX_TOKENIZER_BYTES = 200_000_000
 

@@ -217,8 +217,7 @@ def remove_run(run: Run, runs_dir: Path | None = None) -> None:
         RunError: if it is being worked on, or its folder is not a run's.
     """
     runs_dir = resolve_runs_dir(runs_dir)
-    if run.status in ("running", "paused"):
-        raise RunError(f"run {run.id!r} is {run.status}. Stop it first: %runs stop {run.id}", run)
+    _refuse_running(run)
     lies_elsewhere = run.dir.resolve().parent != runs_dir.resolve()
     if lies_elsewhere or run.dir.is_symlink() or not run.paths.spec.is_file():
         raise RunError(
@@ -226,6 +225,17 @@ def remove_run(run: Run, runs_dir: Path | None = None) -> None:
             "nothing was removed.",
             run,
         )
-    # spec.json goes first: what a crash leaves behind is then no run any more.
-    run.paths.spec.unlink()
-    shutil.rmtree(run.dir)
+    try:
+        with run.held():
+            _refuse_running(run)  # another kernel may have resumed it meanwhile
+            # spec.json goes first: what a crash leaves behind is then no run any more.
+            run.paths.spec.unlink()
+            shutil.rmtree(run.dir)
+    except FileNotFoundError:
+        if run.dir.exists():
+            raise  # otherwise another kernel has removed it meanwhile
+
+
+def _refuse_running(run: Run) -> None:
+    if run.status in ("running", "paused"):
+        raise RunError(f"run {run.id!r} is {run.status}. Stop it first: %runs stop {run.id}", run)

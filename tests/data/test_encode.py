@@ -8,8 +8,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nbtransfer.data import token_cache
-from nbtransfer.data.encode import EncodedFeatures, EncodedTexts, batches_of
+from nbtransfer.data import encoding
+from nbtransfer.data.encode import EncodedFeatures, EncodedFrozen, EncodedTexts, batches_of
 from nbtransfer.data.encoding import Encoding, encode_texts
 
 
@@ -81,6 +81,12 @@ def test_lengths_are_tokens_of_each_row():
     assert encoded(ROWS).lengths.tolist() == [3, 1, 2, 4]
 
 
+def test_lengths_are_counted_once():
+    rows = encoded(ROWS)
+    frozen = EncodedFrozen(texts=rows, vectors=np.zeros((4, 2), np.float32), first_only=True)
+    assert rows.lengths is rows.lengths is frozen.lengths
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.lists(st.integers(1, 30000), max_size=9), min_size=1, max_size=12),
@@ -115,12 +121,12 @@ def test_texts_are_cut_at_max_length_special_tokens_included():
 
 
 def test_texts_are_handed_over_in_chunks(monkeypatch):
-    monkeypatch.setattr(token_cache, "CHUNK", 3)
+    monkeypatch.setattr(encoding, "_CHUNK", 3)
     tokenizer = FakeTokenizer()
     texts = [" ".join("x" * n) for n in range(8)]
     chunked, _ = encode_texts(tokenizer, texts, 16)
     assert tokenizer.calls == [3, 3, 2]
-    monkeypatch.setattr(token_cache, "CHUNK", 100)
+    monkeypatch.setattr(encoding, "_CHUNK", 100)
     whole, _ = encode_texts(FakeTokenizer(), texts, 16)
     assert chunked.values.tolist() == whole.values.tolist()
     assert chunked.offsets.tolist() == whole.offsets.tolist()

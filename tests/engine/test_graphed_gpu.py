@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from nbtransfer.engine.memory import release_memory
+from nbtransfer.engine.recording import Recorder
 from nbtransfer.engine.stepping import packing_gap
 from tests.engine.packed_jobs import Side, encoded_rows
 from tests.models.families import DECODERS, ENCODERS, ROWS, TOKENS, tiny_model
@@ -25,7 +26,8 @@ BF16 = 0.03
 
 
 def gpu_side(kind: str, **options) -> Side:
-    return Side(kind, device="cuda", **options)
+    recorder = {"recorder": Recorder()} if kind == "graphed" else {}
+    return Side(kind, device="cuda", **{**recorder, **options})
 
 
 @pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
@@ -47,7 +49,7 @@ def test_captured_losses_are_those_of_padded_steps(family, micro):
 
 @pytest.mark.parametrize("micro", [8, 3])
 def test_replay_is_what_the_same_code_does_without_recording(micro):
-    plain = gpu_side("graphed", micro=micro, captures=False)
+    plain = gpu_side("graphed", micro=micro, recorder=None)
     graphed = gpu_side("graphed", micro=micro)
     assert np.allclose(graphed.run(20), plain.run(20), rtol=1e-3, atol=1e-3)
 
@@ -98,7 +100,7 @@ def test_recording_a_step_changes_no_weight_and_no_moment():
     before, moments = side.weights(), side.moments()
     inputs, bucket = side.take._pack(side.step_rows(2), 2)
     work = side.take._learn_and_update
-    side.take._record(work, {**inputs, "weight": torch.tensor(8.0)}, ("again", bucket))
+    side.take._record(work, {**inputs, "weight": torch.tensor(8.0)}, bucket._replace(num_fillers=1))
     torch.cuda.synchronize()
     assert torch.equal(side.weights(), before)
     assert all(torch.equal(a, b) for a, b in zip(moments, side.moments(), strict=True))
@@ -137,15 +139,15 @@ def test_capturing_all_buckets_takes_less_than_three_seconds_and_memory_comes_ba
 
 def test_out_of_memory_while_recording_halves_the_micro_batch():
     side = gpu_side("graphed")
-    record, failures = side.take._capture, [1]
+    record, failures = side.take._recorder.record, [1]
 
-    def fail_once(work, inputs):
+    def fail_once(work):
         if failures:
             failures.pop()
             raise torch.OutOfMemoryError
-        return record(work, inputs)
+        return record(work)
 
-    side.take._capture = fail_once
+    side.take._recorder.record = fail_once
     eager = gpu_side("eager", micro=4)
     assert np.allclose(side.run(10), eager.run(10), rtol=BF16, atol=BF16)
     assert side.take.micro_batch_size == 4

@@ -195,7 +195,7 @@ def test_a_few_texts_are_shown_at_each_evaluation_and_cost_no_training_time(
     durations = [e["duration_s"] for e in run.events() if e["type"] == "evaluation_completed"]
     middle = state.evaluations[1]
     # Two seconds were slept after it; what else happened between two rows of the log is a moment.
-    assert 0 <= middle.elapsed_s - clock[middle.step] - durations[1] < 1.5
+    assert -0.001 <= middle.elapsed_s - clock[middle.step] - durations[1] < 1.5  # rounded to 1 ms
     assert clock[middle.step + 1] - middle.elapsed_s < 1.5
     if family == "gpt2":
         held_out = " ".join(run.report().predictions()["text"].to_pylist())

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from nbtransfer.data.encode import EncodedTexts
 from nbtransfer.data.encoding import Ragged
@@ -35,6 +37,24 @@ def output_of(kind):
 
 
 KINDS = ("classes", "several classes", "score", "spans", "tokens", "hidden tokens", "next tokens")
+
+
+class NoDoubles(TorchFunctionMode):
+    """A device without float64, as Apple's GPUs are; what came to the host is on the host."""
+
+    def __init__(self):
+        super().__init__()
+        self.on_host = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+        from_host = any(t is host for t in tensors for host in self.on_host)
+        result = func(*args, **(kwargs or {}))
+        if func is torch.Tensor.cpu or from_host:
+            self.on_host += [t for t in tree_leaves(result) if isinstance(t, torch.Tensor)]
+        elif isinstance(result, torch.Tensor):
+            assert result.dtype != torch.float64, f"{func} gave float64 on the device"
+        return result
 
 
 def part(output, rows):
@@ -122,3 +142,13 @@ def test_rows_without_a_labelled_token_divide_nothing():
         targets=Ragged(np.array([-100, -100]), np.array([0, 2])),
     )
     assert objective_of("tokens").weight(encoded, np.array([0])) == 1.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_become_float64_on_the_host_alone(kind):
+    objective = objective_of(kind)
+    output, labels = output_of(kind)
+    batch = {"attention_mask": MASK.clone()}
+    with NoDoubles():
+        answers = objective.answers(lambda **_: output, batch, labels)
+    assert answers["loss"].dtype == np.float64

@@ -147,3 +147,20 @@ def test_a_cpu_is_not_probed_for_its_memory_is_never_refused(monkeypatch):
     monkeypatch.setattr(EagerStep, "probe", lambda self: pytest.fail("probed"))
     watch = MemoryWatch(taker, None, None, None, 8)
     watch.probe(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("device", "asked"), [("cuda", ["pin", "copy"]), ("cpu", ["copy"])])
+def test_a_gpu_fetches_batches_from_pinned_memory(device, asked):
+    done = []
+
+    class Tensor:
+        def pin_memory(self):
+            done.append("pin")
+            return self
+
+        def to(self, where, *, non_blocking):
+            done.append("copy")
+            assert where.type == device and non_blocking
+
+    step_module.sent(Tensor(), torch.device(device))
+    assert done == asked

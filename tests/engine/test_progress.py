@@ -72,6 +72,14 @@ def test_two_runs_do_not_share_their_losses(progress):
     assert second.evaluation_losses == []
 
 
+def test_another_number_of_epochs_counts_patience_anew_and_the_same_number_does_not(progress):
+    progress.planned_epochs = 4.0
+    progress.take_length(4.0, 100)
+    assert progress.evaluations_without_gain == 1
+    progress.take_length(6.0, 200)
+    assert progress.evaluations_without_gain == 0
+
+
 def test_every_field_is_explained():
     section = Progress.__doc__.split("Attributes:")[1]
     assert all(f"        {f.name}:" in section for f in dataclasses.fields(Progress))

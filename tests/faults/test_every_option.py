@@ -36,7 +36,7 @@ _OPTIONS = {
 }
 _DISTURBANCES = {
     "ended_by": ["kill", "kill within a step", "stop"],
-    "at": ["first step", "mid-epoch", "epoch end", "last step"],
+    "at": ["first step", "mid-epoch", "epoch end", "last step", "export"],
 }
 _FACTORS = _OPTIONS | _DISTURBANCES
 # By steps done: memory runs out in the second step, the sliders move after the third and the fifth.
@@ -93,6 +93,9 @@ def _life(run_dir: str, case: dict, end_at: int | None) -> Iterator[None]:
         if step == end_at:
             if case["ended_by"] == "stop":
                 run.stop()
+            elif case["at"] == "export":  # every step is taken and saved by then
+                point = "write" if case["ended_by"] == "kill" else "rename"
+                plan_faults(f"export.{point}:1:kill")
             elif case["ended_by"] == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             else:
@@ -152,8 +155,8 @@ def test_resumed_it_ends_with_the_bits_of_a_run_that_never_stopped(make_case, ca
     case = dict(zip(_FACTORS, case, strict=True))
     run, clean = make_case(case)
     last = clean.state().step - 1
-    end_at = {"first step": 1, "mid-epoch": 6, "epoch end": 8, "last step": last}[case["at"]]
-    end_at = min(end_at, last)  # it may have stopped early
+    # It may have stopped early; what happens in the last step or after it begins there.
+    end_at = min({"first step": 1, "mid-epoch": 6, "epoch end": 8}.get(case["at"], last), last)
     process = start(run, _live, case, end_at)
     process.join()
     if case["ended_by"] == "stop":

@@ -31,7 +31,7 @@ def no_faults_left():
 def submitted(monkeypatch):
     """Runs handed to a worker, which does not come."""
     handed = []
-    monkeypatch.setattr(launch, "submit_run", lambda run, *, restart: handed.append(run))
+    monkeypatch.setattr(launch, "_hand_over", lambda run, *, restart: handed.append(run))
     return handed
 
 

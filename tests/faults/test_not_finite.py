@@ -8,10 +8,12 @@ import re
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from nbtransfer.engine.checkpoints import damage, newest_checkpoint
 from nbtransfer.engine.step import EagerStep
-from tests.engine.jobs import work
+from nbtransfer.runs.files import read_table
+from tests.engine.jobs import reviews, work
 from tests.faults.comparing import rows, same_bits
 
 pytestmark = pytest.mark.slow
@@ -85,7 +87,7 @@ def test_it_stops_keeps_the_best_and_goes_on_to_the_same_bits(
     assert state.step <= at_step + 50
     row = state.steps[found - 1]
     assert f"learning rate {row.learning_rate:.2g}, gradient norm {row.grad_norm:.3g}" in message
-    assert re.search(r"fp32; rows \d+(, \d+)+ of train\)\. Try a lower --lr", message)
+    assert re.search(r"fp32; rows \d+(, \d+)+ of the training data\)\. Try a lower --lr", message)
     # What is on disk is finite and whole: checkpoints, and the best model evaluated.
     good = newest_checkpoint(run.paths.checkpoints_dir)
     assert good.folder is not None and good.skipped == ()
@@ -129,3 +131,53 @@ def test_it_is_found_within_50_steps_however_fast_they_are(tmp_path, make_job):
         )
         assert not work(str(run.dir))
     assert len(taken) <= 20 + 50
+
+
+def _poison_word(patch, word, model):
+    """Let a loss be NaN where a batch holds `word`."""
+    token = AutoTokenizer.from_pretrained(model).convert_tokens_to_ids(word)
+    take = EagerStep.__call__
+
+    def poisoned(self, rows_, step):
+        def spoil(module, args, batch, output):
+            return _scaled(output, math.nan) if (batch["input_ids"] == token).any() else output
+
+        hook = self._model.register_forward_hook(spoil, with_kwargs=True)
+        try:
+            return take(self, rows_, step)
+        finally:
+            hook.remove()
+
+    patch.setattr(EagerStep, "__call__", poisoned)
+
+
+def _marked_reviews(at):
+    found = reviews(20)
+    found[at]["text"] += " zebra"
+    return found, {}
+
+
+def _marked_sentences(at):
+    """Sentences of several windows each, of which the last one holds the word."""
+    words = ["ada", "moved", "to", "oslo", *["and", "so", "on"] * 6]
+    tokens = [[*words, str(row), "zebra" if row == at else "."] for row in range(20)]
+    tags = [["B-PER", "O", "O", "B-LOC", *["O"] * (len(row) - 4)] for row in tokens]
+    return {"tokens": tokens, "ner_tags": tags}, {"max_length": 16}
+
+
+@pytest.mark.parametrize("marked", [_marked_reviews, _marked_sentences])
+def test_the_rows_that_are_named_are_those_of_the_users_data(
+    tmp_path, make_job, mini_model, marked
+):
+    """Whatever was held out, however the rest is ordered, and into how many parts a row is cut."""
+    data, options = marked(14)
+    run = make_job(
+        tmp_path, data=data, per_device_train_batch_size=1, num_train_epochs=1, **options
+    )
+    kept = read_table(run.paths.split("train"))["row"].to_pylist()
+    assert 14 in kept and kept.index(14) != 14
+    with pytest.MonkeyPatch.context() as patch:
+        _poison_word(patch, "zebra", mini_model)
+        assert not work(str(run.dir))
+    message = run.state().error_message
+    assert "fp32; row 14 of the training data). Try a lower --lr" in message

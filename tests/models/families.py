@@ -7,6 +7,11 @@ import torch
 import transformers
 from transformers import AutoConfig, PreTrainedModel
 
+from nbtransfer.models.load import backbone_of
+from nbtransfer.models.lora import add_adapters
+from nbtransfer.spec import RunSpec
+from tests.test_planning import MODEL
+
 ROWS, TOKENS, NEXT = "SequenceClassification", "TokenClassification", "CausalLM"
 LONGEST = 30
 PADDING = 1
@@ -73,3 +78,26 @@ def ragged_batch(lengths: list[int], seed: int = 0) -> dict[str, torch.Tensor]:
     ids[-2, lengths[-2] - 1] = PADDING  # a text may hold the padding's own characters
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     return {"input_ids": ids, "attention_mask": mask.long()}
+
+
+def give_adapters(model: PreTrainedModel, *, whole_head: bool = True, **asked: object) -> str:
+    """Put LoRA's adapters into `model` as a run does; return what is said of them.
+
+    Args:
+        model: it is changed.
+        whole_head: whether the head learns besides.
+        asked: options of LoRA.
+    """
+    outside = {id(p) for p in model.base_model.parameters()}
+    head = {n for n, p in model.named_parameters() if whole_head and id(p) not in outside}
+    spec = RunSpec(model="m", data="d", technique="lora", **asked)
+    return add_adapters(model, backbone_of(model), spec, MODEL, head)
+
+
+def let_adapters_speak(model: PreTrainedModel) -> None:
+    """Give the adapters weights; they begin as nothing."""
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad and "lora_" in name:
+                parameter.normal_(std=0.1)

@@ -5,6 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from nbtransfer.choices import PACKED_DECODERS, PACKED_FAMILIES
 from nbtransfer.models import packed_attention
@@ -17,6 +19,8 @@ from tests.models.families import (
     NEXT,
     ROWS,
     TOKENS,
+    give_adapters,
+    let_adapters_speak,
     ragged_batch,
     tiny_model,
 )
@@ -50,7 +54,7 @@ def test_every_family_is_tested_here():
     assert set(DECODERS) == PACKED_DECODERS
 
 
-@pytest.mark.parametrize(
+EVERY_MODEL = pytest.mark.parametrize(
     ("family", "head", "options"),
     [
         *((family, head, {}) for family in ENCODERS for head in (ROWS, TOKENS)),
@@ -59,8 +63,33 @@ def test_every_family_is_tested_here():
         ("modernbert", ROWS, {"classifier_pooling": "mean"}),
     ],
 )
+
+
+@EVERY_MODEL
 def test_packed_gives_the_logits_and_gradients_of_padded(family, head, options):
-    model = tiny_model(family, head, **options)
+    assert_parity(tiny_model(family, head, **options), head)
+
+
+EVERY_ADAPTED = pytest.mark.parametrize(
+    ("family", "head"),
+    [*((family, ROWS) for family in (*ENCODERS, *DECODERS)), ("bert", "MaskedLM"), ("gpt2", NEXT)],
+)
+
+
+def adapted(family, head):
+    model = tiny_model(family, head)
+    give_adapters(model, whole_head=head == ROWS)
+    let_adapters_speak(model)
+    return model
+
+
+@EVERY_ADAPTED
+def test_packed_gives_the_logits_and_gradients_of_padded_with_adapters(family, head):
+    assert_parity(adapted(family, head), head)
+
+
+def assert_parity(model, head):
+    """Packed and padded rows give the same logits, and the same gradients of all that learns."""
     assert why_not_packed(model) is None
     batch = ragged_batch(LENGTHS)
     own = batch["attention_mask"].bool()
@@ -85,6 +114,55 @@ def test_packed_gives_the_logits_and_gradients_of_padded(family, head, options):
     largest = max(g.abs().max() for g in theirs.values())
     assert ours.keys() == theirs.keys()
     assert all((ours[n] - theirs[n]).abs().max() <= 1e-5 * largest for n in theirs)
+
+
+class OnOneDevice(TorchDispatchMode):
+    """Refuses what a recording must not contain: tensors that come from the host or go to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.seen.add(func)
+        result = func(*args, **(kwargs or {}))
+        tensors = [t for t in tree_leaves((args, kwargs, result)) if isinstance(t, torch.Tensor)]
+        devices = {t.device.type for t in tensors if t.dim()}  # one number travels with the launch
+        assert len(devices) < 2, f"{func} moves between {devices}"
+        return result
+
+
+@EVERY_MODEL
+def test_a_packed_pass_reads_nothing_back_and_fetches_nothing(family, head, options, capturing):
+    assert_nothing_moves(tiny_model(family, head, **options))
+
+
+@EVERY_ADAPTED
+def test_nor_does_one_with_adapters(family, head, capturing):
+    assert_nothing_moves(adapted(family, head))
+
+
+@pytest.fixture
+def capturing(monkeypatch):
+    """What transformers is told while a step is recorded."""
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+
+
+def assert_nothing_moves(model):
+    """A pass forwards and backwards on the meta device, which knows shapes and no values.
+
+    It takes flash attention there, as on CUDA.
+    """
+    model.to("meta")
+    packed_model = PackedModel(model, LONGEST)
+    inputs = packed_model.pack(ragged_batch(LENGTHS), BUCKET)
+    inputs = {name: tensor.to("meta") for name, tensor in inputs.items()}
+    with OnOneDevice() as mode:
+        packed_model(**inputs).logits.sum().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    assert torch.ops.aten._flash_attention_backward.default in mode.seen
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    assert len(grads) > 5 and all(grad.device.type == "meta" for grad in grads)
 
 
 def test_parity_would_fail_if_sequences_saw_each_other(monkeypatch):

@@ -125,6 +125,31 @@ def test_without_interrupts_nothing_is_written(run, monkeypatch):
     assert not run.paths.control.exists()
 
 
+def test_a_run_that_cannot_be_told_to_stop_yet_is_told_again(run, monkeypatch):
+    asked, said, clock = [], [], Clock(interrupts=[3])
+
+    def stop(*, reason):
+        asked.append(reason)
+        if len(asked) < 3:
+            raise RunError("no space left")
+        clock.ends = clock.looks + 1
+
+    monkeypatch.setattr(run, "stop", stop)
+    assert wait_by(clock, run, monkeypatch, said)
+    assert asked == ["interrupt"] * 3
+    assert said == [show.STOPPING, "no space left", "no space left"]
+
+
+def test_the_second_interrupt_frees_the_cell_of_a_run_that_cannot_be_told(run, monkeypatch):
+    def stop(*, reason):
+        raise RunError("no space left")
+
+    monkeypatch.setattr(run, "stop", stop)
+    clock = Clock(interrupts=[3, 40])
+    assert not wait_by(clock, run, monkeypatch)
+    assert clock.looks == 40
+
+
 class Silent:
     """A follower without a thread."""
 
