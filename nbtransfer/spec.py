@@ -108,6 +108,8 @@ class RunSpec:
         use_cpu: train on the CPU even where an accelerator is there.
         from_scratch: start from random weights of the same architecture (to show what pre-training
             buys).
+        keep_head: go on with the classification head that the model carries, whose classes must be
+            the data's, in any order; otherwise a new one is trained unless they are the same.
         seed: decides initial head weights, order of rows and dropout.
         name: the run's name; None draws one.
     """
@@ -163,6 +165,7 @@ class RunSpec:
     deterministic: bool = False
     use_cpu: bool = False
     from_scratch: bool = False
+    keep_head: bool = False
     seed: int = 42
     name: str | None = None
 
@@ -315,7 +318,7 @@ def _choice_problems(spec: RunSpec) -> list[str]:
             f"prompt={quoted(spec.prompt)} must be a text with {{source}} in it, as in "
             "'English: {source} French:'."
         )
-    for name in ("use_cpu", "deterministic", "from_scratch", "whole_word_mask"):
+    for name in ("use_cpu", "deterministic", "from_scratch", "keep_head", "whole_word_mask"):
         if not isinstance(getattr(spec, name), bool):
             found.append(f"{name}={quoted(getattr(spec, name))} must be True or False.")
     return found

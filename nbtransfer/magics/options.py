@@ -102,6 +102,7 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "max_grad_norm": ("", "Training", "gradients are scaled down to this; 0: off (1)", ()),
     "seed": ("", "Training", "decides head weights, order of rows, dropout (42)", ()),
     "from_scratch": ("", "Training", "random weights instead of the pre-trained ones", ()),
+    "keep_head": ("", "Training", "go on with the model's own head for these classes", ()),
     "metric_for_best_model": ("--metric", "Evaluation", "keeps the best by", METRICS),
     "eval_steps": ("", "Evaluation", "steps between evaluations (default: each epoch)", ()),
     "early_stopping_patience": (
@@ -209,7 +210,7 @@ _COLUMNS = tuple(option for option in _SPEC if option.name in ROLES)
 _TASK = next(option for option in _SPEC if option.name == "task")
 
 # What unlabelled texts have no use for.
-_LABELLED_ONLY = {*ROLES} - {"text"} | {"class_weights", "task"}
+_LABELLED_ONLY = {*ROLES} - {"text"} | {"class_weights", "keep_head", "task"}
 
 SPEC_NAMES = frozenset(option.name for option in _SPEC)
 TRAINER = _trainer_options({flag for option in _SPEC for flag in option.flags})
