@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -366,3 +368,44 @@ def test_layers_are_compiled_for_packed_batches_only(family, monkeypatch):
     assert len(ran) == model.config.num_hidden_layers
     assert torch.equal(model(**batch).logits, padded)
     assert len(ran) == model.config.num_hidden_layers
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """The graphs that the compiler is given; they run as they are."""
+    from torch._dynamo.utils import counters
+
+    found, compile_ = [], torch.compile
+
+    def backend(graph, _inputs):
+        found.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(compile_, backend=backend))
+    torch._dynamo.reset()
+    counters.clear()
+    yield found
+    assert not counters["graph_break"]
+    torch._dynamo.reset()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "device", "num_graphs"),
+    [("bert", "cpu", 1), ("bert", "meta", 1), ("llama", "meta", 1), ("modernbert", "meta", 3)],
+)
+def test_a_layer_is_compiled_whole_and_once_for_every_bucket(
+    family, device, num_graphs, traced, capturing
+):
+    # ModernBERT's three layers differ: the first has no norm, the second a window.
+    model = tiny_model(family)
+    batch = ragged_batch(LENGTHS)
+    padded = model(**batch).logits
+    packed_model = PackedModel(model.to(device), LONGEST)
+    packed_model.compile_layers()
+    for bucket in (BUCKET, Bucket(192, 6), Bucket(96, 2), BUCKET):
+        inputs = packed_model.pack(batch, bucket)
+        logits = packed_model(**{k: v.to(device) for k, v in inputs.items()}).logits
+        logits.sum().backward()
+        assert device == "meta" or agree(logits, padded)
+    assert len(traced) == num_graphs
