@@ -300,8 +300,10 @@ class SpanLogits(NamedTuple):
 
 def _span_logits(model: nn.Module, batch: Batch) -> SpanLogits:
     output = model(**batch)
-    padding = batch["attention_mask"] == 0
     start, end = output.start_logits.float(), output.end_logits.float()
+    if "attention_mask" not in batch:  # a packed model knows itself where rows end
+        return SpanLogits(start, end)
+    padding = batch["attention_mask"] == 0
     return SpanLogits(start.masked_fill(padding, -torch.inf), end.masked_fill(padding, -torch.inf))
 
 
