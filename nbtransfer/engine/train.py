@@ -21,7 +21,7 @@ from nbtransfer.engine.identity import check_identity, job_identity
 from nbtransfer.engine.live import LiveControls
 from nbtransfer.engine.loading import Rows, class_weights, load_run, with_counted_steps
 from nbtransfer.engine.memory import smaller_evaluation_warning
-from nbtransfer.engine.memory_watch import MemoryWatch
+from nbtransfer.engine.memory_watch import MemoryWatch, choose_evaluation_batch
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.precision import load_scaler_state, scaler_state
@@ -173,6 +173,7 @@ class Training:
         is_new = progress.step == 0 and not self.run.state().evaluations
         if is_new and self.validation is not None and self.card.task in LANGUAGE_MODELING:
             self.evaluate("start")
+        choose_evaluation_batch(self)
         self._phase("training")
         self._train_mode()
         self.log.start()
@@ -265,7 +266,7 @@ class Training:
         assert self.validation is not None
         self._phase("evaluating")
         start = time.monotonic()
-        scores = self.score(self.validation, self.plan.eval_generate_rows or None)
+        scores = self.score(self.validation, brief=True)
         reading = self.reader.read(self.validation, scores)
         value = worth(self.main_metric, reading.metrics)
         # No gain: weights that are no numbers, and the model as loaded, which has no checkpoint.
@@ -304,12 +305,15 @@ class Training:
         self._train_mode()
         self.log.start()
 
-    def score(self, rows: Rows, generate_rows: int | None = None) -> Scores:
-        """Ask the model about `rows`, in smaller batches from now on where memory runs out."""
+    def score(self, rows: Rows, *, brief: bool = False) -> Scores:
+        """Ask the model about `rows`, in smaller batches from now on where memory runs out.
+
+        `brief` keeps what metrics need, and generates texts for as many rows as the plan says.
+        """
         batch_size = self.progress.eval_batch_size or self.spec.per_device_eval_batch_size
-        scores = score_rows(
-            self.accelerator, self.learner, rows.encoded, self.objective, batch_size, generate_rows
-        )
+        few = (self.plan.eval_generate_rows or None) if brief else None
+        asked = (self.accelerator, self.learner, rows.encoded, self.objective)
+        scores = score_rows(*asked, batch_size, few, brief=brief)
         if scores.batch_size < batch_size:
             self.progress.eval_batch_size = scores.batch_size
             when = f"after step {self.progress.step}"
