@@ -72,7 +72,8 @@ class RunSpec:
         num_train_epochs: passes over the training rows; may be a fraction.
         max_steps: optimizer steps in all; overrides the epochs when positive.
         per_device_train_batch_size: rows a forward pass.
-        per_device_eval_batch_size: rows a forward pass in evaluation.
+        per_device_eval_batch_size: rows a forward pass in evaluation; where it is 64, an
+            accelerator takes as many as its memory holds, up to 1,024.
         gradient_accumulation_steps: forward passes an optimizer step.
         learning_rate: the peak of the schedule.
         lr_scheduler_type: how the rate falls after the warm-up.

@@ -65,7 +65,7 @@ class Rows:
 
         Rows were held out, and long ones were cut into several.
         """
-        return self.table["row"].to_numpy()[self.encoding.sources]
+        return read_table(self.path, ["row"])["row"].to_numpy()[self.encoding.sources]
 
 
 @dataclass(kw_only=True)

@@ -184,8 +184,14 @@ def packing_gap(accelerator: Accelerator, model: nn.Module, encoded: EncodedText
     packed = packed_model.pack(batch, Bucket(num_tokens + 1, 1))
     device = accelerator.device
     with torch.inference_mode(), accelerator.autocast():
-        theirs = model(**{k: v.to(device) for k, v in batch.items()}).logits
-        ours = packed_model(**{k: v.to(device) for k, v in packed.items()}).logits
-    if not packed_model.answers_rows:
-        theirs, ours = theirs[own.to(device)], ours[0, :num_tokens]
+        padded_output = model(**{k: v.to(device) for k, v in batch.items()})
+        packed_output = packed_model(**{k: v.to(device) for k, v in packed.items()})
+    own = own.to(device)
+    if packed_model.answers_spans:
+        theirs, ours = padded_output.start_logits[own], packed_output.start_logits
+        ours = ours[own[:, : ours.shape[1]]]
+    elif packed_model.answers_rows:
+        theirs, ours = padded_output.logits, packed_output.logits
+    else:
+        theirs, ours = padded_output.logits[own], packed_output.logits[0, :num_tokens]
     return float((ours.float() - theirs.float()).norm() / theirs.float().norm())

@@ -11,7 +11,7 @@ from nbtransfer.tasks.metric_words import METRICS
 
 Kind = Literal[
     "text", "number", "whole", "switch", "column", "validation", "weights", "run", "live_run",
-    "folder", "model", "corpus", "unused",
+    "folder", "file", "model", "corpus", "unused",
 ]  # fmt: skip
 
 
@@ -118,7 +118,12 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
         "rows generated for at each evaluation (default: 100 on a CPU, 1,000 on a GPU)",
         (),
     ),
-    "per_device_eval_batch_size": ("--eval-batch-size", "Evaluation", "rows a pass (64)", ()),
+    "per_device_eval_batch_size": (
+        "--eval-batch-size",
+        "Evaluation",
+        "rows a pass (64; chosen by memory on an accelerator)",
+        (),
+    ),
     "precision": ("", "Machine", "arithmetic of the passes (auto)", _choices(Precision)),
     "step": ("", "Machine", "how a step is taken (auto: eager)", _choices(StepKind)),
     "deterministic": ("", "Machine", "the same bits each time on a GPU too; slower", ()),
@@ -258,6 +263,7 @@ SYNTAX: dict[str, Syntax] = {
             Option("column", ("--column",), "column", "column of a table that holds texts", "Data"),
             Option("question", ("--question",), "text", "a question to answer", "Data"),
             Option("context", ("--context",), "text", "text or variable that answers it", "Data"),
+            Option("output", ("--output",), "file", "parquet or csv file for the answers", "Data"),
             _RUNS_DIR,
             _HELP,
         ),

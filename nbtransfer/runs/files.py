@@ -78,11 +78,11 @@ def write_table(path: Path, table: pa.Table) -> None:
         pq.write_table(table, file, compression="zstd", row_group_size=_ROW_GROUP)
 
 
-def read_table(path: Path) -> pa.Table:
-    """Return the table in the parquet file at `path`."""
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Return the table in the parquet file at `path`, or these columns of it."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(path)
+    return pq.read_table(path, columns=columns)
 
 
 def tables_of(path: Path, num_rows: int) -> Iterator[pa.Table]:

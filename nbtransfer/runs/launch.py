@@ -88,6 +88,11 @@ class Worker:
             self._process.stdin.close()
         self._process.stdout.close()
 
+    def kill(self) -> None:
+        """End the process at once, with the job in hand."""
+        self._process.kill()
+        self._process.wait()
+
     def _read_answers(self) -> None:
         assert self._process.stdout is not None
         while chunk := self._process.stdout.read(65536):

@@ -181,14 +181,14 @@ class MaskedLanguageModeling(LanguageModeling):
         """Return a hidden token of a few documents beside the model's guess."""
         return guessed_samples(answers, encoding, tokenizer)
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return texts with gaps.
 
         Raises:
             DataError: if a value is no text, or has no gap.
         """
-        table = text_rows(values, card)
-        for i, text in enumerate(table["text"].to_pylist()):
+        table = text_rows(values, card, first)
+        for i, text in enumerate(table["text"].to_pylist(), first):
             if not any(word in text for word in MASK_WORDS):
                 raise DataError(
                     f"input {i} is {quoted(text)}, which has no gap to fill. Write [MASK] where a "
@@ -282,9 +282,9 @@ class CausalLanguageModeling(LanguageModeling):
         """Return how these documents go on, and how the model goes on."""
         return continued_samples(prompts_of(encoding), written, tokenizer)
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return texts to be continued."""
-        return text_rows(values, card)
+        return text_rows(values, card, first)
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[Continued]:
         """Return each text with what the model says comes next."""

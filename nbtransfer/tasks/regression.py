@@ -169,9 +169,9 @@ class TextRegression:
         """Return the card as it is."""
         return card
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return the texts, or pairs of texts."""
-        return text_rows(values, card)
+        return text_rows(values, card, first)
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[ScorePrediction]:
         """Return the number the model gives to each text."""

@@ -44,7 +44,7 @@ print(peak[0] - before)
 
 def texts(num_rows):
     draw = random.Random(0)
-    words = "the film was good bad slow bright and story acting plot warm music scene".split()
+    words = ("film", "good", "slow", "bright", "story", "acting", "plot", "warm", "music", "scene")
     for i in range(num_rows):
         yield {"text": f"{' '.join(draw.choices(words, k=23))} {i}", "label": "xy"[i % 2]}
 

@@ -12,6 +12,7 @@ from accelerate.state import AcceleratorState
 
 from nbtransfer.data.encode import EncodedTexts
 from nbtransfer.data.encoding import Ragged
+from nbtransfer.data.masking import Masking
 from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.graphed import GraphedStep
 from nbtransfer.engine.objectives import objective_of
@@ -23,6 +24,7 @@ from tests.models.families import (
     NEXT,
     PADDING,
     ROWS,
+    SPANS,
     TOKENS,
     give_adapters,
     let_adapters_speak,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from nbtransfer.engine.recording import Recorder
 
 HEADS = {"classes": ROWS, "score": ROWS, "several classes": ROWS, "tokens": TOKENS}
-HEADS |= {"next tokens": NEXT, "hidden tokens": "MaskedLM"}
+HEADS |= {"next tokens": NEXT, "hidden tokens": "MaskedLM", "spans": SPANS}
 
 
 def accelerator_of(device: str, precision: str | None = None) -> Accelerator:
@@ -56,9 +58,14 @@ def encoded_rows(kind: str = "classes", num_rows: int = 50) -> EncodedTexts:
         "several classes": draw.integers(0, 2, (num_rows, 3)).astype(np.float32),
         "tokens": Ragged(draw.integers(0, 3, offsets[-1]), offsets),
         "next tokens": Ragged(tokens.astype(np.int64), offsets),
+        "spans": draw.integers(0, np.stack([lengths, lengths], 1)),
     }
     return EncodedTexts(
-        tokens=tokens, offsets=offsets, pad_token_id=PADDING, targets=targets.get(kind)
+        tokens=tokens,
+        offsets=offsets,
+        pad_token_id=PADDING,
+        targets=targets.get(kind),
+        masking=Masking(0.3, 49, 50, (0, 1, 2, 3)) if kind == "hidden tokens" else None,
     )
 
 
@@ -134,7 +141,7 @@ class Side:
         precision: str | None = None,
         prepares: bool = True,
     ) -> None:
-        labels = {"num_labels": 1} if objective == "score" else {}
+        labels = {"score": {"num_labels": 1}, "spans": {"num_labels": 2}}.get(objective, {})
         self.model = tiny_model(family, HEADS[objective], initializer_range=0.05, **labels)
         for module in self.model.modules():
             if isinstance(module, torch.nn.Dropout):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +19,7 @@ from nbtransfer.runs.control import change_control
 from nbtransfer.spec import RunSpec
 from tests.engine.jobs import make_run, start, work
 from tests.engine.packed_jobs import accelerator_of, encoded_rows
-from tests.models.families import tiny_model
+from tests.models.families import ROWS, SPANS, TOKENS, tiny_model
 
 
 def loaded(**changes):
@@ -84,9 +85,11 @@ def test_eager_is_taken_without_a_question():
     assert log.events == []
 
 
-@pytest.mark.parametrize("head", ["SequenceClassification", "TokenClassification"])
+@pytest.mark.parametrize("head", [ROWS, TOKENS, SPANS])
 def test_the_gap_is_rounding_where_attention_is_right_and_large_where_it_is_not(head, monkeypatch):
-    model, encoded, accelerator = tiny_model("roberta", head), encoded_rows(), accelerator_of("cpu")
+    labels = {"num_labels": 2} if head == SPANS else {}
+    model = tiny_model("roberta", head, **labels)
+    encoded, accelerator = encoded_rows(), accelerator_of("cpu")
     assert stepping.packing_gap(accelerator, model, encoded) < 1e-5
     monkeypatch.setattr(
         packed_attention, "_block_mask", lambda b, n, *_: torch.ones(n, n, dtype=torch.bool)
@@ -173,6 +176,10 @@ def work_packed(run_dir: str, at_step: int = -1, how: str = "") -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if step == at_step and how == "stop":
             change_control(type(run)(run.dir).paths.control, stop="interrupt")
+        if step == at_step and how == "pause":
+            change_control(run.paths.control, paused=True)
+            # The loop's own way of waiting ends the pause.
+            time.sleep = lambda _: change_control(run.paths.control, paused=False)
         if step == at_step and how == "slide":
             change_control(run.paths.control, learning_rate=3e-4)
         return take(self, rows, step)
@@ -230,6 +237,15 @@ def test_a_packed_run_that_was_ended_goes_on_to_the_same_bits(tmp_path, clean, h
     change_control(run.paths.control, stop=None)
     assert train(run) == 0, run.log()
     assert run.status == "completed"
+    assert same_bits(run, clean)
+
+
+@pytest.mark.slow
+def test_a_packed_run_that_was_paused_ends_with_the_same_bits(tmp_path, clean):
+    run = packed_run(tmp_path)
+    assert train(run, 8, "pause") == 0, run.log()
+    kinds = [event["type"] for event in run.events()]
+    assert kinds.index("run_paused") < kinds.index("run_unpaused")
     assert same_bits(run, clean)
 
 

@@ -10,8 +10,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
+from nbtransfer.engine import export, train
 from nbtransfer.engine.checkpoints import damage, newest_checkpoint
+from nbtransfer.engine.saving import CheckpointWriter
 from nbtransfer.engine.step import EagerStep
+from nbtransfer.runs.faults import plan_faults
 from nbtransfer.runs.files import read_table
 from tests.engine.jobs import reviews, work
 from tests.faults.comparing import rows, same_bits
@@ -117,6 +120,48 @@ def test_before_the_first_evaluation_there_is_no_model_to_keep(tmp_path, make_jo
     assert not list(run.paths.checkpoints_dir.glob("*"))
     assert work(str(run.dir)), run.log()
     assert same_bits(run, clean)
+
+
+def test_where_the_best_model_cannot_be_kept_the_run_still_tells_what_ended_it(tmp_path, make_job):
+    run = make_job(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        _poison(patch, "loss", math.nan, 7)
+        plan_faults("export.write:1:enospc")
+        assert not work(str(run.dir))
+    plan_faults("")
+    state = run.state()
+    assert state.error_type == "TrainingDiverged"
+    assert "loss became nan at step 7" in state.error_message
+    (warning,) = [w for w in state.warnings if w.code == "model_not_kept"]
+    assert "the disk is full: the trained model" in warning.headline
+
+
+def test_where_the_best_weights_are_no_numbers_the_best_before_them_is_kept(tmp_path, make_job):
+    """An evaluation need not meet the weight that is none; the checkpoint of it does."""
+    run = make_job(tmp_path)
+    order: dict[float, int] = {}
+    save = CheckpointWriter.save
+
+    def poisoned(self, folder, *, learner, step, **keywords):
+        if step == 8:
+            with torch.no_grad():
+                next(p for p in learner.parameters() if p.requires_grad)[0] = math.nan
+        save(self, folder, learner=learner, step=step, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointWriter, "save", poisoned)
+        # Each evaluation is better than the one before.
+        rank = lambda _, metrics: order.setdefault(metrics["eval_loss"], len(order))  # noqa: E731
+        for module in (train, export):
+            patch.setattr(module, "worth", rank)
+        assert not work(str(run.dir))
+    state = run.state()
+    assert state.error_type == "TrainingDiverged"
+    assert [row.is_best for row in state.evaluations] == [True, True]
+    assert (state.saved_choice, state.saved_step) == ("best", 4)
+    assert _all_finite(run.paths.model_dir)
+    (warning,) = [w for w in state.warnings if w.code == "best_not_kept"]
+    assert "of step 8, are gone" in warning.headline and "of step 4" in warning.advice
 
 
 def test_it_is_found_within_50_steps_however_fast_they_are(tmp_path, make_job):

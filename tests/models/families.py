@@ -13,6 +13,7 @@ from nbtransfer.spec import RunSpec
 from tests.test_planning import MODEL
 
 ROWS, TOKENS, NEXT = "SequenceClassification", "TokenClassification", "CausalLM"
+SPANS = "QuestionAnswering"
 LONGEST = 30
 PADDING = 1
 
@@ -58,7 +59,7 @@ def tiny_model(family: str, head: str = ROWS, **options: object) -> PreTrainedMo
     own = {"num_labels": 3, **_SHAPE, **_OWN.get(family, {}), **options}
     if family == "distilbert":
         own = {k: v for k, v in own.items() if not k.startswith(("hidden_size", "num_", "inter"))}
-        own["num_labels"] = 3
+        own["num_labels"] = options.get("num_labels", 3)
     config = AutoConfig.for_model(family, **own)
     model = getattr(transformers, f"AutoModelFor{head}").from_config(config)
     for module in model.modules():
