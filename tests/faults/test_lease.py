@@ -105,7 +105,11 @@ def _work_as_a_worker(run_dir, faults):
 
 @pytest.mark.parametrize(
     ("phase", "point", "step"),
-    [("loading", "event:4", 0), ("evaluating", "evaluate.batch:1", 4), ("saving", "export.*:1", 12)],
+    [
+        ("loading", "event:4", 0),
+        ("evaluating", "evaluate.batch:1", 4),
+        ("saving", "export.*:1", 12),
+    ],
 )
 def test_a_worker_that_is_terminated_in_a_phase_ends_with_a_model(
     tmp_path, make_job, clean, phase, point, step

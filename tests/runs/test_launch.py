@@ -274,12 +274,14 @@ def test_a_worker_runs_this_python_on_no_file_of_the_working_folder(monkeypatch)
     assert seen["env"].items() >= os.environ.items()
 
 
-@pytest.mark.parametrize(
-    "name",
-    "WORLD_SIZE RANK LOCAL_RANK LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT TORCHELASTIC_RUN_ID "
-    "OMPI_COMM_WORLD_SIZE PMI_SIZE PMIX_RANK MPI_LOCALRANKID MV2_COMM_WORLD_SIZE "
-    "ACCELERATE_USE_FSDP ACCELERATE_GRADIENT_ACCUMULATION_STEPS".split(),
-)
+OF_LAUNCHERS = """
+WORLD_SIZE RANK LOCAL_RANK LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT TORCHELASTIC_RUN_ID PMI_SIZE
+OMPI_COMM_WORLD_SIZE PMIX_RANK MPI_LOCALRANKID MV2_COMM_WORLD_SIZE ACCELERATE_USE_FSDP
+ACCELERATE_GRADIENT_ACCUMULATION_STEPS
+"""
+
+
+@pytest.mark.parametrize("name", OF_LAUNCHERS.split())
 def test_what_a_launcher_told_the_kernel_is_not_told_to_the_worker(name, monkeypatch):
     monkeypatch.setenv(name, "2")
     monkeypatch.setenv("RANKING", "kept")
