@@ -79,6 +79,7 @@ def prepare_job(
     from nbtransfer.models.in_memory import write_model
     from nbtransfer.planning import make_plan
     from nbtransfer.tasks.catalog import choose_task
+    from nbtransfer.tasks.kept_head import in_head_order
     from nbtransfer.tasks.task import Decides
 
     folder = resolve_runs_dir(runs_dir)
@@ -106,6 +107,8 @@ def prepare_job(
         card = open_model(model, runs_dir=folder)
     else:
         card = write_model(model, spec.model)
+    if spec.keep_head:
+        prepared = in_head_order(prepared, card.head_labels)
     decided = task.decide(spec, prepared, card) if isinstance(task, Decides) else None
     texts = task.texts(prepared.splits["train"])
     if decided is not None:

@@ -14,6 +14,7 @@ RENAMED = {
     "per_gpu_train_batch_size": "per_device_train_batch_size",
     "per_gpu_eval_batch_size": "per_device_eval_batch_size",
     "no_cuda": "use_cpu",
+    "full_determinism": "deterministic",
     "batch_size": "per_device_train_batch_size",
     "epochs": "num_train_epochs",
     "lr": "learning_rate",

@@ -82,6 +82,7 @@ def test_impossible_options_are_named_as_they_were_typed(tmp_path):
         ({"adapt": TEXTS, "wait": False}, "leave out wait=False.*nt.pretrain"),
         ({"adapt": TEXTS, "resume": "r"}, "resume takes a run as it is"),
         ({"adapt_epochs": 2}, "need a corpus"),
+        ({"adapt": TEXTS, "keep_head": True}, "keep_head and adapt do not go together"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_words(keywords, message):

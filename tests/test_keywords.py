@@ -22,7 +22,7 @@ IN_4_AND_5 = set(
     fp16 tf32 eval_steps dataloader_num_workers dataloader_drop_last dataloader_pin_memory
     run_name disable_tqdm remove_unused_columns label_names load_best_model_at_end
     metric_for_best_model greater_is_better label_smoothing_factor optim length_column_name
-    report_to push_to_hub hub_model_id gradient_checkpointing torch_compile
+    report_to push_to_hub hub_model_id gradient_checkpointing torch_compile full_determinism
     """.split()  # noqa: SIM905 -- a list of 60 strings says no more
 )
 IN_4_ONLY = {

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from nbtransfer.engine.language import NextTokens
-from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
+from nbtransfer.engine.memory import is_out_of_memory, release_memory
 from nbtransfer.engine.optim import make_moments
-from nbtransfer.engine.step import StepResult, dropout_seed
+from nbtransfer.engine.step import EagerStep, StepResult, dropout_seed, pinned, sent
 from nbtransfer.models.buckets import Bucket, choose_bucket, make_buckets
 from nbtransfer.models.packing import PackedModel
 from nbtransfer.runs.faults import reach
@@ -59,7 +59,8 @@ class GraphedStep:
     (seed, step, micro-batch) as in `EagerStep`: a graph draws from the generator's seed at replay.
 
     Where memory runs out, all graphs are dropped and the step is taken again in micro-batches of
-    half the size: until the update nothing but gradients has changed.
+    half the size: until the update nothing but gradients has changed. Where one row is too much,
+    steps of the same rows are taken eagerly from then on, with layers computed twice.
 
     Args:
         accelerator: places tensors and chooses the arithmetic, bf16 or float32.
@@ -103,6 +104,8 @@ class GraphedStep:
         self._max_grad_norm = max_grad_norm
         self._seed = seed
         self._recorder = recorder
+        self._model = model
+        self._eager: EagerStep | None = None
         self._learning = [p for p in model.parameters() if p.requires_grad]
         self._max_length = max(_SHORTEST, int(encoded.lengths.max()))
         self._packed = PackedModel(model, self._max_length)
@@ -149,22 +152,43 @@ class GraphedStep:
 
     def __call__(self, rows: np.ndarray, step: int) -> StepResult:
         """Update the weights on `rows`; see `EagerStep`."""
-        while True:
+        while self._eager is None:
             try:
                 return self._take(rows, step)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                if self.micro_batch_size == 1:
-                    raise MemoryFull(f"training step {step + 1}") from error
             # Not in the except block: the error holds the tensors of the pass that was too large.
-            self.micro_batch_size //= 2
             self._graphs.clear()
             if self._recorder is not None:
                 self._recorder.forget()
             self._optimizer.zero_grad(set_to_none=True)
-            self._buckets = self._choose_buckets()
+            if self.micro_batch_size > 1:
+                self.micro_batch_size //= 2
+                self._buckets = self._choose_buckets()
+            else:
+                self._eager = self._make_eager()
             release_memory()
+        return self._eager(rows, step)
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether layers are computed again in the backward pass; see `EagerStep`."""
+        return self._eager is not None and self._eager.recomputes
+
+    def _make_eager(self) -> EagerStep:
+        eager = EagerStep(
+            accelerator=self._accelerator,
+            model=self._model,
+            optimizer=self._optimizer,
+            encoded=self._encoded,
+            objective=self._objective,
+            micro_batch_size=1,
+            max_grad_norm=self._max_grad_norm,
+            seed=self._seed,
+        )
+        eager.recompute_layers()
+        return eager
 
     def _take(self, rows: np.ndarray, step: int) -> StepResult:
         # Before the activations are there, and so that the update itself allocates nothing.
@@ -236,7 +260,7 @@ class GraphedStep:
         """Run `work`, by its recording where there is a key to keep one under."""
         if self._recorder is None or key is None:
             torch.manual_seed(seed)
-            work({name: self._moved(tensor) for name, tensor in inputs.items()})
+            work({name: sent(tensor, self._device) for name, tensor in inputs.items()})
             return
         graph = self._graphs.get(key)
         if graph is None:
@@ -244,16 +268,9 @@ class GraphedStep:
                 self._record_largest(work, inputs)
             graph = self._graphs.get(key) or self._record(work, inputs, key)
         for name, tensor in inputs.items():
-            graph.inputs[name].copy_(self._pinned(tensor), non_blocking=True)
+            graph.inputs[name].copy_(pinned(tensor, self._device), non_blocking=True)
         torch.manual_seed(seed)
         graph.replay()
-
-    def _moved(self, tensor: torch.Tensor) -> torch.Tensor:
-        return self._pinned(tensor).to(self._device, non_blocking=True)
-
-    def _pinned(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return what the device can fetch while the host goes on."""
-        return tensor.pin_memory() if self._device.type == "cuda" else tensor
 
     def _record_largest(self, work: Callable[[Inputs], None], inputs: Inputs) -> None:
         """Record the largest bucket first, into whose memory the others fit.
@@ -271,7 +288,7 @@ class GraphedStep:
         assert self._recorder is not None
         if not self._graphs:
             release_memory()  # once: it takes a tenth of a second
-        static = {name: self._moved(tensor).clone() for name, tensor in inputs.items()}
+        static = {name: sent(tensor, self._device).clone() for name, tensor in inputs.items()}
         if work != self._update:
             self._warm_up(static)
         replay = self._recorder.record(lambda: work(static))

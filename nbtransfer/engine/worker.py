@@ -39,6 +39,7 @@ _FAREWELL_S = 1.0
 # The kernel that hands a run over holds its lock until it has said so; another kernel may look into
 # it, and the worker before may still be writing.
 _PATIENCE_S = 30.0
+_BETWEEN_PARTS_S = 0.5
 
 
 class StopSignal:
@@ -159,6 +160,11 @@ def _advice(error: BaseException, folder: Path) -> str:
     name, text = type(error).__name__, str(error)
     if name == "OutOfMemoryError" or isinstance(error, MemoryError):
         return "Take a smaller --batch-size or --max-length, or free the device's memory."
+    if "deterministic" in text and isinstance(error, RuntimeError):
+        return (
+            "This run takes only operations that give the same bits each time (--deterministic), "
+            "and this model has one without such a way on this device. Start a run without it."
+        )
     if "CUDA error" in text or "device-side assert" in text:
         return (
             "The device context of that worker is dead: nothing can be tried again in it, and the "
@@ -283,10 +289,13 @@ def main() -> None:
         if is_last:
             break
         warm = True
-        from nbtransfer.engine.memory import forget_job
+        # Parts of many rows follow at once, and looking for what is held takes longer than some.
+        line = read(_BETWEEN_PARTS_S) if job["job"] == "score" else None
+        if line is None:
+            from nbtransfer.engine.memory import forget_job
 
-        forget_job()
-        line = _next_job(read, answers, idle_s)
+            forget_job()
+            line = _next_job(read, answers, idle_s)
     # Tearing the interpreter down takes torch up to 3 s and does nothing for anybody.
     os._exit(0)
 

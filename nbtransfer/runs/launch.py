@@ -88,6 +88,11 @@ class Worker:
             self._process.stdin.close()
         self._process.stdout.close()
 
+    def kill(self) -> None:
+        """End the process at once, with the job in hand."""
+        self._process.kill()
+        self._process.wait()
+
     def _read_answers(self) -> None:
         assert self._process.stdout is not None
         while chunk := self._process.stdout.read(65536):
@@ -121,6 +126,9 @@ def _environment() -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not _OF_A_LAUNCHER.fullmatch(k)}
     found = {
         **waiting_threads(inherited),
+        # What --deterministic needs, and cuBLAS reads it once in a process that may have other jobs
+        # first. It is 32 MB for each stream, which recent GPUs take anyway.
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         **inherited,
         "NBTRANSFER_WORKER_IDLE_S": str(options.worker_idle_s),
     }

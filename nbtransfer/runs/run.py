@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nbtransfer.models.catalog import ModelCard
     from nbtransfer.planning import Plan
     from nbtransfer.runs.report import Report
+    from nbtransfer.runs.usage import Usage
 
 _Record = TypeVar("_Record")
 Status = Literal["created", "running", "paused", "completed", "stopped", "failed", "lost"]
@@ -107,6 +108,22 @@ class Run:
         if moved is None or (card.source != "variable" and (place.exists() or not moved.exists())):
             return card
         return card.at(moved)
+
+    @property
+    def usage(self) -> Usage:
+        """How the model that the run leaves is asked."""
+        from nbtransfer.runs.usage import Usage
+
+        return Usage(
+            card=self.data_card,
+            max_length=self.plan.max_length,
+            precision=self.plan.precision,
+            device=self.plan.device,
+            num_threads=self.plan.num_threads,
+            use_cpu=self.spec.use_cpu,
+            deterministic=self.spec.deterministic,
+            per_device_eval_batch_size=self.spec.per_device_eval_batch_size,
+        )
 
     @property
     def created_time(self) -> float:

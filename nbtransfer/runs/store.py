@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from nbtransfer.errors import RunError, SpecError, nearest, quoted
 from nbtransfer.runs.files import check_folder, write_json, write_table
-from nbtransfer.runs.paths import RunPaths, check_run_name
+from nbtransfer.runs.model_folder import ModelFolder
+from nbtransfer.runs.paths import ModelPaths, RunPaths, check_run_name
 from nbtransfer.runs.run import Run
 from nbtransfer.settings import resolve_runs_dir
 
@@ -170,7 +171,8 @@ def open_run(reference: object, runs_dir: Path) -> Run:
     """Return the run that `reference` names.
 
     Args:
-        reference: a Run, an id in `runs_dir`, a run folder, or None for the newest.
+        reference: a Run, an id in `runs_dir`, a run folder, a model folder that a run left, or None
+            for the newest.
         runs_dir: the folder of all runs.
 
     Raises:
@@ -190,11 +192,26 @@ def open_run(reference: object, runs_dir: Path) -> Run:
     for folder in _folders_named(str(reference), runs_dir):
         if RunPaths(folder).spec.is_file():
             return Run(folder)
+        if ModelPaths(folder, runs_dir).usage.is_file():
+            return ModelFolder(folder, runs_dir)
+        if is_model_dir(folder):
+            raise RunError(
+                f"{quoted(str(reference))} holds a model, but not how it is asked "
+                f"({ModelPaths(folder, runs_dir).usage.name}): an earlier nbtransfer saved it, or "
+                "another program. Copy the whole run folder and open that."
+            )
     names = [run.id for run in list_runs(runs_dir)]
     close = nearest(str(reference), names)
     hint = f" Did you mean {close!r}?" if close else ""
     listed = f" Runs: {', '.join(names[:8])}." if names else " There are no runs yet."
     raise RunError(f"no run {quoted(str(reference))} in {quoted(str(runs_dir))}.{listed}{hint}")
+
+
+def is_model_dir(folder: str | Path) -> bool:
+    """Return whether a folder holds a model, of whatever program."""
+    from nbtransfer.models.folder import CONFIG_FILE
+
+    return (Path(folder) / CONFIG_FILE).is_file()
 
 
 def _folders_named(reference: str, runs_dir: Path) -> list[Path]:

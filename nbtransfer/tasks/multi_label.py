@@ -200,9 +200,9 @@ class MultiLabelClassification:
         best = tuple(best_threshold(actual[:, i], shares[:, i]) for i in range(actual.shape[1]))
         return dataclasses.replace(card, thresholds=best)
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return the texts, or pairs of texts."""
-        return text_rows(values, card)
+        return text_rows(values, card, first)
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[LabelsPrediction]:
         """Return the classes said of each text, the likeliest first, and all probabilities."""

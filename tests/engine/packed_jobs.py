@@ -12,19 +12,30 @@ from accelerate.state import AcceleratorState
 
 from nbtransfer.data.encode import EncodedTexts
 from nbtransfer.data.encoding import Ragged
+from nbtransfer.data.masking import Masking
 from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.graphed import GraphedStep
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import make_optimizer, set_learning_rate
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.spec import RunSpec
-from tests.models.families import LONGEST, NEXT, PADDING, ROWS, TOKENS, tiny_model
+from tests.models.families import (
+    LONGEST,
+    NEXT,
+    PADDING,
+    ROWS,
+    SPANS,
+    TOKENS,
+    give_adapters,
+    let_adapters_speak,
+    tiny_model,
+)
 
 if TYPE_CHECKING:
     from nbtransfer.engine.recording import Recorder
 
 HEADS = {"classes": ROWS, "score": ROWS, "several classes": ROWS, "tokens": TOKENS}
-HEADS |= {"next tokens": NEXT, "hidden tokens": "MaskedLM"}
+HEADS |= {"next tokens": NEXT, "hidden tokens": "MaskedLM", "spans": SPANS}
 
 
 def accelerator_of(device: str, precision: str | None = None) -> Accelerator:
@@ -47,9 +58,14 @@ def encoded_rows(kind: str = "classes", num_rows: int = 50) -> EncodedTexts:
         "several classes": draw.integers(0, 2, (num_rows, 3)).astype(np.float32),
         "tokens": Ragged(draw.integers(0, 3, offsets[-1]), offsets),
         "next tokens": Ragged(tokens.astype(np.int64), offsets),
+        "spans": draw.integers(0, np.stack([lengths, lengths], 1)),
     }
     return EncodedTexts(
-        tokens=tokens, offsets=offsets, pad_token_id=PADDING, targets=targets.get(kind)
+        tokens=tokens,
+        offsets=offsets,
+        pad_token_id=PADDING,
+        targets=targets.get(kind),
+        masking=Masking(0.3, 49, 50, (0, 1, 2, 3)) if kind == "hidden tokens" else None,
     )
 
 
@@ -97,6 +113,7 @@ class Side:
         batch: rows a step.
         micro: rows a forward pass.
         frozen: whether only the head learns.
+        adapters: whether LoRA's adapters learn, and with a head for whole rows that head.
         weights: of the classes.
         dropout: of every dropout layer.
         recorder: of graphed steps; None takes them without recordings.
@@ -115,6 +132,7 @@ class Side:
         batch: int = 8,
         micro: int | None = None,
         frozen: bool = False,
+        adapters: bool = False,
         weights: list[float] | None = None,
         dropout: float = 0.0,
         recorder: Played | Recorder | None = None,
@@ -123,11 +141,14 @@ class Side:
         precision: str | None = None,
         prepares: bool = True,
     ) -> None:
-        labels = {"num_labels": 1} if objective == "score" else {}
+        labels = {"score": {"num_labels": 1}, "spans": {"num_labels": 2}}.get(objective, {})
         self.model = tiny_model(family, HEADS[objective], initializer_range=0.05, **labels)
         for module in self.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = dropout
+        if adapters:
+            give_adapters(self.model, whole_head=HEADS[objective] == ROWS, lora_dropout=dropout)
+            let_adapters_speak(self.model)
         if frozen:
             self.model.base_model.requires_grad_(False)
         self.model.to(device)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from nbtransfer.engine import graphed, step
 from nbtransfer.engine.memory import MemoryFull
 from tests.engine.packed_jobs import Played, Side, encoded_rows
 from tests.models.families import DECODERS, ENCODERS
@@ -39,12 +40,19 @@ def test_losses_are_those_of_padded_steps(family):
         ("distilbert", "tokens"),
         ("gpt2", "next tokens"),
         ("llama", "next tokens"),
+        ("bert", "hidden tokens"),
+        ("modernbert", "hidden tokens"),
+        ("electra", "spans"),
+        ("llama", "spans"),
     ],
 )
-def test_every_kind_of_answer_gives_the_losses_of_padded_steps(family, objective):
-    sides = [Side(kind, family=family, objective=objective) for kind in ("graphed", "eager")]
-    packed, eager = (side.run(5) for side in sides)
-    assert close(packed, eager)
+@pytest.mark.parametrize("micro", [8, 3])
+def test_every_kind_of_answer_gives_the_losses_of_padded_steps(family, objective, micro):
+    options = {"family": family, "objective": objective, "micro": micro}
+    recorder = Played()
+    packed = Side("graphed", recorder=recorder, **options).run(5)
+    assert close(packed, Side("eager", **options).run(5))
+    assert recorder.replayed > 3
 
 
 @pytest.mark.parametrize(
@@ -54,6 +62,8 @@ def test_every_kind_of_answer_gives_the_losses_of_padded_steps(family, objective
         {"weights": [0.5, 1.0, 4.0]},
         {"micro": 4, "weights": [0.5, 1.0, 4.0]},
         {"frozen": True},
+        {"adapters": True},
+        {"adapters": True, "micro": 3},
         {"batch": 64},
         {"batch": 1},
     ],
@@ -67,6 +77,19 @@ def test_options_give_the_losses_of_padded_steps(options, recorder):
     assert close(packed.weights(), eager.weights(), 3e-5)
 
 
+@pytest.mark.parametrize(
+    ("family", "objective"),
+    [*((family, "classes") for family in (*ENCODERS, *DECODERS)), ("gpt2", "next tokens")],
+)
+def test_adapters_learn_what_they_learn_in_padded_steps(family, objective):
+    options = {"family": family, "objective": objective, "adapters": True}
+    eager, packed = Side("eager", **options), Side("graphed", recorder=Played(), **options)
+    before = packed.weights()
+    assert close(packed.run(3), eager.run(3))
+    assert close(packed.weights(), eager.weights(), 3e-5)
+    assert not torch.equal(packed.weights(), before)
+
+
 @pytest.mark.parametrize("family", ["bert", "llama"])
 def test_bf16_steps_are_near_those_of_padded_ones(family):
     # Without oneDNN, whose bf16 products die on processors that name AMX but do not let it run.
@@ -77,11 +100,13 @@ def test_bf16_steps_are_near_those_of_padded_ones(family):
     assert not np.allclose(packed, Side("graphed", family=family).run(4), rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("micro", [8, 3])
-def test_recordings_change_nothing(micro):
-    plain = Side("graphed", micro=micro, dropout=0.1)
+@pytest.mark.parametrize(
+    "options", [{}, {"micro": 3}, {"adapters": True}, {"adapters": True, "micro": 3}], ids=str
+)
+def test_recordings_change_nothing(options):
+    plain = Side("graphed", dropout=0.1, **options)
     recorder = Played()
-    played = Side("graphed", micro=micro, dropout=0.1, recorder=recorder)
+    played = Side("graphed", dropout=0.1, recorder=recorder, **options)
     assert played.run(9) == plain.run(9)
     assert torch.equal(played.weights(), plain.weights())
     assert recorder.replayed > recorder.recorded > 1
@@ -154,8 +179,6 @@ def test_weights_and_moments_go_on_from_a_checkpoint(tmp_path):
 
 @pytest.mark.parametrize("where", ["step.forward", "step.backward", "step.optimizer"])
 def test_out_of_memory_halves_the_micro_batch_and_takes_the_same_step(where, monkeypatch):
-    from nbtransfer.engine import graphed
-
     count = 0
 
     def reach(name: str) -> None:
@@ -172,21 +195,43 @@ def test_out_of_memory_halves_the_micro_batch_and_takes_the_same_step(where, mon
     assert all(b.total <= 4 * 30 + 64 for b in side.take.buckets)
 
 
-def test_one_row_that_memory_does_not_hold_ends_the_run(monkeypatch):
-    from nbtransfer.engine import graphed
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """Dropout draws torch's own numbers, which a layer that is computed twice can draw again."""
+    monkeypatch.setattr(step, "cheapen_dropout", lambda model: None)
 
+
+@pytest.mark.parametrize("recorder", [lambda: None, Played], ids=["plain", "played"])
+def test_one_row_that_memory_does_not_hold_is_learnt_from_eagerly_in_the_same_step(
+    recorder, as_on_a_gpu, monkeypatch
+):
+    def reach(name: str) -> None:
+        raise torch.OutOfMemoryError
+
+    calm = Side("eager").run(6)
+    side = Side("graphed", recorder=recorder())
+    losses = side.run(2)
+    monkeypatch.setattr(graphed, "reach", reach)  # for 8, 4, 2 and 1 rows
+    losses += side.run(4, start=2)
+    assert close(losses, calm)
+    assert (side.take.micro_batch_size, side.take.recomputes) == (1, True)
+    assert side.take.num_graphs == 0
+    assert side.model.is_gradient_checkpointing
+
+
+def test_one_row_that_not_even_eager_steps_hold_ends_the_run(as_on_a_gpu, monkeypatch):
     def reach(name: str) -> None:
         raise torch.OutOfMemoryError
 
     side = Side("graphed")
     monkeypatch.setattr(graphed, "reach", reach)
+    monkeypatch.setattr(step, "reach", reach)
     with pytest.raises(MemoryFull, match="training step 1"):
         side.run(1)
+    assert side.take.recomputes
 
 
 def test_other_errors_are_not_met_with_smaller_batches(monkeypatch):
-    from nbtransfer.engine import graphed
-
     def reach(name: str) -> None:
         raise RuntimeError("device-side assert triggered")
 

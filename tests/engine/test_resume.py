@@ -7,9 +7,11 @@ import signal
 import time
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from nbtransfer.runs.control import change_control
+from nbtransfer.runs.run import Run
 from tests.engine.jobs import make_run, start, work, work_until_killed
 
 pytestmark = pytest.mark.slow
@@ -64,6 +66,21 @@ def test_sigkill_at_any_step_then_resume_ends_with_the_same_bits(tmp_path, clean
     assert work(str(run.dir)), run.log()
     assert run.status == "completed"
     _assert_same(run, clean)
+
+
+def test_a_deterministic_run_resumes_to_the_same_bits_and_leaves_no_such_run_behind(
+    tmp_path, clean
+):
+    run = make_run(tmp_path, num_train_epochs=3, deterministic=True)
+    process = start(run, work_until_killed, 7)
+    process.join()
+    assert work(str(run.dir)), run.log()
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.is_deterministic_algorithms_warn_only_enabled()
+    _assert_same(run, clean)  # on a CPU every run is
+    other = make_run(tmp_path, max_steps=1)
+    assert work(str(other.dir))
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 @pytest.mark.parametrize("stop_at", [1, 6, 9])
@@ -179,3 +196,40 @@ def test_a_damaged_newest_checkpoint_is_skipped_with_the_reason(tmp_path, clean)
     skipped = run.state().skipped_checkpoints
     assert skipped[0] == (newest.name, "model.safetensors differs from its sha256")
     _assert_same(run, clean)
+
+
+def _work_asked(run_dir: str, kill: bool) -> None:
+    """Train, asked for an evaluation after step 8 of 18; its checkpoint may be what kills."""
+    from nbtransfer.engine.saving import CheckpointWriter
+    from nbtransfer.engine.step import EagerStep
+
+    take, save = EagerStep.__call__, CheckpointWriter.save
+
+    def taken(self, rows, step):
+        if step == 7 and not Run(run_dir).paths.control.exists():
+            Run(run_dir).evaluate_now()
+        return take(self, rows, step)
+
+    def saved(self, folder, **keywords):
+        if kill and keywords["step"] == 8:
+            os.kill(os.getpid(), signal.SIGKILL)
+        save(self, folder, **keywords)
+
+    EagerStep.__call__, CheckpointWriter.save = taken, saved
+    try:
+        work(run_dir)
+    finally:
+        EagerStep.__call__, CheckpointWriter.save = take, save
+
+
+def test_an_evaluation_that_was_asked_for_is_made_again_at_its_step_on_resume(tmp_path):
+    asked = make_run(tmp_path / "a", num_train_epochs=3)
+    _work_asked(str(asked.dir), False)
+    assert [(r.step, r.cause) for r in asked.state().evaluations][1] == (8, "asked")
+    killed = make_run(tmp_path / "b", num_train_epochs=3)
+    process = start(killed, _work_asked, True)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert killed.state().evaluations[-1].step == 8
+    assert work(str(killed.dir)), killed.log()
+    _assert_same(killed, asked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from nbtransfer.engine.checkpoints import damage, newest_checkpoint
 from nbtransfer.runs.events import read_events
 from nbtransfer.runs.faults import plan_faults
-from tests.engine.jobs import make_run, with_all_words, work
+from tests.engine.jobs import make_run, start, with_all_words, work, work_until_killed
 from tests.faults.comparing import rows, same_bits
 
 pytestmark = pytest.mark.slow
@@ -83,6 +84,20 @@ def test_a_checkpoint_that_finds_no_space_leaves_the_one_before(tmp_path, make_j
     assert damage(run.paths.checkpoint(12)) is None
     left = {path.name for path in run.paths.checkpoints_dir.iterdir()}
     assert not [name for name in left if name.startswith(".")]
+
+
+def test_a_disk_that_has_become_too_small_since_is_told_on_resuming(
+    tmp_path, make_job, monkeypatch
+):
+    run = make_job(tmp_path)
+    start(run, work_until_killed, 6).join()
+    usage = shutil.disk_usage(run.dir)._replace(free=5_000_000)
+    monkeypatch.setattr("nbtransfer.engine.disk.shutil.disk_usage", lambda folder: usage)
+    assert work(str(run.dir)), run.log()
+    (warning,) = [w for w in run.state().warnings if w.code == "disk_space"]
+    assert re.search(
+        r"has 5\.0 MB free; one more checkpoint and the model take about \d", warning.headline
+    )
 
 
 @pytest.fixture

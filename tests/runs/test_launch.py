@@ -238,6 +238,14 @@ def test_closing_lets_a_worker_finish_its_job_and_end(pretend):
     assert launch._workers == []
 
 
+def test_a_worker_that_is_killed_has_ended_and_is_replaced(pretend):
+    pretend(SILENT)
+    worker = launch.submit_scoring("a", "log")
+    worker.kill()
+    assert not worker.is_alive
+    assert launch.submit_scoring("b", "log") is not worker
+
+
 def test_closing_passes_over_workers_that_ended(pretend):
     pretend("exit 0")
     launch.warm_up()
@@ -272,16 +280,21 @@ def test_a_worker_runs_this_python_on_no_file_of_the_working_folder(monkeypatch)
     launch.Worker()
     assert seen["env"]["NBTRANSFER_LEASE_S"] == "90.0"
     assert seen["env"].items() >= os.environ.items()
+    assert seen["env"]["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    launch.Worker()
+    assert seen["env"]["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # who has set one keeps it
 
 
-OF_LAUNCHERS = """
-WORLD_SIZE RANK LOCAL_RANK LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT TORCHELASTIC_RUN_ID PMI_SIZE
-OMPI_COMM_WORLD_SIZE PMIX_RANK MPI_LOCALRANKID MV2_COMM_WORLD_SIZE ACCELERATE_USE_FSDP
-ACCELERATE_GRADIENT_ACCUMULATION_STEPS
-"""
-
-
-@pytest.mark.parametrize("name", OF_LAUNCHERS.split())
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+        *("TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"),
+        *("MPI_LOCALRANKID", "MV2_COMM_WORLD_SIZE", "ACCELERATE_USE_FSDP"),
+        "ACCELERATE_GRADIENT_ACCUMULATION_STEPS",
+    ],
+)
 def test_what_a_launcher_told_the_kernel_is_not_told_to_the_worker(name, monkeypatch):
     monkeypatch.setenv(name, "2")
     monkeypatch.setenv("RANKING", "kept")
