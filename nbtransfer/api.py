@@ -248,6 +248,12 @@ def _gauge(run: Run, *, show: bool) -> None:
     except NbTransferError as error:
         _tell(f"What the model forgot could not be measured: {error}")
         return
+    except KeyboardInterrupt:
+        _tell(
+            "What the model forgot was not measured, for it was interrupted. Measure it with: "
+            f"%evaluate {run.reference} --forgetting"
+        )
+        return
     if show:
         from nbtransfer.panels.forgetting_view import show_forgetting
 

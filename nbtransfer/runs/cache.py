@@ -131,7 +131,9 @@ class Cache:
     def _aside(self, key: str, num_bytes: int) -> Iterator[Path]:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._make_room(num_bytes)
-        aside = self._folder / f"{key}.{os.getpid()}.part"
+        # No process id: those of two containers that share the folder are often the same, and one
+        # would fill what the other takes for whole.
+        aside = self._folder / f"{key}.{os.urandom(6).hex()}.part"
         try:
             yield aside
             with aside.open("rb+") as file:  # a name must not outlive a crash that its bytes do not

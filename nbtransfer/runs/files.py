@@ -11,7 +11,6 @@ import contextlib
 import errno
 import json
 import os
-import threading
 from typing import IO, TYPE_CHECKING, Any
 
 from nbtransfer.runs.faults import reach
@@ -34,7 +33,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Folders are made as needed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    # No process id: those of two machines that share the folder can be the same.
+    staged = path.with_name(f".{path.name}.{os.urandom(6).hex()}.part")
     try:
         reach("file.write")
         with staged.open("wb") as file:

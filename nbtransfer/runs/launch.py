@@ -53,6 +53,7 @@ class Worker:
         self._jobs_left = 0
         self._answers = b""
         self._is_leaving = False
+        self._reading = threading.Lock()
 
     @property
     def pid(self) -> int:
@@ -86,7 +87,9 @@ class Worker:
         assert self._process.stdin is not None and self._process.stdout is not None
         with contextlib.suppress(OSError):  # what could not be handed to a dead one
             self._process.stdin.close()
-        self._process.stdout.close()
+        with self._reading:
+            self._process.stdout.close()
+            self._is_leaving = True
 
     def kill(self) -> None:
         """End the process at once, with the job in hand."""
@@ -95,12 +98,13 @@ class Worker:
 
     def _read_answers(self) -> None:
         assert self._process.stdout is not None
-        while chunk := self._process.stdout.read(65536):
-            self._answers += chunk
-        *lines, self._answers = self._answers.split(b"\n")
-        for answer in map(json.loads, lines):
-            self._jobs_left -= "done" in answer
-            self._is_leaving |= "leaving" in answer
+        with self._reading:  # one thread waits for its job, another looks for an idle worker
+            while not self._process.stdout.closed and (chunk := self._process.stdout.read(65536)):
+                self._answers += chunk
+            *lines, self._answers = self._answers.split(b"\n")
+            for answer in map(json.loads, lines):
+                self._jobs_left -= "done" in answer
+                self._is_leaving |= "leaving" in answer
 
 
 def waiting_threads(given: Mapping[str, str]) -> dict[str, str]:

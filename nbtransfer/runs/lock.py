@@ -45,10 +45,14 @@ def try_lock(path: Path, *, patience_s: float = 0.0) -> BinaryIO | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether somebody holds the lock of `path`, as far as the system can tell from here."""
+    """Return whether somebody holds the lock of `path`, as far as the system can tell from here.
+
+    Raises:
+        OSError: if it cannot be read now.
+    """
     try:
         file = path.open("rb")
-    except OSError:
+    except FileNotFoundError:
         return False
     with file:
         return not _flock(file, shared=True)
@@ -94,8 +98,12 @@ class Pulse:
 
 
 def last_pulse(path: Path) -> float:
-    """Return when the holder of the lock of `path` last showed that it lives, in unix seconds."""
+    """Return when the holder of the lock of `path` last showed that it lives, in unix seconds.
+
+    Raises:
+        OSError: if it cannot be read now.
+    """
     try:
         return float(path.read_bytes()[:32])
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return 0.0

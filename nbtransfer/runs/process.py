@@ -42,10 +42,14 @@ def write_process(path: Path, pid: int, *, after_seq: int = -1) -> None:
 
 
 def read_process(path: Path) -> dict[str, Any] | None:
-    """Return the worker's record (pid, process_start, boot, host, time), or None without one."""
+    """Return the worker's record (pid, process_start, boot, host, time), or None without one.
+
+    Raises:
+        OSError: if it cannot be read now, which says nothing of the worker.
+    """
     try:
         record = read_json(path)
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     pid = record.get("pid") if isinstance(record, dict) else None
     # 0 and below name groups of processes to the system: never hand such a number on.

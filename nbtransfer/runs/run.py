@@ -55,6 +55,7 @@ class Run:
         self.paths = RunPaths(self.dir)
         self._reader = EventReader(self.paths.events)
         self._state = RunState()
+        self._known: Status | None = None
         self._is_held = False
 
     @property
@@ -150,7 +151,18 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """Where the run stands, judged from its events and from whether its process lives."""
+        """Where the run stands, judged from its events and from whether its process lives.
+
+        While its disk does not answer (a network's, for a moment) that is what was known before.
+        """
+        try:
+            self._known = self._judge()
+        except OSError:
+            if self._known is None:
+                raise
+        return self._known
+
+    def _judge(self) -> Status:
         state = self.state()
         record = read_process(self.paths.process)
         if state.ending is not None:

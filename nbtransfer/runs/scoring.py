@@ -6,10 +6,11 @@ one meanwhile, so that a run that can only be read answers too.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nbtransfer.errors import RunError, quoted
 from nbtransfer.runs.events import EventReader
 from nbtransfer.runs.files import read_json, read_table, write_json, write_table
+from nbtransfer.runs.interrupts import InterruptCounter
 from nbtransfer.runs.launch import submit_scoring
 from nbtransfer.runs.paths import EvaluationPaths
 from nbtransfer.runs.report import Report, read_report
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from nbtransfer.runs.events import Event
     from nbtransfer.runs.launch import Worker
     from nbtransfer.runs.run import Run
 
@@ -81,12 +84,23 @@ def say_choice(sentence: str) -> None:
 def evaluate_rows(run: Run, rows: pa.Table, *, name: str, split: str) -> Report:
     """Return the report of `run`'s model on prepared `rows`, kept under `name`.
 
+    One that is kept there already stays until the new one is whole.
+
     Raises:
         RunError: if the run has no model yet, or the evaluation failed.
     """
-    paths = run.paths.evaluation(name)
-    _score(run, paths, rows, split)
-    return read_report(paths)
+    kept = run.paths.evaluation(name).dir
+    aside = kept.with_name(f".new-{os.urandom(6).hex()}")
+    new = EvaluationPaths(aside / name)
+    try:
+        _score(run, new, rows, split)
+        report = read_report(new)
+        with suppress(FileNotFoundError):
+            kept.rename(aside / "former")
+        new.dir.rename(kept)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return report
 
 
 def predict_rows(run: Run, rows: pa.Table) -> pa.Table:
@@ -149,7 +163,6 @@ def _score(
     more: dict[str, Any] | None = None,
 ) -> None:
     require_model(run)
-    shutil.rmtree(paths.dir, ignore_errors=True)
     request = {"v": 1, "run_dir": str(run.dir), "split": split, "wanted": wanted, **(more or {})}
     try:
         write_table(paths.inputs, rows)
@@ -178,28 +191,38 @@ def _way_out(run: Run, paths: EvaluationPaths) -> str:
 
 
 def _wait(run: Run, paths: EvaluationPaths, worker: Worker) -> None:
-    """Wait for the end of the job in `paths`, and until its worker takes the next one."""
-    reader = EventReader(paths.events)
-    while True:
-        alive = worker.is_alive  # looked at before the events: its last ones are then not missed
-        for event in reader.poll():
-            if event["type"] == "job_completed":
-                # The next job is for this one, which has the model: it says so a moment later.
-                while worker.is_alive and not worker.is_idle:
-                    time.sleep(0.001)
-                return
-            if event["type"] == "rows_read":
-                tell_rows_read(event["done"], event["total"])
-            if event["type"] == "job_failed":
-                advice = f" {event['advice']}" if event["advice"] else ""
-                raise RunError(f"run {run.id!r}: {event['message']}{advice}", run)
-        if not alive:
-            raise RunError(
-                f"the worker that read run {run.id!r} ended without an answer. Its last words: "
-                f"{last_words(paths)} Call again: a new worker takes the job.",
-                run,
-            )
-        time.sleep(0.01)
+    """Wait for the end of the job in `paths`, and until its worker takes the next one.
+
+    Raises:
+        KeyboardInterrupt: at the first interrupt, also where those of a run are only counted.
+    """
+    reader, is_done = EventReader(paths.events), False
+    with InterruptCounter() as interrupts:
+        before = interrupts.count
+        # The next job is for the same worker, which has the model: it says so a moment later.
+        while not is_done or (worker.is_alive and not worker.is_idle):
+            alive = worker.is_alive  # looked at before the events: its last ones are not missed
+            for event in reader.poll():
+                is_done |= _hear(run, event)
+            if not alive and not is_done:
+                raise RunError(
+                    f"the worker that read run {run.id!r} ended without an answer. Its last words: "
+                    f"{last_words(paths)} Call again: a new worker takes the job.",
+                    run,
+                )
+            if interrupts.count > before:
+                raise KeyboardInterrupt
+            time.sleep(0.001 if is_done else 0.01)
+
+
+def _hear(run: Run, event: Event) -> bool:
+    """Take note of an event of a job and return whether it is the last."""
+    if event["type"] == "rows_read":
+        tell_rows_read(event["done"], event["total"])
+    if event["type"] == "job_failed":
+        advice = f" {event['advice']}" if event["advice"] else ""
+        raise RunError(f"run {run.id!r}: {event['message']}{advice}", run)
+    return bool(event["type"] == "job_completed")
 
 
 def require_model(run: Run) -> None:

@@ -159,8 +159,12 @@ def list_runs(runs_dir: Path) -> list[Run]:
     """Return the runs in `runs_dir`, newest first."""
     if not runs_dir.is_dir():
         return []
-    found = [Run(folder) for folder in runs_dir.iterdir() if (folder / "spec.json").is_file()]
-    return sorted(found, key=lambda run: run.created_time, reverse=True)
+    dated = []
+    for run in map(Run, runs_dir.iterdir()):
+        with contextlib.suppress(FileNotFoundError):  # another kernel removes it this moment
+            if run.paths.spec.is_file():
+                dated.append((run.created_time, run.id, run))
+    return [run for _, _, run in sorted(dated, key=lambda row: row[:2], reverse=True)]
 
 
 def open_run(reference: object, runs_dir: Path) -> Run:

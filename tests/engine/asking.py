@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     import pytest
 
 
-def _score(folder: str) -> None:
+def _score(folder: str, faults: str = "") -> None:
     from nbtransfer.engine.worker import StopSignal, run_job
+    from nbtransfer.runs.faults import plan_faults
 
+    plan_faults(faults)
     run_job({"job": "score", "dir": folder}, StopSignal(), warm=True)
 
 
@@ -46,13 +48,18 @@ def answer_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "submit_scoring", lambda folder, _: (_score(folder), _Done())[1])
 
 
-def answer_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each scoring job be done by a process that knows nothing of the ones before."""
+def answer_afresh(monkeypatch: pytest.MonkeyPatch, faults: str = "") -> None:
+    """Let each scoring job be done by a process that knows nothing of the ones before.
+
+    Args:
+        monkeypatch: pytest's.
+        faults: what goes wrong in each; see `nbtransfer.runs.faults`.
+    """
     preload()
 
     def submit(folder: Path, log: Path) -> _Forked:
         context = multiprocessing.get_context("forkserver")
-        process = context.Process(target=_score, args=(str(folder),))
+        process = context.Process(target=_score, args=(str(folder), faults))
         process.start()
         return _Forked(process)
 

@@ -25,6 +25,16 @@ def test_an_array_is_found_again(runs_dir):
     assert Cache(runs_dir).array("frozen-1", (3, 5)) is None
 
 
+def test_two_that_fill_the_same_array_at_a_time_do_not_meet(runs_dir):
+    cache = Cache(runs_dir)
+    with cache.new_array("frozen-1", ARRAY.shape) as array:
+        array[:] = ARRAY
+        with cache.new_array("frozen-1", ARRAY.shape) as other:
+            other[:] = 0.0
+        assert np.array_equal(array, ARRAY)
+    assert np.array_equal(cache.array("frozen-1", ARRAY.shape), ARRAY)
+
+
 def test_an_array_that_was_not_filled_to_its_end_is_not_there(runs_dir):
     cache = Cache(runs_dir)
     with pytest.raises(KeyboardInterrupt), cache.new_array("frozen-1", ARRAY.shape):

@@ -145,6 +145,14 @@ def test_the_pipes_of_a_worker_that_ended_are_closed(pretend):
     assert alive.stdin.closed and alive.stdout.closed
 
 
+def test_a_worker_that_is_closed_while_somebody_waits_for_it_is_not_idle(pretend):
+    pretend(ECHO, "sleep 600")
+    worker = launch.submit_scoring("a", "log")
+    launch.close_workers()
+    assert not worker.is_idle
+    assert worker.is_alive
+
+
 def test_two_threads_hand_their_jobs_to_two_workers(pretend, monkeypatch):
     pretend(SILENT)
     launch.warm_up()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -192,6 +194,28 @@ def test_an_end_written_between_the_two_looks_is_not_taken_for_a_loss(run, monke
         return False
 
     monkeypatch.setattr("nbtransfer.runs.process.is_alive", is_alive)
+    assert run.status == "completed"
+
+
+@pytest.mark.parametrize("name", ["events", "process"])
+def test_while_its_disk_does_not_answer_a_run_stands_where_it_stood(run, monkeypatch, name):
+    begun(run)
+    fresh, path = Run(run.dir), getattr(run.paths, name)
+    assert run.status == "running"
+    opened = Path.open
+
+    def refuse(self, *arguments, **keywords):
+        if self == path:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return opened(self, *arguments, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        patch.setattr(Path, "read_bytes", lambda self: refuse(self, "rb").read())
+        assert run.status == "running"
+        with pytest.raises(OSError, match="Stale"):
+            _ = fresh.status
+    write_events(run, completed(6))
     assert run.status == "completed"
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import nullcontext
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,6 +13,7 @@ from nbtransfer.errors import RunError
 from nbtransfer.runs import scoring
 from nbtransfer.runs.events import EventWriter
 from nbtransfer.runs.files import read_json, read_table, write_table
+from nbtransfer.runs.interrupts import InterruptCounter
 from nbtransfer.runs.paths import EvaluationPaths
 from nbtransfer.runs.report import write_report
 from nbtransfer.runs.scoring import evaluate_rows, last_words, predict_rows, require_model
@@ -255,13 +259,41 @@ def test_an_answer_written_just_before_the_end_counts(run, worker, monkeypatch):
     assert predict_rows(run, TEXTS).num_rows == 2
 
 
-def test_what_an_earlier_evaluation_of_the_name_left_is_cleared(run, worker):
-    paths = run.paths.evaluation("other")
-    paths.dir.mkdir(parents=True)
-    append(paths, ("job_completed", {}))
-    worker(lambda paths, request: ("job_failed", FAILURE))
+def test_an_earlier_report_of_the_name_stays_until_the_new_one_is_whole(run, worker):
+    worker(complete)
+    earlier = evaluate_rows(run, ROWS, name="other", split="test")
+    seen = []
+
+    def fail(paths, request):
+        seen.append(run.report("other"))
+        return "job_failed", FAILURE
+
+    worker(fail)
     with pytest.raises(RunError, match="the GPU is full"):
         evaluate_rows(run, ROWS, name="other", split="other")
+    assert seen == [earlier] and run.report("other") == earlier
+    worker(complete)
+    later = evaluate_rows(run, ROWS, name="other", split="validation")
+    assert run.report("other") == later != earlier
+    assert [path.name for path in (run.dir / "evaluation").iterdir()] == ["other"]
+
+
+@pytest.mark.parametrize("outer", [False, True])
+def test_the_first_interrupt_ends_it_also_where_those_of_a_run_are_counted(run, worker, outer):
+    def interrupt(done, total):
+        signal.raise_signal(signal.SIGINT)
+
+    def tells(paths, request):
+        append(paths, ("rows_read", {"done": 1, "total": 2}))
+        return complete(paths, request)
+
+    worker(tells)
+    with (
+        InterruptCounter() if outer else nullcontext(),
+        pytest.raises(KeyboardInterrupt),
+        scoring.progress_told(interrupt),
+    ):
+        predict_rows(run, TEXTS)
 
 
 def test_rows_in_hand_reach_the_worker_as_they_are(run, worker):
