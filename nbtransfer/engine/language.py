@@ -68,7 +68,7 @@ class HiddenTokens:
         """
         assert labels is not None
         kept = labels != IGNORED
-        rows = kept.nonzero()[:, 0].cpu().numpy()  # (K,)
+        rows = kept.nonzero()[:, 0]  # (K,)
         logits = hidden_logits(model, batch, kept).float()  # (K, V)
         wanted = labels[kept]
         # Without the softmax of all logits, which would be as large again.

@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from nbtransfer.errors import RunError, quoted
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from nbtransfer.runs.run import Run
 
 _WORKER_MODULE = "nbtransfer.engine.worker"
+
+# A worker whose run has ended says so after it has given memory back.
+_ENDING_S = 5.0
 
 Job = dict[str, str | bool]
 
@@ -54,6 +58,7 @@ class Worker:
         self._answers = b""
         self._is_leaving = False
         self._reading = threading.Lock()
+        self.run: Run | None = None  # the one in hand, if it is a run
 
     @property
     def pid(self) -> int:
@@ -71,6 +76,20 @@ class Worker:
         self._read_answers()
         return self.is_alive and not self._is_leaving and self._jobs_left == 0
 
+    def comes_free(self) -> bool:
+        """Wait for a worker whose run has ended to say that it is idle, and return whether it did.
+
+        The run is seen to have ended a moment before; another worker would import for seconds.
+        """
+        if self.run is None or self.run.status not in ("completed", "stopped"):
+            return False
+        deadline = time.monotonic() + _ENDING_S
+        while self.is_alive and not self._is_leaving and time.monotonic() < deadline:
+            if self.is_idle:
+                return True
+            time.sleep(0.01)
+        return False
+
     def submit(self, job: Job) -> None:
         """Hand over a job; returns at once.
 
@@ -81,6 +100,7 @@ class Worker:
         self._process.stdin.write(json.dumps(job).encode() + b"\n")
         self._process.stdin.flush()
         self._jobs_left += 1
+        self.run = None
 
     def close(self) -> None:
         """Let the process end after the job in hand; nothing more is told to it or heard of it."""
@@ -176,7 +196,7 @@ def _hand_over(run: Run, *, restart: bool) -> None:
         write_process(run.paths.process, worker.pid, after_seq=after_seq)
 
     job: Job = {"job": "train", "dir": str(run.dir), "log": str(run.paths.log)}
-    _submit({**job, "restart": True} if restart else job, record)
+    _submit({**job, "restart": True} if restart else job, record).run = run
 
 
 def resume_run(
@@ -269,6 +289,9 @@ def _idle_worker() -> Worker:
         _workers.remove(worker)
     for worker in _workers:
         if worker.is_idle:
+            return worker
+    for worker in _workers:
+        if worker.comes_free():
             return worker
     if not _workers:
         atexit.register(close_workers)

@@ -23,7 +23,7 @@ from nbtransfer.runs.lock import try_lock
 from nbtransfer.runs.process import is_alive, read_process
 from nbtransfer.runs.run import Run
 from nbtransfer.settings import options
-from tests.runs.folders import make_run, write_events
+from tests.runs.folders import completed, make_run, write_events
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in worker is a shell script")
 
@@ -209,6 +209,15 @@ def test_a_run_handed_over_is_seen_to_be_in_hand_before_its_worker_says_so(prete
     assert record["pid"] == pretend.started[0].pid
     assert is_alive(record)
     assert run.status == "running"
+
+
+@pytest.mark.parametrize(("ending", "waits"), [([completed(3)], True), ([], False)])
+def test_a_worker_whose_run_has_ended_is_waited_for(pretend, runs_dir, ending, waits):
+    pretend("read -r a", "sleep 0.2", """echo '{"done": true}'""", "exec cat >/dev/null")
+    run = make_run(runs_dir)
+    launch.submit_run(run)
+    write_events(run, *ending)
+    assert (launch.submit_scoring("a", "log") is pretend.started[0]) is waits
 
 
 def test_a_run_that_somebody_has_is_not_handed_over(pretend, runs_dir, monkeypatch):
