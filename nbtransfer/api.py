@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from nbtransfer import answers
 from nbtransfer.adaptation import Adaptation, check_adapt, prepare_adaptation
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from nbtransfer.runs.run import Run
     from nbtransfer.spec import TaskName
 
-P = ParamSpec("P")
-T = TypeVar("T")
+F = TypeVar("F", bound="Callable[..., Any]")
 
 __all__ = [
     "Adaptation",
@@ -53,18 +52,18 @@ __all__ = [
 ]
 
 
-def _telling(function: Callable[P, T]) -> Callable[P, T]:
+def _telling(function: F) -> F:
     """Let a wait for a worker's answers be seen while it lasts."""
 
     @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 -- as the function has it
         from nbtransfer.panels.waiting_line import WaitingLine
         from nbtransfer.runs.scoring import progress_told
 
-        with progress_told(WaitingLine()):
+        with progress_told(WaitingLine(), say=_tell):
             return function(*args, **kwargs)
 
-    return call
+    return cast("F", call)
 
 
 evaluate = _telling(answers.evaluate)
@@ -248,6 +247,12 @@ def _gauge(run: Run, *, show: bool) -> None:
         found = forgetting(run)
     except NbTransferError as error:
         _tell(f"What the model forgot could not be measured: {error}")
+        return
+    except KeyboardInterrupt:
+        _tell(
+            "What the model forgot was not measured, for it was interrupted. Measure it with: "
+            f"%evaluate {run.reference} --forgetting"
+        )
         return
     if show:
         from nbtransfer.panels.forgetting_view import show_forgetting

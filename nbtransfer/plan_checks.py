@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nbtransfer.planning import Plan
     from nbtransfer.tasks.task import Task
 
+_MAX_LISTED = 6
+
 
 def task_problems(spec: RunSpec, task: Task) -> list[str]:
     """Return what the task does not do."""
@@ -60,6 +62,29 @@ def head_problems(task: Task, model: ModelCard) -> list[str]:
         f"{task.title}. Take a model of another family, such as bert, roberta, distilbert, electra "
         "or t5."
     ]
+
+
+def kept_head_problems(spec: RunSpec, data: DataCard, model: ModelCard) -> list[str]:
+    """Return why the model's own head cannot be gone on with, where that was asked for."""
+    if not spec.keep_head:
+        return []
+    if spec.from_scratch or spec.technique == "features":
+        other = "from_scratch" if spec.from_scratch else "technique='features'"
+        return [f"keep_head and {other} do not go together: that begins with a new head. Drop one."]
+    if not model.head_labels:
+        return [f"keep_head: {quoted(model.name)} carries no head for classes. Leave it out."]
+    if set(model.head_labels) == set(data.label_names):
+        return []
+    return [
+        f"keep_head: the head of {quoted(model.name)} has the classes "
+        f"{_listed(model.head_labels)}; the data has {_listed(data.label_names) or 'none'}. Name "
+        "the data's classes as the head does, or leave keep_head out to train a new head."
+    ]
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = ", …" if len(names) > _MAX_LISTED else ""
+    return ", ".join(quoted(name, 30) for name in names[:_MAX_LISTED]) + more
 
 
 def layer_problems(spec: RunSpec, model: ModelCard) -> list[str]:

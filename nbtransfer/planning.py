@@ -30,6 +30,7 @@ from nbtransfer.plan_checks import (
     capacity_problems,
     data_problems,
     head_problems,
+    kept_head_problems,
     layer_problems,
     lora_problems,
     task_problems,
@@ -194,6 +195,7 @@ def make_plan(
     problems += [
         *task_problems(spec, task),
         *head_problems(task, model),
+        *kept_head_problems(spec, data, model),
         *length.problems,
         *precision.problems,
         *data_problems(spec, data),
@@ -338,6 +340,11 @@ def _notes(
     notes = []
     if model.head_labels and set(model.head_labels) != set(data.label_names):
         notes.append("The model's own classes are not the data's: a new head is trained.")
+    elif model.head_labels != data.label_names and model.head_labels and not spec.keep_head:
+        notes.append(
+            "The model's own classes stand in another order than the data's: a new head is "
+            "trained. keep_head=True goes on with its own."
+        )
     if lengths is None and data.task not in LANGUAGE_MODELING:
         notes.append(
             f"Texts are cut at {length.max_length} tokens; their lengths are not known yet."

@@ -72,7 +72,8 @@ class RunSpec:
         num_train_epochs: passes over the training rows; may be a fraction.
         max_steps: optimizer steps in all; overrides the epochs when positive.
         per_device_train_batch_size: rows a forward pass.
-        per_device_eval_batch_size: rows a forward pass in evaluation.
+        per_device_eval_batch_size: rows a forward pass in evaluation; where it is 64, an
+            accelerator takes as many as its memory holds, up to 1,024.
         gradient_accumulation_steps: forward passes an optimizer step.
         learning_rate: the peak of the schedule.
         lr_scheduler_type: how the rate falls after the warm-up.
@@ -108,6 +109,8 @@ class RunSpec:
         use_cpu: train on the CPU even where an accelerator is there.
         from_scratch: start from random weights of the same architecture (to show what pre-training
             buys).
+        keep_head: go on with the classification head that the model carries, whose classes must be
+            the data's, in any order; otherwise a new one is trained unless they are the same.
         seed: decides initial head weights, order of rows and dropout.
         name: the run's name; None draws one.
     """
@@ -163,6 +166,7 @@ class RunSpec:
     deterministic: bool = False
     use_cpu: bool = False
     from_scratch: bool = False
+    keep_head: bool = False
     seed: int = 42
     name: str | None = None
 
@@ -315,7 +319,7 @@ def _choice_problems(spec: RunSpec) -> list[str]:
             f"prompt={quoted(spec.prompt)} must be a text with {{source}} in it, as in "
             "'English: {source} French:'."
         )
-    for name in ("use_cpu", "deterministic", "from_scratch", "whole_word_mask"):
+    for name in ("use_cpu", "deterministic", "from_scratch", "keep_head", "whole_word_mask"):
         if not isinstance(getattr(spec, name), bool):
             found.append(f"{name}={quoted(getattr(spec, name))} must be True or False.")
     return found

@@ -182,3 +182,10 @@ def test_tf32_beside_half_precision_is_dropped_with_a_note(half):
 
 def test_a_switch_that_is_off_is_no_second_name():
     assert sort_keywords({"fp16": False, "bf16": True}).fields == {"precision": "bf16"}
+
+
+@pytest.mark.parametrize("value", [2, 0, "2", None])
+def test_more_processes_than_one_are_refused_by_name(value):
+    with pytest.raises(SpecError, match=r"num_processes=.* is not built: .* Leave it out"):
+        sort_keywords({"num_processes": value})
+    assert sort_keywords({"num_processes": 1}) == ({}, ())

@@ -10,20 +10,48 @@ from nbtransfer.runs.state import WarningRow
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nbtransfer.data.card import DataCard
 
 _FIRST = 5  # steps whose mean is the beginning
 _WEIGHT = 0.2  # of the newest step in the smoothed figures: about five steps' mean
 _LOSS_RISE = 0.25  # nats, and the same as a share of a larger first loss
 _NORM_GROWTH = 30.0
+_NOISE, _NOISE_SHARE = 0.02, 0.05  # nats; of a small loss, a share of it
 
 
-def evaluation_warning(losses: Sequence[tuple[float, float]], num_labels: int) -> WarningRow | None:
+def guessing_loss(card: DataCard, weights: Sequence[float] | None = None) -> float | None:
+    """Return the training loss of a model that knows how often each class occurs, and no more.
+
+    Args:
+        card: tells the training rows (or words) of each class.
+        weights: how much each class counts; None counts all alike.
+
+    Returns:
+        In nats, the entropy of the classes' shares, by weight; where a row has any number of
+        classes, the mean over them of the entropy of having each. None where there are none.
+    """
+    counts = card.class_counts.get("train", ())
+    if not any(counts):
+        return None
+    if card.task == "multi-label-classification":
+        num_rows = card.num_rows["train"]
+        return sum(_entropy((n, num_rows - n)) for n in counts) / len(counts)
+    return _entropy([n * w for n, w in zip(counts, weights or [1.0] * len(counts), strict=True)])
+
+
+def _entropy(amounts: Sequence[float]) -> float:
+    shares = [amount / sum(amounts) for amount in amounts]
+    return -sum(share * math.log(share) for share in shares if share > 0)
+
+
+def evaluation_warning(
+    losses: Sequence[tuple[float, float]], guessing: float | None
+) -> WarningRow | None:
     """Return advice on a run's course, or None where nothing stands out.
 
     Args:
         losses: (training loss, validation loss) in nats of each evaluation so far.
-        num_labels: number of classes, 0 where there are none; always guessing the shares right
-            costs at most ln of it.
+        guessing: the training loss of guessing by the classes' shares; None where there are none.
     """
     if not losses:
         return None
@@ -36,12 +64,15 @@ def evaluation_warning(losses: Sequence[tuple[float, float]], num_labels: int) -
             f"Training loss still falls, but validation loss has risen since evaluation {at}.",
             "More epochs are unlikely to help; Stop and keep uses the best model so far.",
         )
-    if len(losses) >= 2 and num_labels and abs(train - math.log(num_labels)) < 0.02:
-        return WarningRow(
-            "not_learning",
-            f"The training loss stays at {train:.2f}, as for guessing among {num_labels} classes.",
-            "Try a higher learning rate, and check that texts and labels belong together.",
-        )
+    if len(losses) >= 2 and guessing:
+        noise = min(_NOISE, _NOISE_SHARE * guessing)
+        if train > guessing - noise and train > losses[-2][0] - noise:
+            return WarningRow(
+                "not_learning",
+                f"The training loss stays at {train:.2f}: guessing by how often each class occurs "
+                f"gives {guessing:.2f}.",
+                "Try a higher learning rate, and check that texts and labels belong together.",
+            )
     return None
 
 

@@ -240,6 +240,8 @@ def prune(checkpoints_dir: Path, saved: str, best: str | None) -> None:
     """
     folders = _checkpoints(checkpoints_dir)
     names = [folder.name for folder in folders]
+    if saved not in names:  # somebody else took it away: then what is left is all there is
+        return
     at = names.index(saved)
     keep = {*names[max(0, at + 1 - KEEP) : at + 1], best}
     for folder in folders:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 
 from nbtransfer.errors import NbTransferError
+from nbtransfer.estimates import checkpoint_bytes
 from nbtransfer.runs.files import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nbtransfer.runs.events import EventWriter
+    from nbtransfer.runs.run import Run
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # What a disk says that cannot be written though it has space: read-only, not ours, of a network
@@ -48,17 +50,32 @@ class NotWritten(NbTransferError):
         )
 
 
-def warn_of_disk(folder: Path, events: EventWriter) -> None:
-    """Say in the log where the disk of `folder` cannot make anything durable."""
-    if sync_folder(folder):
-        return
-    events.append(
-        "warning_raised",
-        code="no_sync",
-        headline="The disk of the runs folder cannot make files durable (it has no fsync).",
-        advice="After a power cut the newest checkpoint may be damaged: it would be found, and an "
-        "earlier one taken. A --runs-dir on a local disk is safer.",
-    )
+def warn_of_disk(run: Run, events: EventWriter) -> None:
+    """Say in the log where the run's disk cannot make anything durable, or is nearly full.
+
+    Before a run is created it is refused where there is no space; by the time it is resumed, other
+    runs may have filled the disk.
+    """
+    if not sync_folder(run.dir):
+        events.append(
+            "warning_raised",
+            code="no_sync",
+            headline="The disk of the runs folder cannot make files durable (it has no fsync).",
+            advice="After a power cut the newest checkpoint may be damaged: it would be found, and "
+            "an earlier one taken. A --runs-dir on a local disk is safer.",
+        )
+    model, plan = run.model_card, run.plan
+    one = checkpoint_bytes(model, plan.num_trainable_parameters, plan.technique)
+    needed, free = one + 4 * model.num_parameters, shutil.disk_usage(run.dir).free
+    if free < needed:
+        events.append(
+            "warning_raised",
+            code="disk_space",
+            headline=f"The disk of the runs folder has {free / 1e6:,.1f} MB free; one more "
+            f"checkpoint and the model take about {needed / 1e6:,.1f} MB.",
+            advice="Remove old runs now, with %runs rm NAME. A checkpoint that finds no space is "
+            "left out, and a model that finds none ends the run; what was saved before is whole.",
+        )
 
 
 def is_disk_full(error: OSError | SafetensorError) -> bool:

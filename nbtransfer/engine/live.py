@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nbtransfer.runs.control import Control, ControlReader, StopReason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from nbtransfer.engine.progress import Progress
@@ -44,6 +44,8 @@ class LiveControls:
         self._progress = progress
         self._steps_per_epoch = steps_per_epoch
         self._replay: list[ChangeRow] = []
+        self._asked: dict[int, int] = {}  # step by number, of evaluations to be made again
+        self._last_asked = progress.evaluations_done
         self._control = Control()
 
     @property
@@ -56,18 +58,35 @@ class LiveControls:
         """The slider values of the last control read, as asked for, before any clamping."""
         return {name: getattr(self._control, name) for name in _SLIDERS}
 
-    def replay(self, changes: Iterable[ChangeRow], wanted: dict[str, float | None]) -> None:
-        """Make the changes that lie beyond the checkpoint again, each at its own step.
+    def replay(
+        self,
+        changes: Iterable[ChangeRow],
+        wanted: dict[str, float | None],
+        asked: Mapping[int, int] | None = None,
+    ) -> None:
+        """Make again what lies beyond the checkpoint, each at its own step.
 
         Args:
             changes: what the log says was changed, oldest first.
             wanted: the slider values the former life of the run saw last; they are no news.
+            asked: the evaluations that were asked for, by number, and their steps.
         """
         self._replay = [row for row in changes if row.revision > self._progress.revision]
         self._control = Control(**wanted)  # type: ignore[arg-type]
+        done = self._progress.evaluations_done
+        self._asked = {number: step for number, step in (asked or {}).items() if number > done}
+        self._last_asked = max((done, *self._asked))
 
     def poll(self, step: int) -> Asked:
         """Apply what is due before the step that follows `step` completed ones."""
+        again = [number for number, at in self._asked.items() if at <= step]
+        for number in again:
+            del self._asked[number]
+            self._progress.evaluations_done = max(number, self._progress.evaluations_done)
+        asked = self._poll(step)
+        return asked._replace(evaluate=True) if again else asked
+
+    def _poll(self, step: int) -> Asked:
         if self._replay and self._replay[0].step <= step:
             row = self._replay.pop(0)
             changes = self._apply({name: new for name, (_, new) in row.changes.items()}, step)
@@ -84,8 +103,9 @@ class LiveControls:
         }
         if moved:
             self._replay.clear()  # a hand on the sliders outranks the record
-        evaluate = control.evaluations > self._progress.evaluations_done
-        self._progress.evaluations_done = control.evaluations
+        evaluate = control.evaluations > self._last_asked
+        if evaluate:
+            self._last_asked = self._progress.evaluations_done = control.evaluations
         # A checkpoint made before the replay is over must not say that the rest of it was made.
         self._progress.revision = self._replay[0].revision - 1 if self._replay else control.revision
         return Asked(self._apply(moved, step), control.revision, control.stop, evaluate)

@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState
 
 from nbtransfer.choices import count_steps
 from nbtransfer.data.encode import EncodedTexts, batches_of
-from nbtransfer.data.token_cache import tokens_kept
+from nbtransfer.engine.encoding_once import EncodesOnce
 from nbtransfer.engine.evaluate import extract_features
 from nbtransfer.engine.frozen import compute_once
 from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warning
@@ -29,6 +29,8 @@ from nbtransfer.runs.run import Run
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
     from torch import nn
     from transformers import PreTrainedTokenizerBase
@@ -47,12 +49,23 @@ class Rows:
     Attributes:
         encoded: as the learner takes them, with their targets.
         encoding: as the task made them.
-        table: as they were prepared.
+        path: the parquet file with the rows as they were prepared.
     """
 
     encoded: Encoded
     encoding: Encoding
-    table: pa.Table
+    path: Path
+
+    def table(self) -> pa.Table:
+        """Read the rows as they were prepared: anew each time, for there may be very many."""
+        return read_table(self.path)
+
+    def numbers(self) -> np.ndarray:
+        """Return which row of the user's data each encoded row came from, int array (N,).
+
+        Rows were held out, and long ones were cut into several.
+        """
+        return read_table(self.path, ["row"])["row"].to_numpy()[self.encoding.sources]
 
 
 @dataclass(kw_only=True)
@@ -107,17 +120,20 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
     )
     events.append("phase_started", phase="tokenizing")
 
+    cache = Cache(run.dir.parent)
+    encode_once = EncodesOnce(task, tokenizer, run.plan.max_length, card, cache)
+    kept: list[str] = []
+
     def rows_of(split: str) -> Rows:
-        table = read_table(run.paths.split(split))
-        encoding = task.encode(tokenizer, table, run.plan.max_length, card)
+        path = run.paths.split(split)
+        encoding, found = encode_once(path)
+        kept.append(found)
         pad_multiple = 8 if accelerator.device.type == "cuda" else 1
         encoded = batches_of(encoding, tokenizer, pad_multiple=pad_multiple)
-        return Rows(encoded=encoded, encoding=encoding, table=table)
+        return Rows(encoded=encoded, encoding=encoding, path=path)
 
-    cache = Cache(run.dir.parent)
-    with tokens_kept(cache) as kept:
-        train = rows_of("train")
-        validation = rows_of("validation") if run.paths.split("validation").is_file() else None
+    train = rows_of("train")
+    validation = rows_of("validation") if run.paths.split("validation").is_file() else None
     words = None
     if run.plan.trains_used_words:
         splits = (train,) if validation is None else (train, validation)
@@ -131,7 +147,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         num_tokens=int(lengths.sum()),
         share_texts_cut=run.plan.share_texts_cut,
         share_tokens_cut=run.plan.share_tokens_cut,
-        cache=kept.said,
+        cache="miss" if "miss" in kept else kept[0],
         words=None if words is None else list(words.num_words),
     )
     learner: nn.Module = model

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
     from nbtransfer.planning import Plan
     from nbtransfer.runs.events import EventWriter
+    from nbtransfer.runs.usage import Usage
 
 _TRIAL = "import torch; a = torch.ones(64, 64, dtype=torch.bfloat16); print(float((a @ a).sum()))"
 _TRIAL_GIVES = "262144.0"
 _TRIAL_S = 120.0
 
 
-def usable_precision(plan: Plan, events: EventWriter) -> str:
+def usable_precision(plan: Plan | Usage, events: EventWriter) -> str:
     """Return the arithmetic of the passes: `fp32`, `tf32`, `bf16` or `fp16`; weights are float32.
 
     Where it is not the planned one, the log says why.

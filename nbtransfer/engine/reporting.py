@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.plots.confusion_matrix import confusion_matrix_info, confusion_matrix_png
 from nbtransfer.runs.files import read_json, write_bytes, write_json
@@ -25,27 +25,38 @@ if TYPE_CHECKING:
 
 
 _NUM_EXAMPLES = 4  # written texts shown at each evaluation while training
-_DECISION = "decision.json"
+DECISION_FILE = "decision.json"
 
 
-def write_decision(model_dir: Path, card: DataCard) -> None:
-    """Keep with the model how its answers are to be read, as the validation rows decided it."""
-    write_json(model_dir / _DECISION, {"v": 1, "thresholds": list(card.thresholds)})
+def decision_of(card: DataCard, max_length: int) -> dict[str, Any] | None:
+    """Return what is kept with a model of how it is asked and its answers are read, if anything.
 
-
-def write_prompt(model_dir: Path, card: DataCard, max_length: int) -> None:
-    """Keep with the model how it is to be asked, where it is asked in a prompt."""
+    Args:
+        card: with the prompt, or with the thresholds that the validation rows decided.
+        max_length: tokens a row was cut to.
+    """
     if prompt := card.settings.get("prompt"):
-        kept = {"prompt": prompt, "max_length": max_length}
-        write_json(model_dir / _DECISION, {"v": 1, **kept})
+        return {"v": 1, "prompt": prompt, "max_length": max_length}
+    return {"v": 1, "thresholds": list(card.thresholds)} if card.thresholds else None
+
+
+def write_decision(model_dir: Path, decision: dict[str, Any] | None) -> None:
+    """Keep it with the model."""
+    if decision is not None:
+        write_json(model_dir / DECISION_FILE, decision)
+
+
+def read_decision(model_dir: Path) -> dict[str, Any] | None:
+    """Return what is kept with the model in `model_dir`."""
+    path = model_dir / DECISION_FILE
+    return read_json(path) if path.is_file() else None
 
 
 def with_decision(card: DataCard, model_dir: Path) -> DataCard:
     """Return the card with what was decided for the model in `model_dir`, if anything was."""
-    path = model_dir / _DECISION
-    if not path.is_file():
+    kept = read_decision(model_dir)
+    if kept is None:
         return card
-    kept = read_json(path)
     if "prompt" in kept:
         return dataclasses.replace(card, settings={**card.settings, "prompt": kept["prompt"]})
     return dataclasses.replace(card, thresholds=tuple(kept["thresholds"]))
@@ -68,17 +79,19 @@ class Reader(NamedTuple):
 
     def predictions(self, rows: Rows, scores: Scores) -> pa.Table:
         """Return what the model says of `rows`, in columns of the task."""
-        return self.task.decode(
-            scores.answers, rows.encoding, rows.table, self.card, self.tokenizer
-        )
+        return self._decode(rows, scores, rows.table())
 
     def read(self, rows: Rows, scores: Scores) -> Reading:
         """Return that, and how good it is."""
-        predictions = self.predictions(rows, scores)
-        metrics = self.task.measure(scores.answers, scores.loss, rows.table, predictions, self.card)
+        table = rows.table()
+        predictions = self._decode(rows, scores, table)
+        metrics = self.task.measure(scores.answers, scores.loss, table, predictions, self.card)
         task = self.task
         few = task.examples(predictions, _NUM_EXAMPLES) if isinstance(task, WritesTexts) else ()
         return Reading(predictions, metrics, few)
+
+    def _decode(self, rows: Rows, scores: Scores, table: pa.Table) -> pa.Table:
+        return self.task.decode(scores.answers, rows.encoding, table, self.card, self.tokenizer)
 
 
 def write_evaluation(
@@ -92,14 +105,14 @@ def write_evaluation(
     duration_s: float,
 ) -> None:
     """Write the report on `rows`, every prediction, and the confusion matrix."""
-    task, reading = reader.task, reader.read(rows, scores)
-    findings = task.findings(scores.answers, rows.table, reading.predictions, reader.card)
+    task, reading, table = reader.task, reader.read(rows, scores), rows.table()
+    findings = task.findings(scores.answers, table, reading.predictions, reader.card)
     report = make_report(
         run_id=run_id,
         name=paths.dir.name,
         split=split,
         task=task.name,
-        num_rows=rows.table.num_rows,
+        num_rows=table.num_rows,
         metrics=reading.metrics,
         findings=findings,
         duration_s=duration_s,

@@ -28,6 +28,7 @@ _FLUSH_EVERY_STEPS = 50  # bounds how many steps are taken after a loss that is 
 _MEASURE_EVERY_S = 1.0
 # fp16's scale begins at 65,536 and is halved by each step that is skipped: to 0.00006 by then.
 _MOST_SKIPPED = 30
+_SHOWN = 8  # rows named of a step
 
 
 class TrainingDiverged(NbTransferError):
@@ -75,7 +76,7 @@ class StepLog:
     ) -> None:
         """Take one finished step; it is written with the next group.
 
-        `rows` are the step's row numbers in the training split, int array.
+        `rows` are the numbers that its rows have in the user's data, int array.
         """
         now = time.monotonic()
         self._progress.elapsed_s += now - self._clock
@@ -129,8 +130,8 @@ class StepLog:
         return TrainingDiverged(
             f"{what} at step {row['step']} (loss {loss:.3g}, "
             f"learning rate {row['learning_rate']:.2g}, gradient norm {norm:.3g}, "
-            f"{self._precision}; rows {_listed(rows)} of train). Try a lower --lr; if it "
-            "happens at once, look at those rows."
+            f"{self._precision}; {_listed(rows)} of the training data). Try a lower --lr; if it "
+            "happens at once, look there."
         )
 
     def _measure(self, now: float) -> None:
@@ -151,6 +152,7 @@ class StepLog:
 
 
 def _listed(rows: np.ndarray) -> str:
-    """Return row numbers as text, the first few of many."""
-    shown = ", ".join(str(row) for row in sorted(rows.tolist())[:8])
-    return f"{shown}, …" if len(rows) > 8 else shown
+    """Return row numbers as text, each once, the first few of many."""
+    own = sorted(set(rows.tolist()))
+    shown = ", ".join(map(str, own[:_SHOWN]))
+    return f"{'row' if len(own) == 1 else 'rows'} {shown}{', …' if len(own) > _SHOWN else ''}"

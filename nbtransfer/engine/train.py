@@ -12,16 +12,16 @@ import math
 import time
 from typing import TYPE_CHECKING, Literal
 
-from nbtransfer.engine.advice import evaluation_warning
+from nbtransfer.engine.advice import evaluation_warning, guessing_loss
 from nbtransfer.engine.checkpoints import damage, load_checkpoint, read_state
 from nbtransfer.engine.disk import warn_of_disk
 from nbtransfer.engine.evaluate import Scores, score_rows
-from nbtransfer.engine.export import export_run
+from nbtransfer.engine.export import export_run, export_what_is_left
 from nbtransfer.engine.identity import check_identity, job_identity
 from nbtransfer.engine.live import LiveControls
 from nbtransfer.engine.loading import Rows, class_weights, load_run, with_counted_steps
 from nbtransfer.engine.memory import smaller_evaluation_warning
-from nbtransfer.engine.memory_watch import MemoryWatch
+from nbtransfer.engine.memory_watch import MemoryWatch, choose_evaluation_batch
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.precision import load_scaler_state, scaler_state
@@ -37,7 +37,7 @@ from nbtransfer.runs.run import Run
 from nbtransfer.runs.state import fold
 from nbtransfer.spec import LANGUAGE_MODELING
 from nbtransfer.tasks.catalog import task_named
-from nbtransfer.tasks.metric_words import LOWER_IS_BETTER
+from nbtransfer.tasks.metric_words import worth
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,7 +57,7 @@ def train(
     """Train the run from its newest checkpoint, or the start, to its end; see `find_checkpoint`."""
     training = Training(paths, events, stop_signal, restart=restart)
     training.resume()
-    warn_of_disk(paths.dir, events)
+    warn_of_disk(training.run, events)
     try:
         training.loop()
         training.finish()
@@ -92,7 +92,9 @@ class Training:
         self.accelerator, self.model = self.loaded.accelerator, self.loaded.model
         self.learner: nn.Module = self.loaded.learner
         self.train_rows, self.validation = self.loaded.train.encoded, self.loaded.validation
+        self.row_numbers = self.loaded.train.numbers()
         weights = class_weights(self.spec, self.train_rows.targets, self.card.label_names)
+        self.guessing = guessing_loss(self.card, None if weights is None else weights.tolist())
         task = task_named(self.card.task)
         self.reader = Reader(task, self.card, self.loaded.tokenizer)
         self.objective = objective_of(task.objective(self.card), weights, self.card.settings)
@@ -127,8 +129,9 @@ class Training:
             self.progress.take_length(plan.num_train_epochs, plan.num_steps)
         self.live = LiveControls(self.paths.control, self.progress, self.step_rows.steps_per_epoch)
         if is_resumed(before, found):
-            # Live changes made after the checkpoint are part of the run: they are made again.
-            self.live.replay([*before.changes, *before.undone_changes], before.wanted)
+            # What was done live after the checkpoint is part of the run: it is done again.
+            changes = [*before.changes, *before.undone_changes]
+            self.live.replay(changes, before.wanted, before.asked_evaluations)
             say_resumed(self.events, self.progress, found)
         self.take_step = make_step(
             self.step_kind,
@@ -170,6 +173,7 @@ class Training:
         is_new = progress.step == 0 and not self.run.state().evaluations
         if is_new and self.validation is not None and self.card.task in LANGUAGE_MODELING:
             self.evaluate("start")
+        choose_evaluation_batch(self)
         self._phase("training")
         self._train_mode()
         self.log.start()
@@ -194,7 +198,7 @@ class Training:
                 learning_rate=rate,
                 num_examples=len(rows),
                 num_tokens=int(self.train_rows.lengths[rows].sum()),
-                rows=rows,
+                rows=self.row_numbers[rows],
             )
             ran_out = self.memory.ran_out()
             self.announce()
@@ -228,6 +232,7 @@ class Training:
                     changes={name: list(pair) for name, pair in asked.changes.items()},
                     wanted=self.live.wanted,
                     num_steps=self.progress.schedule.num_steps,
+                    evaluations=self.progress.evaluations_done if asked.evaluate else None,
                 )
             if self.stop_signal.reason is not None:
                 self.ended_by = self.stop_signal.reason
@@ -261,13 +266,12 @@ class Training:
         assert self.validation is not None
         self._phase("evaluating")
         start = time.monotonic()
-        scores = self.score(self.validation, self.plan.eval_generate_rows or None)
+        scores = self.score(self.validation, brief=True)
         reading = self.reader.read(self.validation, scores)
-        sign = -1 if self.main_metric in LOWER_IS_BETTER else 1
-        value = sign * reading.metrics[f"eval_{self.main_metric}"]
+        value = worth(self.main_metric, reading.metrics)
         # No gain: weights that are no numbers, and the model as loaded, which has no checkpoint.
         is_gain = progress.best_value is None or value > progress.best_value
-        is_best = is_gain and cause != "start" and math.isfinite(scores.loss)
+        is_best = is_gain and cause != "start" and math.isfinite(scores.loss + value)
         train_loss = progress.loss_sum / progress.loss_count if progress.loss_count else None
         if is_best:
             progress.best_value, progress.best_step = value, progress.step
@@ -295,18 +299,21 @@ class Training:
             examples=[list(example) for example in reading.examples],
             samples=[list(sample) for sample in samples],
         )
-        if warning := evaluation_warning(progress.evaluation_losses, len(self.card.label_names)):
+        if warning := evaluation_warning(progress.evaluation_losses, self.guessing):
             self.events.append("warning_raised", **warning._asdict())
         self._phase("training")
         self._train_mode()
         self.log.start()
 
-    def score(self, rows: Rows, generate_rows: int | None = None) -> Scores:
-        """Ask the model about `rows`, in smaller batches from now on where memory runs out."""
+    def score(self, rows: Rows, *, brief: bool = False) -> Scores:
+        """Ask the model about `rows`, in smaller batches from now on where memory runs out.
+
+        `brief` keeps what metrics need, and generates texts for as many rows as the plan says.
+        """
         batch_size = self.progress.eval_batch_size or self.spec.per_device_eval_batch_size
-        scores = score_rows(
-            self.accelerator, self.learner, rows.encoded, self.objective, batch_size, generate_rows
-        )
+        few = (self.plan.eval_generate_rows or None) if brief else None
+        asked = (self.accelerator, self.learner, rows.encoded, self.objective)
+        scores = score_rows(*asked, batch_size, few, brief=brief)
         if scores.batch_size < batch_size:
             self.progress.eval_batch_size = scores.batch_size
             when = f"after step {self.progress.step}"
@@ -322,7 +329,8 @@ class Training:
         """
         self.log.flush()
         start = time.monotonic()
-        self.events.sync()  # no checkpoint may lie beyond the durable end of the log
+        if not self.events.sync():  # no checkpoint may lie beyond the durable end of the log
+            return
         best = self.progress.best_step
         self.writer.save(
             self.paths.checkpoint(self.progress.step),
@@ -387,8 +395,4 @@ class Training:
         for saved in self.writer.finished(wait=True):
             if saved.not_finite is None:
                 announce(saved, self.paths.checkpoints_dir, self.events)
-        best = self.progress.best_step
-        if best is None or damage(self.paths.checkpoint(best)) is not None:
-            return
-        self._phase("saving")
-        export_run(self)
+        export_what_is_left(self)

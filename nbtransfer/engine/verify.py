@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer.data.encode import batches_of
-from nbtransfer.errors import ModelError
+from nbtransfer.engine.reporting import DECISION_FILE, read_decision
+from nbtransfer.errors import ModelError, quoted
 from nbtransfer.models.lora import has_adapters
-from nbtransfer.runs.files import read_json, write_json
+from nbtransfer.runs.files import first_rows, read_json, write_json
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _TOLERANCE_CPU = 1e-6
 _TOLERANCE_ACCELERATOR = 1e-3
 _TOLERANCE_MERGED = 1e-4  # an adapter added to a weight rounds otherwise than beside it
 _TIMEOUT_S = 300.0
+_SHOWN = 5  # names of classes in a message
 
 
 class Verification:
@@ -54,21 +56,25 @@ class Verification:
                 str(self._paths.model_dir),
                 str(self._paths.verification),
             ],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "HF_HUB_OFFLINE": "1", "NBTRANSFER_FAULT": ""},
         )
 
-    def result(self) -> float:
+    def result(self, decision: dict[str, Any] | None) -> float:
         """Wait and return the largest difference between two logits.
 
+        Args:
+            decision: what was decided of how the model is asked and read, while that process loaded
+                it; it looks at this last.
+
         Raises:
-            ModelError: if the saved model cannot be loaded or answers differently.
+            ModelError: if the saved model cannot be loaded or is not the one that was trained.
         """
         try:
-            out, problem = self._process.communicate(timeout=_TIMEOUT_S)
+            out, problem = self._process.communicate(json.dumps(decision), timeout=_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise ModelError(
@@ -78,12 +84,14 @@ class Verification:
             last = (problem.strip().splitlines() or ["no message"])[-1]
             raise ModelError(f"the saved model cannot be loaded again: {last}")
         answer = json.loads(out)
-        if not answer["equal"]:
-            raise ModelError(
-                "the saved model does not answer as the trained one did: logits differ by up to "
-                f"{answer['difference']:.2g}."
-            )
+        raise_problem(answer)
         return float(answer["difference"])
+
+
+def raise_problem(answer: dict[str, Any]) -> None:
+    """Raise ModelError where the saved model is not the trained one."""
+    if answer["problem"] is not None:
+        raise ModelError(f"the saved model is not as it was trained: {answer['problem']}.")
 
 
 def write_questions(training: Training) -> None:
@@ -95,12 +103,13 @@ def write_questions(training: Training) -> None:
     count = min(NUM_ROWS, encoding.tokens.num_rows)
     tokenizer = training.loaded.tokenizer
     inputs = batches_of(encoding, tokenizer).batch(np.arange(count))
-    texts = training.reader.task.texts(rows.table)[0][:NUM_ROWS].to_pylist()
+    texts = training.reader.task.texts(first_rows(rows.path, NUM_ROWS))[0].to_pylist()
     model = training.model.eval()
     device = training.accelerator.device
     questions = {
-        "v": 2,
+        "v": 3,
         "task": training.reader.task.name,
+        "label_names": list(training.card.label_names),
         "texts": texts,
         "tokens": tokenizer(texts)["input_ids"],
         "inputs": {name: tensor.tolist() for name, tensor in inputs.items()},
@@ -138,11 +147,11 @@ def _outputs(model: nn.Module, inputs: dict[str, torch.Tensor]) -> list[float]:
 
 
 def ask(model_dir: Path, questions: dict[str, Any]) -> dict[str, Any]:
-    """Load the model in `model_dir` and return how its answers compare.
+    """Load the model in `model_dir` and return how it compares.
 
     Returns:
-        `difference`, the largest between two logits, and `equal`, whether it is within tolerance
-        and the tokenizer reads the texts as it did.
+        `difference`, the largest between two logits, and `problem`, in words: that they differ
+        beyond tolerance, or the classes' names, or how the tokenizer reads the texts; else None.
     """
     import torch
 
@@ -155,12 +164,46 @@ def ask(model_dir: Path, questions: dict[str, Any]) -> dict[str, Any]:
     found, wanted = torch.tensor(_outputs(model, inputs)), torch.tensor(questions["outputs"])
     difference = float((found - wanted).abs().max()) if len(found) == len(wanted) else math.inf
     within = difference <= questions["tolerance"] * max(1.0, float(wanted.abs().max()))
-    return {"difference": difference, "equal": bool(within and same_tokens)}
+    problem = None
+    if not within:
+        problem = f"logits differ by up to {difference:.2g}"
+    elif not same_tokens:
+        problem = "its tokenizer makes other tokens of the same texts"
+    else:
+        problem = _other_names(model.config, questions["label_names"])
+    return {"difference": difference, "problem": problem}
+
+
+def _other_names(config: Any, names: list[str]) -> str | None:  # noqa: ANN401 -- of transformers
+    """Return in words how the classes are called, where that is not by `names`."""
+    if not names:
+        return None
+    numbers = range(len(names))
+    found = [config.id2label.get(i) for i in numbers]
+    if found == names and {name: config.label2id.get(name) for name in names} == dict(
+        zip(names, numbers, strict=True)
+    ):
+        return None
+    said, wanted = (", ".join(quoted(n, 30) for n in some[:_SHOWN]) for some in (found, names))
+    return f"it calls its classes {said}, not {wanted}"
+
+
+def other_decision(model_dir: Path, decision: dict[str, Any] | None) -> str | None:
+    """Return in words that what is kept beside the model is not what was decided, or None."""
+    if read_decision(model_dir) == decision:
+        return None
+    return f"its {DECISION_FILE} does not hold what was decided"
 
 
 def main() -> None:
-    """Answer as `ask` does for MODEL_DIR and QUESTIONS of the command line, as JSON."""
-    sys.stdout.write(json.dumps(ask(Path(sys.argv[1]), read_json(Path(sys.argv[2])))))
+    """Answer as `ask` does for MODEL_DIR and QUESTIONS of the command line, as JSON.
+
+    The decision is read from stdin when all else is done: meanwhile it is still being made.
+    """
+    model_dir = Path(sys.argv[1])
+    answer = ask(model_dir, read_json(Path(sys.argv[2])))
+    other = other_decision(model_dir, json.load(sys.stdin))
+    sys.stdout.write(json.dumps({**answer, "problem": answer["problem"] or other}))
 
 
 if __name__ == "__main__":

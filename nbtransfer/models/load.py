@@ -163,6 +163,7 @@ def load_for_training(
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
         notes.append(f"The tokenizer has no padding token; {tokenizer.pad_token!r} serves as one.")
+    _expect_one_end(model, tokenizer)
     model.config.pad_token_id = tokenizer.pad_token_id
     tokenizer.model_max_length = max_length
     if "max_target_length" in data.settings:
@@ -195,6 +196,16 @@ def _class_for(auto_class: str, config: Any) -> Any:  # noqa: ANN401 -- of trans
     if auto_class == "AutoModelForSeq2SeqLM" and not getattr(config, "is_encoder_decoder", False):
         auto_class = "AutoModelForCausalLM"
     return getattr(transformers, auto_class)
+
+
+def _expect_one_end(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let texts hold no end token of their own where the head looks for the one there is.
+
+    The heads of T5 and BART for whole texts refuse batches whose rows have not equally many.
+    """
+    is_for_texts = type(model).__name__.endswith("ForSequenceClassification")
+    if is_for_texts and model.config.is_encoder_decoder:
+        tokenizer.split_special_tokens = True
 
 
 def generation_settings(
@@ -331,4 +342,5 @@ def load_finetuned(model_dir: Path, auto_class: str) -> tuple[nn.Module, PreTrai
         raise ModelError(
             f"the model in {quoted(str(model_dir))} cannot be loaded: {str(error).splitlines()[0]}"
         ) from error
+    _expect_one_end(model, tokenizer)
     return model.eval(), tokenizer

@@ -216,10 +216,16 @@ def _show_in_notebook(run: Run, place: Place, wait: bool) -> None:
         display = _Display(run, place)
         pump = _make_live_controls(display) if place == "widgets" else _nothing
         display.open()
-        if wait and _wait(run, display.follower, interrupts, display.live.say_stopping, pump):
-            display.finish()
-        else:
-            display.detach()
+        is_over = False
+        try:
+            is_over = wait and _wait(
+                run, display.follower, interrupts, display.live.say_stopping, pump
+            )
+        finally:  # whatever freed the cell, its panel goes on and becomes the record
+            if is_over:
+                display.finish()
+            else:
+                display.detach()
 
 
 def _wait(

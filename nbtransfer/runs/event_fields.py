@@ -120,6 +120,7 @@ FIELDS: dict[str, dict[str, _Check]] = {
         "changes": _named(_pair(_number)),
         "wanted": _named(_or_none(_number)),
         "num_steps": _count,
+        "evaluations": _or_none(_count),
     },
     "run_paused": {},
     "run_unpaused": {},

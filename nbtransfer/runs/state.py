@@ -93,6 +93,7 @@ class RunState:
     evaluations: list[EvaluationRow] = field(default_factory=list)
     changes: list[ChangeRow] = field(default_factory=list)
     undone_changes: list[ChangeRow] = field(default_factory=list)
+    asked_evaluations: dict[int, int] = field(default_factory=dict)  # number -> its step
     checkpoints: list[CheckpointRow] = field(default_factory=list)
     warnings: list[WarningRow] = field(default_factory=list)
     plan_changes: list[tuple[str, Any, Any, str]] = field(default_factory=list)
@@ -239,6 +240,8 @@ class RunState:
     def _on_control_applied(self, event: Event) -> None:
         self.revision = event["revision"]
         self.wanted = event["wanted"]
+        if (number := event.get("evaluations")) is not None:
+            self.asked_evaluations[number] = event["step"]
         changes = {name: (old, new) for name, (old, new) in event["changes"].items()}
         if not changes:
             return
@@ -259,6 +262,11 @@ class RunState:
 
     def _on_evaluation_completed(self, event: Event) -> None:
         metrics = {name: _number(value) for name, value in event["metrics"].items()}
+        # One whose checkpoint was not made any more is made again, after the same step.
+        again = [
+            r for r in self.evaluations if (r.step, r.cause) == (event["step"], event["cause"])
+        ]
+        self.evaluations = [row for row in self.evaluations if row not in again]
         self.evaluations.append(
             EvaluationRow(
                 event["step"],
@@ -266,7 +274,7 @@ class RunState:
                 metrics,
                 _number(event.get("train_loss")),
                 event["elapsed_s"],
-                event["is_best"],
+                event["is_best"] or any(row.is_best for row in again),
                 event["cause"],
                 tuple(Example(*row) for row in event.get("examples") or ()),
                 tuple(Sample(*row) for row in event.get("samples") or ()),

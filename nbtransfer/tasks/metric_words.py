@@ -49,6 +49,12 @@ _NO_SHARES = _UP_TO_100 | LOWER_IS_BETTER | {"pearson", "spearman"}
 _MAX_SHOWN = 3
 
 
+def worth(name: str, metrics: Mapping[str, float]) -> float:
+    """Return the metric `name` of an evaluation so that more is better."""
+    value = metrics[f"eval_{name}"]
+    return -value if name in LOWER_IS_BETTER else value
+
+
 def metric_word(name: str) -> str:
     """Return how a person calls a metric, with or without `eval_` before its name."""
     plain = name.removeprefix("eval_")

@@ -58,8 +58,8 @@ class MultiLabelClassification:
         """Return the rows as text (and text_pair), label (list of int32 class numbers) and row."""
         asked, first = columns.get("label"), tables.splits["train"]
         names = label_columns(first.column_names, asked)
-        listed = with_label_lists(first, asked, tables.name)
-        read = tables._replace(splits={**tables.splits, "train": listed})
+        with_lists = with_label_lists(first, asked, tables.name)
+        read = tables._replace(splits={**tables.splits, "train": with_lists})
         label = list_column(read, asked) or asked
         chosen = choose_columns(
             read, text=columns.get("text"), label=label, text_pair=columns.get("text_pair")
@@ -78,8 +78,8 @@ class MultiLabelClassification:
                 )
             absent = [n for n, count in zip(lists.names, counts["train"], strict=True) if not count]
             if absent:
-                names = ", ".join(map(quoted, absent[:5]))
-                warnings.append(f"no training row has {names}: such classes cannot be learned.")
+                listed = ", ".join(map(quoted, absent[:5]))
+                warnings.append(f"no training row has {listed}: such classes cannot be learned.")
         empty = sum(not row for row in found.splits["train"]["label"].to_pylist())
         if empty:
             notes = (*notes, f"{count_of(empty, 'training row')} with an empty list: no class")
@@ -200,9 +200,9 @@ class MultiLabelClassification:
         best = tuple(best_threshold(actual[:, i], shares[:, i]) for i in range(actual.shape[1]))
         return dataclasses.replace(card, thresholds=best)
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return the texts, or pairs of texts."""
-        return text_rows(values, card)
+        return text_rows(values, card, first)
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[LabelsPrediction]:
         """Return the classes said of each text, the likeliest first, and all probabilities."""

@@ -145,9 +145,9 @@ class QuestionAnswering:
         threshold = best_null_threshold(margins, scores, [not golds for golds in right])
         return dataclasses.replace(card, thresholds=(threshold,))
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return questions and their contexts."""
-        return question_inputs(values)
+        return question_inputs(values, first)
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[Answer]:
         """Return the answers with their places."""

@@ -154,7 +154,8 @@ def choose_columns(
     shapes = [_shape(sample, name) for name in table.column_names]
     listed = f"Columns: {spoken(table.column_names)}."
     notes = []
-    if text is None and text_pair is None and (pair := _guess_pair(shapes)):
+    no_label = [s for s in shapes if s.name != label]
+    if text is None and text_pair is None and (pair := _guess_pair(no_label)):
         text, text_pair = pair
         notes.append(f"text columns: {quoted(text)} and {quoted(text_pair)}, read as a pair")
     shapes = [s for s in shapes if s.name != text_pair]

@@ -9,7 +9,7 @@ import random
 import signal
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbtransfer import api
 from nbtransfer.engine import verify
@@ -43,10 +43,10 @@ def reviews(num_rows: int, seed: int = 0) -> list[dict[str, str]]:
     return rows
 
 
-def write_mini_model(folder: Path, *, num_layers: int = 1) -> str:
+def write_mini_model(folder: Path, *, num_layers: int = 1, **options: object) -> str:
     """Write a BERT of few layers and 16 features, with random weights, and return its folder.
 
-    Its checkpoints are small enough to be written hundreds of times.
+    Its checkpoints are small enough to be written hundreds of times. `options` are of BertConfig.
     """
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
@@ -64,6 +64,7 @@ def write_mini_model(folder: Path, *, num_layers: int = 1) -> str:
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=64,
+        **options,
     )
     BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -109,15 +110,22 @@ def with_all_words(run: Run) -> Run:
     return Run(run.dir)
 
 
-def work(run_dir: str, *, verify_in_process: bool = True, restart: bool = False) -> bool:
+def work(
+    run_dir: str,
+    *,
+    verify_in_process: bool = True,
+    restart: bool = False,
+    patience_s: float = 30.0,
+) -> bool:
     """Train the run in this process, as a worker would; return whether it succeeded.
 
     The saved model is loaded again here rather than in a process of its own, which would take
     longer than all the rest; one test takes the real way.
     """
-    from nbtransfer.engine import export
+    from nbtransfer.engine import export, worker
     from nbtransfer.engine.worker import StopSignal, run_job
 
+    worker._PATIENCE_S = patience_s
     export.Verification = VerificationHere if verify_in_process else verify.Verification
     return run_job({"job": "train", "dir": run_dir, "restart": restart}, StopSignal(), warm=True)
 
@@ -140,9 +148,10 @@ class VerificationHere:
     def __init__(self, training: Training) -> None:
         self._paths = training.paths
 
-    def result(self) -> float:
+    def result(self, decision: dict[str, Any] | None) -> float:
         answer = verify.ask(self._paths.model_dir, read_json(self._paths.verification))
-        assert answer["equal"], answer
+        other = verify.other_decision(self._paths.model_dir, decision)
+        verify.raise_problem({**answer, "problem": answer["problem"] or other})
         return answer["difference"]
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+from types import SimpleNamespace
 
 import pytest
 
-from nbtransfer.engine.advice import RateWatch, evaluation_warning
+from nbtransfer.engine.advice import RateWatch, evaluation_warning, guessing_loss
 
 
 @pytest.mark.parametrize(
@@ -22,11 +23,11 @@ from nbtransfer.engine.advice import RateWatch, evaluation_warning
     ],
 )
 def test_an_ordinary_course_is_not_commented_on(losses):
-    assert evaluation_warning(losses, 2) is None
+    assert evaluation_warning(losses, math.log(2)) is None
 
 
 def test_training_that_falls_while_validation_rises_is_overfitting():
-    warning = evaluation_warning([(0.6, 0.5), (0.4, 0.45), (0.2, 0.55)], 2)
+    warning = evaluation_warning([(0.6, 0.5), (0.4, 0.45), (0.2, 0.55)], math.log(2))
     assert warning.code == "overfitting"
     assert "since evaluation 2." in warning.headline
     assert "best model so far" in warning.advice
@@ -34,25 +35,65 @@ def test_training_that_falls_while_validation_rises_is_overfitting():
 
 def test_the_rise_is_counted_from_the_best_evaluation_of_all():
     losses = [(0.6, 0.40), (0.5, 0.45), (0.4, 0.5), (0.3, 0.55)]
-    assert "since evaluation 1." in evaluation_warning(losses, 2).headline
+    assert "since evaluation 1." in evaluation_warning(losses, math.log(2)).headline
 
 
-@pytest.mark.parametrize("num_labels", [2, 3, 7, 150])
-def test_a_loss_that_stays_at_guessing_is_not_learning(num_labels):
-    guessing = math.log(num_labels)
-    warning = evaluation_warning([(guessing, guessing), (guessing + 0.01, guessing)], num_labels)
+@pytest.mark.parametrize("guessing", [0.2, math.log(2), math.log(150)])
+def test_a_loss_that_stays_at_guessing_is_not_learning(guessing):
+    warning = evaluation_warning([(guessing, 1.0), (guessing + 0.01, 1.0)], guessing)
     assert warning.code == "not_learning"
-    assert f"among {num_labels} classes" in warning.headline
-    assert f"stays at {guessing + 0.01:.2f}," in warning.headline
+    assert f"stays at {guessing + 0.01:.2f}: guessing" in warning.headline
+    assert f"gives {guessing:.2f}." in warning.headline
     assert "higher learning rate" in warning.advice
 
 
+def test_a_loss_that_stays_above_guessing_is_not_learning_either():
+    """As one among ten classes of which one is common: it begins at ln 10."""
+    losses = [(math.log(10), 2.3), (math.log(10) - 0.01, 2.3)]
+    assert evaluation_warning(losses, 0.5).code == "not_learning"
+
+
+def test_a_loss_above_guessing_that_falls_is_on_its_way():
+    assert evaluation_warning([(2.3, 2.3), (2.1, 2.1)], 0.5) is None
+
+
+def test_little_of_a_small_loss_is_much():
+    assert evaluation_warning([(0.05, 0.05), (0.04, 0.04)], 0.056) is None
+
+
 def test_one_evaluation_is_too_early_to_say_that_nothing_is_learned():
-    assert evaluation_warning([(math.log(2), math.log(2))], 2) is None
+    assert evaluation_warning([(math.log(2), math.log(2))], math.log(2)) is None
 
 
 def test_the_guessing_loss_of_other_classes_is_no_sign():
-    assert evaluation_warning([(0.69, 0.69), (0.69, 0.69)], 5) is None
+    assert evaluation_warning([(0.69, 0.69), (0.69, 0.69)], math.log(5)) is None
+
+
+def card(counts, task="text-classification", num_rows=0):
+    return SimpleNamespace(task=task, class_counts={"train": counts}, num_rows={"train": num_rows})
+
+
+def test_guessing_costs_the_entropy_of_the_shares():
+    assert guessing_loss(card((5, 5, 5))) == pytest.approx(math.log(3))
+    skewed = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))
+    assert guessing_loss(card((90, 10))) == pytest.approx(skewed)
+    assert guessing_loss(card((90, 10, 0))) == pytest.approx(skewed)
+
+
+def test_with_weights_that_balance_the_classes_it_costs_as_much_as_among_equal_ones():
+    assert guessing_loss(card((90, 10)), [1 / 9, 1.0]) == pytest.approx(math.log(2))
+
+
+def test_of_several_classes_a_row_each_is_a_question_of_its_own():
+    several = card((50, 50, 50, 50), "multi-label-classification", 100)
+    assert guessing_loss(several) == pytest.approx(math.log(2))
+    rare = card((10, 0), "multi-label-classification", 100)
+    assert guessing_loss(rare) == pytest.approx(-(0.9 * math.log(0.9) + 0.1 * math.log(0.1)) / 2)
+
+
+def test_without_classes_there_is_nothing_to_guess():
+    assert guessing_loss(card(())) is None
+    assert evaluation_warning([(1.0, 1.0), (1.0, 1.0)], None) is None
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -60,9 +101,9 @@ def test_the_guessing_loss_of_other_classes_is_no_sign():
 def test_a_loss_that_is_no_number_breaks_nothing(bad, at):
     losses = [(0.6, 0.5), (0.5, 0.45), (0.45, 0.44)]
     losses[at] = (0.5, bad)
-    evaluation_warning(losses, 2)
+    evaluation_warning(losses, math.log(2))
     losses[at] = (bad, 0.5)
-    evaluation_warning(losses, 2)
+    evaluation_warning(losses, math.log(2))
 
 
 def watch(losses, norms=None, *, warmup_steps=0, rate=1e-3):

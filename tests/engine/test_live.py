@@ -143,6 +143,24 @@ def test_an_evaluation_made_before_the_resume_is_not_made_again(path):
     assert not live.poll(1).evaluate
 
 
+def test_evaluations_beyond_the_checkpoint_are_made_again_each_at_its_step(live, path, progress):
+    change_control(path, evaluations=3)
+    progress.evaluations_done = 1
+    live.replay([row(6, 2, learning_rate=(1e-4, 5e-5))], {}, {1: 2, 2: 6, 3: 8})
+    asked = [live.poll(step) for step in range(10)]
+    assert [step for step, a in enumerate(asked) if a.evaluate] == [6, 8]
+    assert asked[6].changes, "what was done at one step is done again at one step"
+    assert progress.evaluations_done == 3
+
+
+def test_a_request_that_is_new_is_met_while_older_ones_wait_for_their_step(live, path, progress):
+    live.replay([], {}, {1: 6})
+    change_control(path, evaluations=2)
+    asked = [live.poll(step) for step in range(8)]
+    assert [step for step, a in enumerate(asked) if a.evaluate] == [0, 6]
+    assert progress.evaluations_done == 2
+
+
 # Making changes again after a resume
 
 

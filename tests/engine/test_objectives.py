@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from nbtransfer.data.encode import EncodedTexts
 from nbtransfer.data.encoding import Ragged
+from nbtransfer.engine.found import fetch
 from nbtransfer.engine.objectives import Classes, objective_of
 
 DRAW = torch.Generator().manual_seed(1)
@@ -77,7 +78,7 @@ def test_an_evaluation_counts_the_loss_that_training_does(kind):
     objective = objective_of(kind)
     output, labels = output_of(kind)
     batch = {"attention_mask": MASK}
-    answers = objective.answers(lambda **_: output, batch, labels)
+    answers = fetch(objective.answers(lambda **_: output, batch, labels))
     assert answers["loss"].dtype == np.float64
     trained = objective.loss(objective.forward(lambda **_: output, batch, labels), labels)
     assert answers["loss"].sum() == pytest.approx(trained.item(), rel=1e-6)
@@ -125,11 +126,12 @@ def test_next_tokens_are_judged_by_the_token_that_follows():
 
 def test_answers_about_tokens_leave_padding_out():
     output, labels = output_of("tokens")
-    found = objective_of("tokens").answers(lambda **_: output, {"attention_mask": MASK}, labels)
+    batch = {"attention_mask": MASK}
+    found = fetch(objective_of("tokens").answers(lambda **_: output, batch, labels))
     assert [len(row) for row in found["tags"]] == [5, 3]
     assert found["tags"][0].tolist() == output[0].argmax(1).tolist()
     spans, _ = output_of("spans")
-    found = objective_of("spans").answers(lambda **_: spans, {"attention_mask": MASK}, None)
+    found = fetch(objective_of("spans").answers(lambda **_: spans, batch, None))
     assert [len(row) for row in found["start"]] == [5, 3]
     assert "loss" not in found
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from nbtransfer.runs.control import change_control
+from nbtransfer.runs.run import Run
 from tests.engine.jobs import make_run, start, work, work_until_killed
 
 pytestmark = pytest.mark.slow
@@ -195,3 +196,40 @@ def test_a_damaged_newest_checkpoint_is_skipped_with_the_reason(tmp_path, clean)
     skipped = run.state().skipped_checkpoints
     assert skipped[0] == (newest.name, "model.safetensors differs from its sha256")
     _assert_same(run, clean)
+
+
+def _work_asked(run_dir: str, kill: bool) -> None:
+    """Train, asked for an evaluation after step 8 of 18; its checkpoint may be what kills."""
+    from nbtransfer.engine.saving import CheckpointWriter
+    from nbtransfer.engine.step import EagerStep
+
+    take, save = EagerStep.__call__, CheckpointWriter.save
+
+    def taken(self, rows, step):
+        if step == 7 and not Run(run_dir).paths.control.exists():
+            Run(run_dir).evaluate_now()
+        return take(self, rows, step)
+
+    def saved(self, folder, **keywords):
+        if kill and keywords["step"] == 8:
+            os.kill(os.getpid(), signal.SIGKILL)
+        save(self, folder, **keywords)
+
+    EagerStep.__call__, CheckpointWriter.save = taken, saved
+    try:
+        work(run_dir)
+    finally:
+        EagerStep.__call__, CheckpointWriter.save = take, save
+
+
+def test_an_evaluation_that_was_asked_for_is_made_again_at_its_step_on_resume(tmp_path):
+    asked = make_run(tmp_path / "a", num_train_epochs=3)
+    _work_asked(str(asked.dir), False)
+    assert [(r.step, r.cause) for r in asked.state().evaluations][1] == (8, "asked")
+    killed = make_run(tmp_path / "b", num_train_epochs=3)
+    process = start(killed, _work_asked, True)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert killed.state().evaluations[-1].step == 8
+    assert work(str(killed.dir)), killed.log()
+    _assert_same(killed, asked)

@@ -151,13 +151,21 @@ def test_a_loss_that_is_no_number_ends_the_run_in_words(log, progress, path, los
 def test_the_precision_and_the_rows_of_the_step_are_named(log, progress):
     add(log, progress, 0.5, rows=np.arange(100, 108))
     add(log, progress, math.nan, rows=np.array([70, 8, 19]))
-    with pytest.raises(TrainingDiverged, match=r"fp32; rows 8, 19, 70 of train"):
+    with pytest.raises(TrainingDiverged, match=r"fp32; rows 8, 19, 70 of the training data"):
+        log.flush()
+
+
+def test_a_row_that_was_cut_into_several_is_named_once(log, progress):
+    add(log, progress, math.nan, rows=np.array([19, 19, 19]))
+    with pytest.raises(TrainingDiverged, match=r"; row 19 of the training data"):
         log.flush()
 
 
 def test_of_many_rows_the_first_few_are_named(log, progress):
     add(log, progress, math.nan, rows=np.arange(64))
-    with pytest.raises(TrainingDiverged, match=r"rows 0, 1, 2, 3, 4, 5, 6, 7, … of train"):
+    with pytest.raises(
+        TrainingDiverged, match=r"rows 0, 1, 2, 3, 4, 5, 6, 7, … of the training data"
+    ):
         log.flush()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from nbtransfer.engine.checkpoints import damage, newest_checkpoint
 from nbtransfer.runs.events import read_events
 from nbtransfer.runs.faults import plan_faults
-from tests.engine.jobs import make_run, with_all_words, work
+from tests.engine.jobs import make_run, start, with_all_words, work, work_until_killed
 from tests.faults.comparing import rows, same_bits
 
 pytestmark = pytest.mark.slow
@@ -83,6 +84,20 @@ def test_a_checkpoint_that_finds_no_space_leaves_the_one_before(tmp_path, make_j
     assert damage(run.paths.checkpoint(12)) is None
     left = {path.name for path in run.paths.checkpoints_dir.iterdir()}
     assert not [name for name in left if name.startswith(".")]
+
+
+def test_a_disk_that_has_become_too_small_since_is_told_on_resuming(
+    tmp_path, make_job, monkeypatch
+):
+    run = make_job(tmp_path)
+    start(run, work_until_killed, 6).join()
+    usage = shutil.disk_usage(run.dir)._replace(free=5_000_000)
+    monkeypatch.setattr("nbtransfer.engine.disk.shutil.disk_usage", lambda folder: usage)
+    assert work(str(run.dir)), run.log()
+    (warning,) = [w for w in run.state().warnings if w.code == "disk_space"]
+    assert re.search(
+        r"has 5\.0 MB free; one more checkpoint and the model take about \d", warning.headline
+    )
 
 
 @pytest.fixture
@@ -196,3 +211,20 @@ def test_a_log_that_finds_no_space_gets_its_lines_later(small_disk, mini_model, 
     events = list(read_events(run.paths.events))
     assert [event["seq"] for event in events] == list(range(len(events)))
     assert [row.step for row in run.state().steps] == list(range(1, 13))
+
+
+@pytest.mark.parametrize("first", [30, 1])
+def test_a_worker_whose_log_stays_full_says_so_by_leaving(
+    tmp_path, make_job, clean, first, monkeypatch
+):
+    """Its log has no ending: were it to wait for another job, the run would be running for ever."""
+    monkeypatch.setattr("nbtransfer.runs.events._TRY_EVERY_S", 0.0)
+    run = make_job(tmp_path)
+    plan_faults(f"event:{first}+:enospc")
+    assert not work(str(run.dir))
+    assert run.state().ending is None
+    plan_faults("")
+    assert work(str(run.dir)), run.log()
+    assert run.status == "completed"
+    assert same_bits(run, clean)
+    assert rows(run) == rows(clean)

@@ -8,10 +8,15 @@ import re
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
+from nbtransfer.engine import export, train
 from nbtransfer.engine.checkpoints import damage, newest_checkpoint
+from nbtransfer.engine.saving import CheckpointWriter
 from nbtransfer.engine.step import EagerStep
-from tests.engine.jobs import work
+from nbtransfer.runs.faults import plan_faults
+from nbtransfer.runs.files import read_table
+from tests.engine.jobs import reviews, work
 from tests.faults.comparing import rows, same_bits
 
 pytestmark = pytest.mark.slow
@@ -85,7 +90,7 @@ def test_it_stops_keeps_the_best_and_goes_on_to_the_same_bits(
     assert state.step <= at_step + 50
     row = state.steps[found - 1]
     assert f"learning rate {row.learning_rate:.2g}, gradient norm {row.grad_norm:.3g}" in message
-    assert re.search(r"fp32; rows \d+(, \d+)+ of train\)\. Try a lower --lr", message)
+    assert re.search(r"fp32; rows \d+(, \d+)+ of the training data\)\. Try a lower --lr", message)
     # What is on disk is finite and whole: checkpoints, and the best model evaluated.
     good = newest_checkpoint(run.paths.checkpoints_dir)
     assert good.folder is not None and good.skipped == ()
@@ -117,6 +122,48 @@ def test_before_the_first_evaluation_there_is_no_model_to_keep(tmp_path, make_jo
     assert same_bits(run, clean)
 
 
+def test_where_the_best_model_cannot_be_kept_the_run_still_tells_what_ended_it(tmp_path, make_job):
+    run = make_job(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        _poison(patch, "loss", math.nan, 7)
+        plan_faults("export.write:1:enospc")
+        assert not work(str(run.dir))
+    plan_faults("")
+    state = run.state()
+    assert state.error_type == "TrainingDiverged"
+    assert "loss became nan at step 7" in state.error_message
+    (warning,) = [w for w in state.warnings if w.code == "model_not_kept"]
+    assert "the disk is full: the trained model" in warning.headline
+
+
+def test_where_the_best_weights_are_no_numbers_the_best_before_them_is_kept(tmp_path, make_job):
+    """An evaluation need not meet the weight that is none; the checkpoint of it does."""
+    run = make_job(tmp_path)
+    order: dict[float, int] = {}
+    save = CheckpointWriter.save
+
+    def poisoned(self, folder, *, learner, step, **keywords):
+        if step == 8:
+            with torch.no_grad():
+                next(p for p in learner.parameters() if p.requires_grad)[0] = math.nan
+        save(self, folder, learner=learner, step=step, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointWriter, "save", poisoned)
+        # Each evaluation is better than the one before.
+        rank = lambda _, metrics: order.setdefault(metrics["eval_loss"], len(order))  # noqa: E731
+        for module in (train, export):
+            patch.setattr(module, "worth", rank)
+        assert not work(str(run.dir))
+    state = run.state()
+    assert state.error_type == "TrainingDiverged"
+    assert [row.is_best for row in state.evaluations] == [True, True]
+    assert (state.saved_choice, state.saved_step) == ("best", 4)
+    assert _all_finite(run.paths.model_dir)
+    (warning,) = [w for w in state.warnings if w.code == "best_not_kept"]
+    assert "of step 8, are gone" in warning.headline and "of step 4" in warning.advice
+
+
 def test_it_is_found_within_50_steps_however_fast_they_are(tmp_path, make_job):
     run = make_job(tmp_path, num_train_epochs=40, eval_steps=150)
     with pytest.MonkeyPatch.context() as patch:
@@ -129,3 +176,53 @@ def test_it_is_found_within_50_steps_however_fast_they_are(tmp_path, make_job):
         )
         assert not work(str(run.dir))
     assert len(taken) <= 20 + 50
+
+
+def _poison_word(patch, word, model):
+    """Let a loss be NaN where a batch holds `word`."""
+    token = AutoTokenizer.from_pretrained(model).convert_tokens_to_ids(word)
+    take = EagerStep.__call__
+
+    def poisoned(self, rows_, step):
+        def spoil(module, args, batch, output):
+            return _scaled(output, math.nan) if (batch["input_ids"] == token).any() else output
+
+        hook = self._model.register_forward_hook(spoil, with_kwargs=True)
+        try:
+            return take(self, rows_, step)
+        finally:
+            hook.remove()
+
+    patch.setattr(EagerStep, "__call__", poisoned)
+
+
+def _marked_reviews(at):
+    found = reviews(20)
+    found[at]["text"] += " zebra"
+    return found, {}
+
+
+def _marked_sentences(at):
+    """Sentences of several windows each, of which the last one holds the word."""
+    words = ["ada", "moved", "to", "oslo", *["and", "so", "on"] * 6]
+    tokens = [[*words, str(row), "zebra" if row == at else "."] for row in range(20)]
+    tags = [["B-PER", "O", "O", "B-LOC", *["O"] * (len(row) - 4)] for row in tokens]
+    return {"tokens": tokens, "ner_tags": tags}, {"max_length": 16}
+
+
+@pytest.mark.parametrize("marked", [_marked_reviews, _marked_sentences])
+def test_the_rows_that_are_named_are_those_of_the_users_data(
+    tmp_path, make_job, mini_model, marked
+):
+    """Whatever was held out, however the rest is ordered, and into how many parts a row is cut."""
+    data, options = marked(14)
+    run = make_job(
+        tmp_path, data=data, per_device_train_batch_size=1, num_train_epochs=1, **options
+    )
+    kept = read_table(run.paths.split("train"))["row"].to_pylist()
+    assert 14 in kept and kept.index(14) != 14
+    with pytest.MonkeyPatch.context() as patch:
+        _poison_word(patch, "zebra", mini_model)
+        assert not work(str(run.dir))
+    message = run.state().error_message
+    assert "fp32; row 14 of the training data). Try a lower --lr" in message

@@ -20,16 +20,10 @@ from tests.engine.jobs import (
     with_all_words,
     work,
     work_until_killed,
-    write_mini_model,
 )
 from tests.faults.comparing import rows, same_last_checkpoint
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def two_layers(tmp_path_factory):
-    return write_mini_model(tmp_path_factory.mktemp("two-layers"), num_layers=2)
 
 
 @pytest.fixture

@@ -84,3 +84,25 @@ def test_killed_while_it_removes_one_it_goes_on_to_the_same_bits(tmp_path, make_
     assert same_bits(run, often)
     assert rows(run) == rows(often)
     assert set(_steps(run)) >= set(_steps(often))
+
+
+def test_where_the_best_could_not_be_saved_the_best_of_the_others_is_kept_and_it_is_told(
+    tmp_path, make_job
+):
+    run = make_job(tmp_path)
+    plan_faults("checkpoint.rename:1:enospc")
+    assert work(str(run.dir)), run.log()
+    plan_faults("")
+    state = run.state()
+    assert state.best_evaluation.step == 4
+    values = {row.step: row.metrics["eval_accuracy"] for row in state.evaluations if row.step > 4}
+    assert state.saved_step == max(values, key=lambda step: (values[step], -step))
+    (warning,) = [w for w in state.warnings if w.code == "best_not_kept"]
+    assert "of step 4, are gone" in warning.headline
+    assert f"of step {state.saved_step}" in warning.advice
+
+
+def test_one_that_somebody_took_away_at_once_is_no_reason_to_remove_others(often):
+    before = _steps(often)
+    checkpoints.prune(often.paths.checkpoints_dir, "step-000099", None)
+    assert _steps(often) == before

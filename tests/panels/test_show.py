@@ -175,6 +175,23 @@ def test_a_detached_run_fills_the_outputs_it_reserved(run, outputs, monkeypatch)
     assert "Kept: the best model" in next(iter(outputs.values()))["text/plain"]
 
 
+def test_whatever_breaks_a_waiting_cell_off_its_panel_goes_on(run, outputs, monkeypatch):
+    monkeypatch.setattr(show, "Follower", Silent)
+    monkeypatch.setattr("nbtransfer.panels.record._curves_bundle", lambda *_: show.EMPTY)
+
+    def break_off(*_):
+        raise KeyboardInterrupt  # a third interrupt
+
+    monkeypatch.setattr(show, "_wait", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        show._show_in_notebook(run, "headless", wait=True)
+    (display,) = show._OPEN.values()
+    run.complete(5)
+    display.follower.end()
+    assert "Kept: the best model" in outputs[next(iter(outputs))]["text/plain"]
+    assert not show._OPEN
+
+
 def test_a_waiting_cell_draws_the_record_itself_and_once(run, outputs, monkeypatch):
     monkeypatch.setattr(show, "Follower", Silent)
     drawn = []

@@ -121,7 +121,8 @@ def test_where_every_question_has_an_answer_nothing_is_tuned():
 
 
 def test_what_was_tuned_is_kept_with_the_model(tmp_path):
-    from nbtransfer.engine.reporting import with_decision, write_decision
+    from nbtransfer.engine.reporting import decision_of, with_decision, write_decision
 
-    write_decision(tmp_path, dataclasses.replace(CARD, thresholds=(0.75,)))
+    tuned = dataclasses.replace(CARD, thresholds=(0.75,))
+    write_decision(tmp_path, decision_of(tuned, max_length=128))
     assert with_decision(CARD, tmp_path).thresholds == (0.75,)
