@@ -117,6 +117,8 @@ class Side:
         weights: of the classes.
         dropout: of every dropout layer.
         recorder: of graphed steps; None takes them without recordings.
+        compiles: whether graphed steps compile the layers.
+        shape: entries of the model's configuration.
         encoded: the rows; by default random ones.
         device: `cpu` or `cuda`.
         precision: as accelerate names it; by default the device's usual one.
@@ -136,13 +138,16 @@ class Side:
         weights: list[float] | None = None,
         dropout: float = 0.0,
         recorder: Played | Recorder | None = None,
+        compiles: bool = False,
+        shape: dict[str, int] | None = None,
         encoded: EncodedTexts | None = None,
         device: str = "cpu",
         precision: str | None = None,
         prepares: bool = True,
     ) -> None:
         labels = {"score": {"num_labels": 1}, "spans": {"num_labels": 2}}.get(objective, {})
-        self.model = tiny_model(family, HEADS[objective], initializer_range=0.05, **labels)
+        own = {"initializer_range": 0.05, **labels, **(shape or {})}
+        self.model = tiny_model(family, HEADS[objective], **own)
         for module in self.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = dropout
@@ -169,7 +174,8 @@ class Side:
             "seed": 5,
         }
         if kind == "graphed":
-            common |= {"step_rows": self.step_rows, "rows_per_step": batch, "recorder": recorder}
+            common |= {"step_rows": self.step_rows, "rows_per_step": batch}
+            common |= {"recorder": recorder, "compiles": compiles}
         self._make = lambda: (GraphedStep if kind == "graphed" else EagerStep)(**common)
         if prepares:
             self.prepare()
