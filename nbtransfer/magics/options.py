@@ -117,7 +117,12 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
         "rows generated for at each evaluation (default: 100 on a CPU, 1,000 on a GPU)",
         (),
     ),
-    "per_device_eval_batch_size": ("--eval-batch-size", "Evaluation", "rows a pass (64; chosen by memory on an accelerator)", ()),
+    "per_device_eval_batch_size": (
+        "--eval-batch-size",
+        "Evaluation",
+        "rows a pass (64; chosen by memory on an accelerator)",
+        (),
+    ),
     "precision": ("", "Machine", "arithmetic of the passes (auto)", _choices(Precision)),
     "step": ("", "Machine", "how a step is taken (auto: eager)", _choices(StepKind)),
     "use_cpu": ("", "Machine", "train on the CPU even where an accelerator is there", ()),
