@@ -26,7 +26,7 @@ DEFAULT_EPOCHS = 3.0
 # Options of both stages; the others are the fine-tuning's.
 _SHARED = (
     *("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"),
-    *("seed", "precision", "step", "use_cpu"),
+    *("seed", "precision", "step", "deterministic", "use_cpu"),
 )
 # Options that only the first stage has a use for.
 FIRST_ONLY = ("mlm_probability", "whole_word_mask", "from_scratch")
@@ -96,6 +96,11 @@ def prepare_adaptation(
     if found:
         raise SpecError([_as_typed(problem) for problem in found])
     fields = sort_keywords(keywords).fields
+    if fields.get("keep_head"):
+        raise SpecError(
+            "keep_head and adapt do not go together: a model that is pre-trained on a corpus has "
+            "no head for classes any more. Drop one."
+        )
     asked_name = fields.get("name")
     name = f"{asked_name[:_ROOM_FOR_SUFFIX]}-adapted" if asked_name else new_run_name(folder)
     first_keywords = {n: fields[n] for n in (*_SHARED, *FIRST_ONLY) if n in fields}

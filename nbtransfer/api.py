@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from nbtransfer import answers
 from nbtransfer.adaptation import Adaptation, check_adapt, prepare_adaptation
@@ -20,14 +20,13 @@ from nbtransfer.spec import RunSpec
 from nbtransfer.tasks.text_classification import Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nbtransfer.planning import Plan
     from nbtransfer.runs.run import Run
     from nbtransfer.spec import TaskName
 
-P = ParamSpec("P")
-T = TypeVar("T")
+F = TypeVar("F", bound="Callable[..., Any]")
 
 __all__ = [
     "Adaptation",
@@ -53,18 +52,18 @@ __all__ = [
 ]
 
 
-def _telling(function: Callable[P, T]) -> Callable[P, T]:
+def _telling(function: F) -> F:
     """Let a wait for a worker's answers be seen while it lasts."""
 
     @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 -- as the function has it
         from nbtransfer.panels.waiting_line import WaitingLine
         from nbtransfer.runs.scoring import progress_told
 
-        with progress_told(WaitingLine()):
+        with progress_told(WaitingLine(), say=_tell):
             return function(*args, **kwargs)
 
-    return call
+    return cast("F", call)
 
 
 evaluate = _telling(answers.evaluate)
@@ -77,7 +76,7 @@ def finetune(
     *,
     task: str | None = None,
     text: str | None = None,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     technique: str = "full",
     num_train_epochs: float = 3,
     per_device_train_batch_size: int = 16,
@@ -108,7 +107,7 @@ def finetune(
             dicts.
         task: recognised from the data if not given.
         text: the column of texts; recognised if not given, as all columns are.
-        label: the column of classes.
+        label: the column of classes, or several columns of 0 and 1, one for each class.
         technique: `full`, `top:N` (the last N layers), `head`, `features` or `lora` (`lora_r`,
             `lora_alpha`, `lora_dropout`, `lora_target_modules`).
         num_train_epochs: passes over the training rows.
@@ -246,8 +245,9 @@ def _gauge(run: Run, *, show: bool) -> None:
     """Measure what the run's model forgot; that it cannot be measured costs the run nothing."""
     try:
         found = forgetting(run)
-    except NbTransferError as error:
-        _tell(f"What the model forgot could not be measured: {error}")
+    except (NbTransferError, KeyboardInterrupt) as error:
+        reason = str(error) or f"interrupted. Later: %evaluate {run.reference} --forgetting"
+        _tell(f"What the model forgot could not be measured: {reason}")
         return
     if show:
         from nbtransfer.panels.forgetting_view import show_forgetting

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.errors import quoted
+from nbtransfer.spec import top_layers
 
 if TYPE_CHECKING:
     from nbtransfer.data.lengths import Lengths
@@ -164,20 +165,35 @@ class StepChoice(NamedTuple):
     reason: str
 
 
-def choose_step(spec: RunSpec, hardware: Hardware, model: ModelCard, precision: str) -> StepChoice:
+def choose_step(
+    spec: RunSpec, hardware: Hardware, model: ModelCard, precision: str, *, in_prompts: bool = False
+) -> StepChoice:
     """Return the way of taking steps asked for, or eager ones and why."""
     if spec.step == "eager":
         return StepChoice("eager", "padded batches, as asked")
-    if spec.step == "auto":
-        # Graphed ones are for a release that was measured on a GPU; see Decisions.
-        return StepChoice("eager", "padded batches of similar lengths; works on every device")
-    if problem := _why_not_graphed(spec, hardware, model, precision):
+    if spec.step == "auto" and hardware.device != "cuda":
+        return StepChoice("eager", "padded batches of similar lengths")
+    if problem := _why_not_graphed(spec, hardware, model, precision, in_prompts):
         return StepChoice("eager", f"padded batches: {problem}")
+    if spec.step == "auto":
+        if freezes_below(spec.technique) and model.model_type in CUT_FAMILIES:
+            reason = "what frozen layers say is computed once, and packed steps would do it anew"
+            return StepChoice("eager", f"padded batches: {reason}")
+        # This is the line to change once tests and benchmark were green on a GPU; see
+        # engine/README.md.
+        return StepChoice(
+            "eager", "padded batches of similar lengths: graphed steps are unmeasured"
+        )
     return StepChoice("graphed", "packed batches and CUDA graphs, not measured on this release")
 
 
+def freezes_below(technique: str) -> bool:
+    """Return whether the lower layers stay as they are and what they say can be kept."""
+    return technique == "head" or top_layers(technique) is not None
+
+
 def _why_not_graphed(
-    spec: RunSpec, hardware: Hardware, model: ModelCard, precision: str
+    spec: RunSpec, hardware: Hardware, model: ModelCard, precision: str, in_prompts: bool
 ) -> str | None:
     if hardware.device != "cuda":
         return f"{hardware.name} has no CUDA graphs"
@@ -185,12 +201,12 @@ def _why_not_graphed(
         return "with fp16 the host must look at each step's gradients"
     if precision != "bf16":
         return f"flash attention takes bf16, and this run is in {precision}"
-    if spec.technique == "lora":
-        return "LoRA's adapters are not proven in packed batches"
     if spec.technique == "features":
         return "only a layer on top of stored features learns"
     if model.model_type not in PACKED_FAMILIES:
         return f"{model.model_type} models have an attention of their own"
+    if in_prompts:
+        return "prompts are not proven in packed ones"
     return None
 
 

@@ -79,6 +79,7 @@ def prepare_job(
     from nbtransfer.models.in_memory import write_model
     from nbtransfer.planning import make_plan
     from nbtransfer.tasks.catalog import choose_task
+    from nbtransfer.tasks.kept_head import in_head_order
     from nbtransfer.tasks.task import Decides
 
     folder = resolve_runs_dir(runs_dir)
@@ -106,6 +107,8 @@ def prepare_job(
         card = open_model(model, runs_dir=folder)
     else:
         card = write_model(model, spec.model)
+    if spec.keep_head:
+        prepared = in_head_order(prepared, card.head_labels)
     decided = task.decide(spec, prepared, card) if isinstance(task, Decides) else None
     texts = task.texts(prepared.splits["train"])
     if decided is not None:
@@ -178,7 +181,8 @@ def resume_job(run: Run, changes: dict[str, Any], *, allow: bool) -> Run:
             more patience after early stopping.
         changes: fields of RunSpec and Trainer's names, as for a new run.
         allow: take the changes that are safe; without it they are only listed. Without changes:
-            begin again at step 0 where none of the run's checkpoints is good any more.
+            begin again at step 0 where none of the run's checkpoints is good any more. Take the
+            run from another machine's worker, which may be gone or not.
 
     Returns:
         The run, which reads the changed spec.
@@ -202,19 +206,25 @@ def resume_job(run: Run, changes: dict[str, Any], *, allow: bool) -> Run:
     if differing and not allow:
         raise RunError(f"this would change run {run.id!r}: {listed}. If meant, add --allow.", run)
     longer = new.num_train_epochs > old.num_train_epochs or _has_more_patience(run, new)
-    launch.check_resumable(run, finished_too=longer)
-    if differing:
-        _write_changes(run, new)
-        run = Run(run.dir)
-    launch.resume_run(run, finished_too=longer, restart=allow and not differing)
-    return run
+    # A run taken from another machine goes on; that none of its checkpoints can be read, as where
+    # they are still being copied, was not known when its user allowed that.
+    was_refused = bool(run.state().lost_checkpoints)
+    launch.resume_run(
+        run,
+        finished_too=longer,
+        restart=allow and not differing and was_refused,
+        allow=allow,
+        change=lambda: _write_changes(run, new) if differing else None,
+    )
+    return Run(run.dir) if differing else run
 
 
 def _has_more_patience(run: Run, spec: RunSpec) -> bool:
     """Return whether early stopping ended `run`, and `spec` gives it more time to gain."""
     old, new = run.spec.early_stopping_patience, spec.early_stopping_patience
-    stopped_early = old is not None and run.state().ending_reason == "early_stopping"
-    return stopped_early and (new is None or new > old)
+    if old is None or run.state().ending_reason != "early_stopping":
+        return False
+    return new is None or new > old
 
 
 def _write_changes(run: Run, spec: RunSpec) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple
 
-from nbtransfer.errors import SpecError, nearest
+from nbtransfer.errors import SpecError, nearest, quoted
 from nbtransfer.spec import RunSpec
 
 # A Trainer name that nbtransfer has under another name.
@@ -14,6 +14,7 @@ RENAMED = {
     "per_gpu_train_batch_size": "per_device_train_batch_size",
     "per_gpu_eval_batch_size": "per_device_eval_batch_size",
     "no_cuda": "use_cpu",
+    "full_determinism": "deterministic",
     "batch_size": "per_device_train_batch_size",
     "epochs": "num_train_epochs",
     "lr": "learning_rate",
@@ -101,6 +102,12 @@ def sort_keywords(keywords: dict[str, Any]) -> Keywords:
                 notes.append(f"{name}=True is precision={name!r} here.")
         elif name in _STRATEGIES:
             _take_strategy(name, value, fields, notes, problems)
+        elif name == "num_processes":
+            if value != 1:
+                problems.append(
+                    f"num_processes={quoted(value)} is not built: a run trains in one process, on "
+                    "one device. Leave it out."
+                )
         elif name in DROPPED:
             notes.append(f"{name} is not used: {DROPPED[name]}.")
         else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nbtransfer import estimates
 from nbtransfer.advice import bytes_text
 from nbtransfer.errors import nearest, quoted
+from nbtransfer.models.heads import WITHOUT_FEATURES, WITHOUT_HEAD, WITHOUT_TOP
 from nbtransfer.models.lora_targets import OPTIONS, plan_lora
 from nbtransfer.spec import RunSpec, top_layers
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from nbtransfer.models.card import ModelCard
     from nbtransfer.planning import Plan
     from nbtransfer.tasks.task import Task
+
+_MAX_LISTED = 6
 
 
 def task_problems(spec: RunSpec, task: Task) -> list[str]:
@@ -50,9 +53,49 @@ def task_problems(spec: RunSpec, task: Task) -> list[str]:
     return found
 
 
+def head_problems(task: Task, model: ModelCard) -> list[str]:
+    """Return what to say where transformers has no such head for the model's family."""
+    if model.model_type not in WITHOUT_HEAD.get(task.auto_class, ()):
+        return []
+    return [
+        f"model {quoted(model.name)} is of the family {model.model_type!r}, which has no head for "
+        f"{task.title}. Take a model of another family, such as bert, roberta, distilbert, electra "
+        "or t5."
+    ]
+
+
+def kept_head_problems(spec: RunSpec, data: DataCard, model: ModelCard) -> list[str]:
+    """Return why the model's own head cannot be gone on with, where that was asked for."""
+    if not spec.keep_head:
+        return []
+    if spec.from_scratch or spec.technique == "features":
+        other = "from_scratch" if spec.from_scratch else "technique='features'"
+        return [f"keep_head and {other} do not go together: that begins with a new head. Drop one."]
+    if not model.head_labels:
+        return [f"keep_head: {quoted(model.name)} carries no head for classes. Leave it out."]
+    if set(model.head_labels) == set(data.label_names):
+        return []
+    return [
+        f"keep_head: the head of {quoted(model.name)} has the classes "
+        f"{_listed(model.head_labels)}; the data has {_listed(data.label_names) or 'none'}. Name "
+        "the data's classes as the head does, or leave keep_head out to train a new head."
+    ]
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = ", …" if len(names) > _MAX_LISTED else ""
+    return ", ".join(quoted(name, 30) for name in names[:_MAX_LISTED]) + more
+
+
 def layer_problems(spec: RunSpec, model: ModelCard) -> list[str]:
     """Return what is wrong with the layers that are to be trained."""
     count = top_layers(spec.technique)
+    lacks_top = count is not None and model.model_type in WITHOUT_TOP
+    if lacks_top or (spec.technique == "features" and model.model_type in WITHOUT_FEATURES):
+        return [
+            f"technique={spec.technique!r} is not built for models of the family "
+            f"{model.model_type!r}, as {quoted(model.name)} is. Take 'full', 'lora' or 'head'."
+        ]
     if count is None or count < model.num_layers:
         return []
     return [

@@ -11,7 +11,6 @@ from nbtransfer import estimates
 from nbtransfer.advice import rate_text, warnings_for
 from nbtransfer.choices import (
     Length,
-    StepChoice,
     choose_generation,
     choose_length,
     choose_precision,
@@ -19,6 +18,7 @@ from nbtransfer.choices import (
     choose_windows,
     count_steps,
     default_learning_rate,
+    freezes_below,
     frozen_note,
 )
 from nbtransfer.errors import SpecError
@@ -29,11 +29,13 @@ from nbtransfer.models.lora_targets import plan_lora
 from nbtransfer.plan_checks import (
     capacity_problems,
     data_problems,
+    head_problems,
+    kept_head_problems,
     layer_problems,
     lora_problems,
     task_problems,
 )
-from nbtransfer.spec import LANGUAGE_MODELING, RunSpec, top_layers
+from nbtransfer.spec import LANGUAGE_MODELING, RunSpec
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
@@ -187,10 +189,13 @@ def make_plan(
         length = (choose_windows if in_windows else choose_length)(spec, lengths, reader)
         steps = count_steps(spec, round(data.num_rows["train"] * length.rows_per_text))
     precision = choose_precision(spec, hardware, model)
-    step = choose_step(spec, hardware, model, precision.chosen)
+    in_prompts = decided is not None and decided.in_one_sequence
+    step = choose_step(spec, hardware, model, precision.chosen, in_prompts=in_prompts)
     num_validation = data.num_rows.get("validation", 0)
     problems += [
         *task_problems(spec, task),
+        *head_problems(task, model),
+        *kept_head_problems(spec, data, model),
         *length.problems,
         *precision.problems,
         *data_problems(spec, data),
@@ -205,8 +210,6 @@ def make_plan(
     tokens_in_memory = min(length.max_length, length.longest)
     if decided is not None and decided.in_one_sequence:
         tokens_in_memory += decided.target_tokens
-        if step.kind == "graphed":
-            step = StepChoice("eager", "padded batches: prompts are not proven in packed ones")
     memory_bytes = estimates.runtime_bytes(hardware.device) + memory_by_technique(
         model,
         batch_size=int(spec.per_device_train_batch_size),
@@ -337,6 +340,11 @@ def _notes(
     notes = []
     if model.head_labels and set(model.head_labels) != set(data.label_names):
         notes.append("The model's own classes are not the data's: a new head is trained.")
+    elif model.head_labels != data.label_names and model.head_labels and not spec.keep_head:
+        notes.append(
+            "The model's own classes stand in another order than the data's: a new head is "
+            "trained. keep_head=True goes on with its own."
+        )
     if lengths is None and data.task not in LANGUAGE_MODELING:
         notes.append(
             f"Texts are cut at {length.max_length} tokens; their lengths are not known yet."
@@ -352,8 +360,10 @@ def _notes(
         notes.append(
             f"Learning rate {rate_text(rate)}, the default for technique {spec.technique!r} here."
         )
-    if spec.technique == "head" or top_layers(spec.technique):
+    if freezes_below(spec.technique):
         notes.append(frozen_note(model))
+    if spec.deterministic and hardware.device != "cpu":
+        notes.append("Operations that give the same bits each time are taken, which costs time.")
     if hardware.num_devices > 1:
         notes.append(f"One of {hardware.num_devices} devices is used.")
     if isinstance(spec.class_weights, dict):

@@ -50,7 +50,8 @@ class RunSpec:
         task: the task's name; None recognises it from the data.
         text: the column that holds the text.
         text_pair: the column that holds a second text, to be read with the first.
-        label: the column that holds the class.
+        label: the column that holds the class; of several classes a row also all their columns,
+            each a 0 or 1, with commas between.
         question: the column that holds the question.
         context: the column that holds the text that answers it.
         answers: the column that holds the answers: SQuAD's texts and starts, or one text.
@@ -71,7 +72,8 @@ class RunSpec:
         num_train_epochs: passes over the training rows; may be a fraction.
         max_steps: optimizer steps in all; overrides the epochs when positive.
         per_device_train_batch_size: rows a forward pass.
-        per_device_eval_batch_size: rows a forward pass in evaluation.
+        per_device_eval_batch_size: rows a forward pass in evaluation; where it is 64, an
+            accelerator takes as many as its memory holds, up to 1,024.
         gradient_accumulation_steps: forward passes an optimizer step.
         learning_rate: the peak of the schedule.
         lr_scheduler_type: how the rate falls after the warm-up.
@@ -102,9 +104,13 @@ class RunSpec:
         precision: arithmetic of the forward and backward pass; weights stay float32.
         step: how a step is taken: `eager` (padded batches, any device) or `graphed` (packed batches
             and CUDA graphs, not measured on this release); `auto` takes eager.
+        deterministic: take only operations that give the same bits each time, so that on a GPU too
+            a resumed run equals one that never stopped. On a CPU it does in any case.
         use_cpu: train on the CPU even where an accelerator is there.
         from_scratch: start from random weights of the same architecture (to show what pre-training
             buys).
+        keep_head: go on with the classification head that the model carries, whose classes must be
+            the data's, in any order; otherwise a new one is trained unless they are the same.
         seed: decides initial head weights, order of rows and dropout.
         name: the run's name; None draws one.
     """
@@ -157,8 +163,10 @@ class RunSpec:
     eval_steps: int | None = None
     precision: Precision = "auto"
     step: StepKind = "auto"
+    deterministic: bool = False
     use_cpu: bool = False
     from_scratch: bool = False
+    keep_head: bool = False
     seed: int = 42
     name: str | None = None
 
@@ -166,9 +174,8 @@ class RunSpec:
         """Take numpy's numbers, and 16.0 where a whole number is meant, as plain numbers."""
         for name in (*_RANGES, "max_steps"):
             object.__setattr__(self, name, _plain_number(name, getattr(self, name)))
-        names = self.lora_target_modules
-        if isinstance(names, (list, tuple, set)) and all(isinstance(n, str) for n in names):
-            object.__setattr__(self, "lora_target_modules", ",".join(names))
+        for name in ("label", "lora_target_modules"):
+            object.__setattr__(self, name, joined_names(getattr(self, name)))
 
     def problems(self) -> list[str]:
         """Return everything wrong with the values, one line each; empty if all is well."""
@@ -208,6 +215,13 @@ class RunSpec:
 
 
 _MAX_LISTED = 6
+
+
+def joined_names(value: Any) -> Any:  # noqa: ANN401 -- whatever a user gives
+    """Return several names as one text, commas between; anything else as it is."""
+    if isinstance(value, (list, tuple, set)) and all(isinstance(name, str) for name in value):
+        return ",".join(value)
+    return value
 
 
 def top_layers(technique: object) -> int | None:
@@ -305,7 +319,7 @@ def _choice_problems(spec: RunSpec) -> list[str]:
             f"prompt={quoted(spec.prompt)} must be a text with {{source}} in it, as in "
             "'English: {source} French:'."
         )
-    for name in ("use_cpu", "from_scratch", "whole_word_mask"):
+    for name in ("use_cpu", "deterministic", "from_scratch", "keep_head", "whole_word_mask"):
         if not isinstance(getattr(spec, name), bool):
             found.append(f"{name}={quoted(getattr(spec, name))} must be True or False.")
     return found

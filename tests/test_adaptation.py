@@ -6,6 +6,7 @@ import pytest
 
 import nbtransfer as nt
 from nbtransfer import api
+from nbtransfer.runs.run import Run
 
 TEXTS = [
     f"document number {i} speaks of rivers and of the {i} towns beside them" for i in range(30)
@@ -82,6 +83,7 @@ def test_impossible_options_are_named_as_they_were_typed(tmp_path):
         ({"adapt": TEXTS, "wait": False}, "leave out wait=False.*nt.pretrain"),
         ({"adapt": TEXTS, "resume": "r"}, "resume takes a run as it is"),
         ({"adapt_epochs": 2}, "need a corpus"),
+        ({"adapt": TEXTS, "keep_head": True}, "keep_head and adapt do not go together"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_words(keywords, message):
@@ -98,3 +100,12 @@ def test_the_plan_of_two_stages_is_shown_with_the_lines_that_ask_for_them(tmp_pa
     assert out.index("stage 2 of 2") < out.index(
         "%finetune demo:bert-tiny data --adapt corpus --adapt-epochs 2"
     )
+
+
+def test_measuring_that_is_interrupted_costs_the_run_nothing(tmp_path, monkeypatch, capsys):
+    def interrupt(run):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "forgetting", interrupt)
+    api._gauge(Run(tmp_path / "calm-heron"), show=False)
+    assert "calm-heron --forgetting" in capsys.readouterr().err

@@ -22,7 +22,7 @@ IN_4_AND_5 = set(
     fp16 tf32 eval_steps dataloader_num_workers dataloader_drop_last dataloader_pin_memory
     run_name disable_tqdm remove_unused_columns label_names load_best_model_at_end
     metric_for_best_model greater_is_better label_smoothing_factor optim length_column_name
-    report_to push_to_hub hub_model_id gradient_checkpointing torch_compile
+    report_to push_to_hub hub_model_id gradient_checkpointing torch_compile full_determinism
     """.split()  # noqa: SIM905 -- a list of 60 strings says no more
 )
 IN_4_ONLY = {
@@ -182,3 +182,10 @@ def test_tf32_beside_half_precision_is_dropped_with_a_note(half):
 
 def test_a_switch_that_is_off_is_no_second_name():
     assert sort_keywords({"fp16": False, "bf16": True}).fields == {"precision": "bf16"}
+
+
+@pytest.mark.parametrize("value", [2, 0, "2", None])
+def test_more_processes_than_one_are_refused_by_name(value):
+    with pytest.raises(SpecError, match=r"num_processes=.* is not built: .* Leave it out"):
+        sort_keywords({"num_processes": value})
+    assert sort_keywords({"num_processes": 1}) == ({}, ())

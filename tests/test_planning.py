@@ -63,6 +63,56 @@ def test_memory_is_that_of_the_longest_batch():
     assert plan(max_length=512).memory_bytes == plan().memory_bytes  # no text is longer than 120
 
 
+@pytest.mark.parametrize(
+    ("task", "family", "said"),
+    [
+        ("text-classification", "marian", "has no head for text classification. Take a model of"),
+        ("token-classification", "bart", "has no head for token classification"),
+        ("question-answering", "marian", "has no head for question answering"),
+    ],
+)
+def test_a_family_without_the_head_is_refused_in_words(task, family, said):
+    found = problems(model=changed(MODEL, model_type=family), data=changed(DATA, task=task))
+    assert any(f"is of the family {family!r}, which {said}" in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("family", "technique"), [("t5", "top:1"), ("albert", "top:1"), ("t5", "features")]
+)
+def test_a_technique_that_a_family_has_no_layers_for_is_refused(family, technique):
+    found = problems(model=changed(MODEL, model_type=family), technique=technique)
+    assert any(
+        f"{technique!r} is not built for models of the family {family!r}" in p for p in found
+    )
+
+
+HEAD = changed(MODEL, head_labels=("positive", "negative"))
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "said"),
+    [
+        (MODEL, {}, "keep_head: 'demo:minilm' carries no head for classes. Leave it out."),
+        (
+            changed(MODEL, head_labels=("good", "bad")),
+            {},
+            "has the classes 'good', 'bad'; the data has 'negative', 'positive'. Name the data's",
+        ),
+        (HEAD, {"technique": "features"}, "keep_head and technique='features' do not go together"),
+        (HEAD, {"from_scratch": True}, "keep_head and from_scratch do not go together"),
+    ],
+)
+def test_a_head_that_cannot_be_kept_is_refused_in_words(model, asked, said):
+    (found,) = problems(model=model, keep_head=True, **asked)
+    assert said in found
+
+
+def test_a_head_of_the_same_classes_in_another_order_is_offered_to_be_kept():
+    assert any("keep_head=True goes on with its own" in note for note in plan(model=HEAD).notes)
+    kept = plan(model=HEAD, keep_head=True)
+    assert not any("head" in note for note in kept.notes)
+
+
 def test_all_problems_are_listed_at_once():
     found = problems(
         data=without_validation(),

@@ -200,7 +200,7 @@ def test_a_class_weight_is_a_number_above_zero(weight):
     assert problem.startswith("class_weights['good']=")
 
 
-@pytest.mark.parametrize("name", ["use_cpu", "from_scratch"])
+@pytest.mark.parametrize("name", ["use_cpu", "from_scratch", "keep_head"])
 @pytest.mark.parametrize("value", ["no", 0, 1, None])
 def test_a_switch_is_true_or_false(name, value):
     assert only_problem(**{name: value}) == f"{name}={value!r} must be True or False."

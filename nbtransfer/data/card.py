@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -266,12 +267,29 @@ def fingerprint_of_rows(splits: Mapping[str, pa.Table]) -> str:
     total = hashlib.sha256()
     for split, table in splits.items():
         _update(total, split.encode())
-        sink = pa.BufferOutputStream()
         whole = table.combine_chunks().replace_schema_metadata(None)
-        with pa.ipc.new_stream(sink, whole.schema) as writer:
-            writer.write_table(whole)
-        _update(total, sink.getvalue().to_pybytes())
+        # Twice, for its length and for its bytes: no copy of the rows is ever made.
+        counted = pa.MockOutputStream()
+        for sink in (counted, pa.PythonFile(_Hashed(total), mode="w")):
+            with pa.ipc.new_stream(sink, whole.schema) as writer:
+                writer.write_table(whole)
+            if sink is counted:
+                total.update(counted.size().to_bytes(8, "little"))
     return total.hexdigest()
+
+
+class _Hashed(io.RawIOBase):
+    """A file that is not kept, only hashed."""
+
+    def __init__(self, digest: hashlib._Hash) -> None:
+        self._digest = digest
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, part: Any) -> int:  # noqa: ANN401 -- any buffer
+        self._digest.update(part)
+        return len(part)
 
 
 def _update(total: hashlib._Hash, part: bytes) -> None:

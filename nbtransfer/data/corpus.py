@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbtransfer.data.columns import table_from_columns
+from nbtransfer.data.columns import table_from_columns, with_article
 from nbtransfer.data.csv_files import decode
 from nbtransfer.data.sources import load_tables
 from nbtransfer.data.tables import Tables
@@ -46,8 +46,8 @@ def load_corpus(data: object, *, name: str | None = None) -> Tables:
     for i, text in enumerate(texts):
         if text is not None and not isinstance(text, str):
             raise DataError(
-                f"text {i:,} of {shown} is {quoted(text)}, a {type(text).__name__}. Give texts, as "
-                'in ["first document", "second document"].'
+                f"text {i:,} of {shown} is {quoted(text)}, {with_article(type(text).__name__)}. "
+                'Give texts, as in ["first document", "second document"].'
             )
     return Tables(shown, type(data).__name__, {"train": table_from_columns({"text": texts})})
 

@@ -7,16 +7,19 @@ import contextlib
 import csv
 import io
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nbtransfer.errors import DataError, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     import pyarrow as pa
 
+_TAB_SUFFIXES = (".tsv", ".tab")
 _DELIMITERS = ",\t;|"
 _SPOKEN = {",": "','", "\t": "tab", ";": "';'", "|": "'|'"}
-_SNIFFED_CHARACTERS = 1 << 16
+SNIFFED_CHARACTERS = 1 << 16
 _SNIFFED_ROWS = 50
 # No leading zeros and no more digits than the type holds: 007 and long ids are names.
 _WHOLE_NUMBER = r"^-?(0|[1-9][0-9]{0,17})$"
@@ -47,10 +50,9 @@ def _read_decoded(text: bytes, notes: list[str], name: str) -> tuple[pa.Table, l
     import pyarrow.csv as pacsv
 
     delimiter = sniff_delimiter(text)
-    if delimiter != "," and not (delimiter == "\t" and name.casefold().endswith((".tsv", ".tab"))):
-        notes.append(f"read with {_SPOKEN[delimiter]} between the columns")
+    notes += delimiter_notes(delimiter, name)
     _check_quotes(text, delimiter, name)
-    header = _header(text, delimiter, name)
+    header = header_of(text, delimiter, name)
     num_blank = len(text[: len(text) - len(text.lstrip(b"\r\n"))].splitlines())
     try:
         table = pacsv.read_csv(
@@ -68,7 +70,10 @@ def _read_decoded(text: bytes, notes: list[str], name: str) -> tuple[pa.Table, l
             ),
         )
     except pa.ArrowException as error:
-        raise DataError(_line_problem(text, delimiter, name, str(error))) from None
+        for _ in csv_rows(_lines(text), delimiter, name):  # to name the line at fault
+            pass
+        reason = str(error).splitlines()[0][:120]
+        raise DataError(f"{name} cannot be read as csv ({reason}).") from None
     return _with_types(_without_row_numbers(table, notes)), notes
 
 
@@ -80,7 +85,7 @@ def decode(data: bytes, name: str) -> tuple[bytes, list[str]]:
     """
     if data.startswith(codecs.BOM_UTF8):
         data = data[3:]
-    if utf_16 := _utf_16(data):
+    if utf_16 := utf_16_of(data):
         try:
             return data.decode(utf_16).encode(), ["read as UTF-16"]
         except UnicodeDecodeError as error:
@@ -105,7 +110,7 @@ def decode(data: bytes, name: str) -> tuple[bytes, list[str]]:
         return data.decode("latin-1").encode(), [f"read as latin-1: not UTF-8 at line {line:,}"]
 
 
-def _utf_16(data: bytes) -> str | None:
+def utf_16_of(data: bytes) -> str | None:
     """Return the UTF-16 codec that the bytes seem to be in, with or without a byte-order mark."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
@@ -120,7 +125,7 @@ def _utf_16(data: bytes) -> str | None:
 
 def sniff_delimiter(text: bytes) -> str:
     """Return the character that cuts most of the first rows into equally many fields."""
-    sample = text[:_SNIFFED_CHARACTERS].decode("utf-8", "ignore")
+    sample = text[:SNIFFED_CHARACTERS].decode("utf-8", "ignore")
     best, best_score = ",", (0.0, 0, 0)
     for delimiter in _DELIMITERS:
         widths = [len(row) for row in _first_rows(sample, delimiter)]
@@ -131,6 +136,12 @@ def sniff_delimiter(text: bytes) -> str:
         if score > best_score:
             best, best_score = delimiter, score
     return best
+
+
+def delimiter_notes(delimiter: str, name: str) -> list[str]:
+    """Return in words what stands between the columns, where a reader would not expect it."""
+    expected = delimiter == "," or (delimiter == "\t" and name.casefold().endswith(_TAB_SUFFIXES))
+    return [] if expected else [f"read with {_SPOKEN[delimiter]} between the columns"]
 
 
 def _first_rows(text: str, delimiter: str) -> list[list[str]]:
@@ -145,7 +156,7 @@ def _first_rows(text: str, delimiter: str) -> list[list[str]]:
     return rows[:-1] if len(rows) > 1 and not text.endswith("\n") else rows
 
 
-def _header(text: bytes, delimiter: str, name: str) -> list[str]:
+def header_of(text: bytes, delimiter: str, name: str) -> list[str]:
     """Return the column names, after a look whether the first line is names at all.
 
     Names do not come back as values of their own column, as classes do, and are not numbers, unless
@@ -154,7 +165,7 @@ def _header(text: bytes, delimiter: str, name: str) -> list[str]:
     lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="")
     header = next((row for row in csv.reader(lines, delimiter=delimiter) if row), [])
     header = [column.strip() for column in header]
-    rows = _first_rows(text[:_SNIFFED_CHARACTERS].decode("utf-8", "ignore"), delimiter)[1:]
+    rows = _first_rows(text[:SNIFFED_CHARACTERS].decode("utf-8", "ignore"), delimiter)[1:]
     come_back = any(
         column and column == row[i].strip()
         for row in rows
@@ -189,45 +200,57 @@ def _check_quotes(text: bytes, delimiter: str, name: str) -> None:
     if regular:
         return
     # A quote inside an unquoted field ('5" pipe') is fine; only the slow, exact reader can tell.
-    reader = _strict_reader(text, delimiter)
-    start = 1
-    try:
-        for _ in reader:
-            start = reader.line_num + 1
-    except csv.Error:
-        raise DataError(
-            f"{name}, line {start:,}: a quote is opened and not closed as it should be. Close it, "
-            "or write a "
-            'quote inside a quoted text twice ("").'
-        ) from None
+    for _ in csv_rows(_lines(text), delimiter, name):
+        pass
 
 
-def _strict_reader(text: bytes, delimiter: str) -> Any:  # noqa: ANN401 -- csv's reader has no name
-    lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="")
-    return csv.reader(lines, delimiter=delimiter, strict=True)
+def _lines(text: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="")
 
 
-def _line_problem(text: bytes, delimiter: str, name: str, arrow_message: str) -> str:
-    reader = _strict_reader(text, delimiter)
+def csv_rows(lines: Iterable[str], delimiter: str, name: str) -> Iterator[list[str]]:
+    """Yield the fields of the header and of each row, exactly and slowly; empty lines are none.
+
+    Raises:
+        DataError: naming the line, if it has too many or too few fields or an open quote.
+    """
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     width, start = 0, 1
-    try:
-        for row in reader:
-            if row and not width:
-                width = len(row)
-            if row and len(row) != width:
-                return (
-                    f"{name}, line {start:,}: {len(row)} fields where the header has {width}. "
+    while True:
+        # The limit is the whole process's, so it is put back before anything else can read.
+        limit = csv.field_size_limit(_MAX_FIELD_CHARACTERS)
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            problem = f"{error}. Mend the line."
+            if "field larger" not in problem:
+                problem = (
+                    "a quote is opened and not closed as it should be. Close it, or write a quote "
+                    'inside a quoted text twice ("").'
+                )
+            raise DataError(f"{name}, line {start:,}: {problem}") from None
+        finally:
+            csv.field_size_limit(limit)
+        if fields:
+            width = width or len(fields)
+            if len(fields) != width:
+                raise DataError(
+                    f"{name}, line {start:,}: {len(fields)} fields where the header has {width}. "
                     f"Mend the line, or put quotes round texts that contain {_SPOKEN[delimiter]}."
                 )
-            start = reader.line_num + 1
-    except csv.Error as error:
-        return f"{name}, line {start:,}: {error}. Mend the line."
-    return f"{name} cannot be read as csv ({arrow_message.splitlines()[0][:120]})."
+            yield fields
+        start = reader.line_num + 1
+
+
+def has_row_numbers(columns: Sequence[str]) -> bool:
+    """Return whether the first column is the nameless index that `DataFrame.to_csv` writes."""
+    return len(columns) > 1 and columns[0] in ("", "Unnamed: 0")
 
 
 def _without_row_numbers(table: pa.Table, notes: list[str]) -> pa.Table:
-    """Drop the nameless first column that `DataFrame.to_csv` writes for the index."""
-    if table.num_columns > 1 and table.column_names[0] in ("", "Unnamed: 0"):
+    if has_row_numbers(table.column_names):
         notes.append("the nameless first column (row numbers) is left out")
         return table.remove_column(0)
     return table

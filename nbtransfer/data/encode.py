@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from nbtransfer.data.encoding import IGNORED, Encoding, Ragged
+from nbtransfer.data.encoding import IGNORED, Encoding, Ragged, count_by_row
 from nbtransfer.data.masking import FIXED_DRAW, Masking, hide_tokens
 from nbtransfer.data.span_corruption import SpanCorruption
 
@@ -42,7 +42,7 @@ class EncodedTexts:
     targets: np.ndarray | Ragged | None = None
     masking: Masking | SpanCorruption | None = None
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens of each row, int64 array (N,)."""
         return np.diff(self.offsets)
@@ -54,8 +54,7 @@ class EncodedTexts:
             return self.masking.num_hidden(self.tokens, self.offsets)
         if not isinstance(self.targets, Ragged):
             return np.ones(len(self.offsets) - 1, dtype=np.int64)
-        counted = np.concatenate([[0], np.cumsum(self.targets.values != IGNORED)])
-        return counted[self.targets.offsets[1:]] - counted[self.targets.offsets[:-1]]
+        return count_by_row(self.targets, lambda values: values != IGNORED)
 
     def batch(
         self, rows: np.ndarray, draw: tuple[int, int] = FIXED_DRAW

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from nbtransfer.data import token_cache
-from nbtransfer.data.token_cache import strings_of
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
+    import pyarrow as pa
 
     from nbtransfer.data.masking import Masking
     from nbtransfer.data.span_corruption import SpanCorruption
-    from nbtransfer.data.token_cache import Texts
+
+    Texts: TypeAlias = Sequence[str] | pa.ChunkedArray
 
 IGNORED = -100  # a target that is no target, as cross-entropy understands it
+_CHUNK = 10_000  # rows a tokenizer call: bounds the memory of its Python lists
 
 
 class Ragged(NamedTuple):
@@ -63,6 +63,24 @@ class Ragged(NamedTuple):
         return cls(np.concatenate(arrays) if arrays else np.zeros(0, dtype), offsets)
 
 
+def count_by_row(rows: Ragged, counts: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return how many values of each row count, int64 array (N,).
+
+    Args:
+        rows: looked at a part at a time, for they may be larger than memory.
+        counts: of an array of values, a bool array of the same shape.
+    """
+    import numpy as np
+
+    found = np.empty(rows.num_rows, np.int64)
+    for start in range(0, rows.num_rows, _CHUNK):
+        offsets = rows.offsets[start : start + _CHUNK + 1]
+        counted = np.cumsum(counts(rows.values[offsets[0] : offsets[-1]]))
+        before = np.concatenate([[0], counted])
+        found[start : start + _CHUNK] = np.diff(before[offsets - offsets[0]])
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
     """Rows as numbers, for any task.
@@ -98,7 +116,8 @@ def encode_texts(
 
     Args:
         tokenizer: the model's own.
-        texts: one a row; an Arrow column is read in parts.
+        texts: one a row; an Arrow column is read in parts. Where the tokenizer has
+            `split_special_tokens`, an end token that a text spells out is text too.
         max_length: tokens a row is cut to.
         pairs: second texts, one a row; the longer of the two is cut first.
 
@@ -109,27 +128,22 @@ def encode_texts(
     import numpy as np
 
     typed = pairs is not None and "token_type_ids" in tokenizer.model_input_names
-    kept = token_cache.current()
-    key = None
+    plain = getattr(tokenizer, "split_special_tokens", False)
     columns = [texts] if pairs is None else [texts, pairs]
-    if kept is not None and len(texts):
-        key = token_cache.tokens_key(tokenizer, columns, max_length)
-        stored = None if key is None else kept.store.arrays(key)
-        if key is not None:
-            kept.found.append(stored is not None)
-        if stored is not None:
-            return Ragged(stored["tokens"], stored["offsets"]), stored.get("types")
     parts: list[np.ndarray] = []
     types: list[np.ndarray] = []
     lengths: list[np.ndarray] = []
-    for start in range(0, len(texts), token_cache.CHUNK):
+    for start in range(0, len(texts), _CHUNK):
         found = tokenizer(
-            *(next(strings_of(column, start)) for column in columns),
+            *(_strings(column[start : start + _CHUNK]) for column in columns),
             truncation=True,
             max_length=max_length,
             return_attention_mask=False,
             return_token_type_ids=typed,
+            **({"return_special_tokens_mask": True} if plain else {}),
         )
+        if plain:
+            _read_ends_as_unknown(found, tokenizer)
         lengths.append(np.fromiter(map(len, found["input_ids"]), dtype=np.int64))
         parts.append(np.fromiter(chain.from_iterable(found["input_ids"]), dtype=np.int32))
         if typed:
@@ -139,7 +153,23 @@ def encode_texts(
         np.cumsum(np.concatenate(lengths), out=offsets[1:])
     tokens = Ragged(np.concatenate(parts) if parts else np.zeros(0, np.int32), offsets)
     joined = np.concatenate(types) if types else None
-    if key is not None and kept is not None:
-        more = {} if joined is None else {"types": joined}
-        kept.store.keep_arrays(key, {"tokens": tokens.values, "offsets": offsets, **more})
     return tokens, joined
+
+
+def _read_ends_as_unknown(found: Any, tokenizer: Any) -> None:  # noqa: ANN401 -- of transformers
+    """Put the unknown token where a text spells out the end token, in place.
+
+    Splitting does not help where the vocabulary has it as a piece of text too, as T5's.
+    """
+    end, unknown = tokenizer.eos_token_id, tokenizer.unk_token_id
+    rows = found["input_ids"]
+    for row, (ids, special) in enumerate(zip(rows, found["special_tokens_mask"], strict=True)):
+        if ids.count(end) > 1:
+            rows[row] = [
+                unknown if token == end and not own else token
+                for token, own in zip(ids, special, strict=True)
+            ]
+
+
+def _strings(texts: Any) -> list[str]:  # noqa: ANN401 -- Texts
+    return texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)

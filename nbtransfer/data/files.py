@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import bz2
 import glob
-import gzip
-import io
-import lzma
 import stat
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nbtransfer.data.columns import plain_table, spoken, table_with_class_names
 from nbtransfer.data.frames import check_column_names
+from nbtransfer.data.opening import PACKED, read_bytes, reading
 from nbtransfer.data.tables import SPLIT_NAMES, Tables, name_splits
 from nbtransfer.errors import DataError, nearest, quoted
 
@@ -32,7 +29,6 @@ KINDS = {
     ".iob": "conll",
     ".bio": "conll",
 }
-_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _CODE = {".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".npy", ".npz", ".dill", ".ckpt"}
 _ADVICE = {
     ".xlsx": "read it first: df = pandas.read_excel(...)",
@@ -43,23 +39,38 @@ _ADVICE = {
     ".tar": "unpack it first",
     ".py": "scripts are never run; give the data itself",
 }
-# What a compressed file may grow to: more than any text that fits a notebook, less than a bomb.
-MAX_UNPACKED_BYTES = 4 << 30
-# Text packs 3 to 10 times; a file that grows more than this, past the first 64 MiB, is no text.
-_MAX_RATIO = 200
-_RATIO_FREE_BYTES = 64 << 20
-_BLOCK_BYTES = 4 << 20
+_HEAD_BYTES = 4 << 20
+_MAX_NAME = 1_000
 
 
 def is_file_reference(reference: str) -> bool:
     """Return whether a reference means a file or pattern rather than a hub id."""
     path = Path(reference).expanduser()
-    suffixes = {s.casefold() for s in path.suffixes}
-    known = set(KINDS) | set(_OPENERS) | _CODE | set(_ADVICE)
     # `data/reviews` beside a folder `data` is a misspelt file, not a dataset of an owner `data`.
     in_folder = "/" in reference and _exists(path.parent)
     looks_like_path = reference.startswith(("/", ".", "~")) or "\\" in reference or in_folder
-    return looks_like_path or _has_magic(reference) or bool(suffixes & known) or _exists(path)
+    return looks_like_path or _has_magic(reference) or _has_file_suffix(path) or _exists(path)
+
+
+def is_data_file(text: str) -> bool:
+    """Return whether what may be any text names a data file.
+
+    Either there is a file of that name, or it has no blank and ends as one that could be read.
+    """
+    if len(text) > _MAX_NAME or not text.isprintable():
+        return False
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:  # ~ and then the name of no user
+        return False
+    if _exists(path):
+        return _has_file_suffix(path) and path.is_file()
+    return kind_of(path) is not None and not any(map(str.isspace, text))
+
+
+def _has_file_suffix(path: Path) -> bool:
+    known = set(KINDS) | set(PACKED) | _CODE | set(_ADVICE)
+    return bool({s.casefold() for s in path.suffixes} & known)
 
 
 def load_files(reference: str) -> Tables:
@@ -71,7 +82,7 @@ def load_files(reference: str) -> Tables:
     Raises:
         DataError: if nothing matches, a file is of no known kind, damaged, or too large unpacked.
     """
-    paths = _find(reference)
+    paths = find_files(reference)
     notes: list[str] = []
     read: dict[Path, pa.Table] = {}
     for path in paths:
@@ -96,7 +107,12 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _find(reference: str) -> list[Path]:
+def find_files(reference: str) -> list[Path]:
+    """Return the file of that name, or the data files that a pattern matches, by name.
+
+    Raises:
+        DataError: if there is none.
+    """
     if not reference or "\0" in reference:
         raise DataError(
             f"{quoted(reference)} is not a file name. Give a file, a pattern or a hub id."
@@ -107,7 +123,7 @@ def _find(reference: str) -> list[Path]:
     if _has_magic(reference):
         # Path.glob refuses absolute patterns.
         found = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207
-        files = [p for p in found if p.is_file() and _kind(p) is not None]
+        files = [p for p in found if p.is_file() and kind_of(p) is not None]
         if not files:
             also = f" ({len(found)} other entries match)" if found else ""
             raise DataError(
@@ -127,34 +143,35 @@ def _missing(path: Path, reference: str) -> str:
         names = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
     except OSError:
         names = []
-    readable = sorted(n for n in names if _kind(Path(n)) is not None)
+    readable = sorted(n for n in names if kind_of(Path(n)) is not None)
     if close := nearest(path.name, readable):
         return f"no file {quoted(reference)}. Did you mean {quoted(str(folder / close))}?"
     listed = ", ".join(map(quoted, readable[:5])) or "none"
     return f"no file {quoted(reference)}. Data files in {quoted(str(folder.absolute()))}: {listed}."
 
 
-def _kind(path: Path) -> str | None:
+def kind_of(path: Path) -> str | None:
+    """Return how a file of that name is read; None where none of these can be."""
     suffixes = [s.casefold() for s in path.suffixes]
-    if suffixes and suffixes[-1] in _OPENERS:
+    if suffixes and suffixes[-1] in PACKED:
         suffixes.pop()
     return KINDS.get(suffixes[-1]) if suffixes else None
 
 
 def _read(path: Path) -> tuple[pa.Table, list[str]]:
     name = path.name
-    _refuse_what_is_no_data_file(path)
-    kind = _kind(path)
+    check_is_data_file(path)
+    kind = kind_of(path)
     notes: list[str] = []
-    try:
+    with reading(path):
         if kind is None or kind == "conll":
             from nbtransfer.data.conll_files import read_conll
 
-            table, notes = read_conll(_read_bytes(path), name)
+            table, notes = read_conll(read_bytes(path), name)
         elif kind == "parquet":
             table = _read_parquet(path)
         else:
-            data = _read_bytes(path)
+            data = read_bytes(path)
             if not data.strip():
                 raise DataError(f"{name} is empty. Give a file with a header line and rows.")
             if kind == "csv":
@@ -165,24 +182,21 @@ def _read(path: Path) -> tuple[pa.Table, list[str]]:
                 from nbtransfer.data.json_files import read_json
 
                 table, notes = read_json(data, name)
-    except PermissionError:
-        raise DataError(
-            f"{name} cannot be read: permission denied. Check the file's mode."
-        ) from None
-    except OSError as error:
-        raise DataError(
-            f"{name} cannot be read: {error.strerror or error}. Check the file, or write it anew."
-        ) from None
     check_column_names(table.column_names, name)
     return plain_table(table_with_class_names(table)), notes
 
 
-def _refuse_what_is_no_data_file(path: Path) -> None:
+def check_is_data_file(path: Path) -> None:
+    """Refuse folders, devices, code, empty files and files of no known kind.
+
+    Raises:
+        DataError: saying which it is.
+    """
     name = path.name
     suffix = path.suffix.casefold()
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        inside = sorted(p.name for p in path.iterdir() if _kind(p) is not None)
+        inside = sorted(p.name for p in path.iterdir() if kind_of(p) is not None)
         patterns = sorted({f"*{Path(n).suffix}" for n in inside})
         advice = (
             f"Name a file or a pattern in it, such as {quoted(str(path / patterns[0]))} "
@@ -200,7 +214,7 @@ def _refuse_what_is_no_data_file(path: Path) -> None:
             f"{name} is refused: {suffix} files can run code when they are loaded. Save the data "
             "as csv, jsonl or parquet."
         )
-    if _kind(path) is None and not _is_tagged_text(path):
+    if kind_of(path) is None and not _is_tagged_text(path):
         advice = _ADVICE.get(suffix, "save it as csv, tsv, jsonl, json or parquet")
         raise DataError(f"{name}: files ending in {quoted(suffix)} are not read; {advice}.")
     if path.stat().st_size == 0:
@@ -215,54 +229,30 @@ def _is_tagged_text(path: Path) -> bool:
 
     try:
         with path.open("rb") as stream:
-            return looks_like_conll(stream.read(_BLOCK_BYTES))
+            return looks_like_conll(stream.read(_HEAD_BYTES))
     except OSError:
         return False
-
-
-def _read_bytes(path: Path) -> bytes:
-    opener = _OPENERS.get(path.suffix.casefold())
-    if opener is None:
-        return path.read_bytes()
-    try:
-        with opener(path, "rb") as stream:
-            return _unpack(stream, path)
-    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, OSError) as error:
-        if isinstance(error, PermissionError):
-            raise
-        raise DataError(
-            f"{path.name} is damaged or not really a {path.suffix} file ({error}). Write it anew."
-        ) from None
-
-
-def _unpack(stream: IO[bytes], path: Path) -> bytes:
-    packed = path.stat().st_size
-    allowed = min(MAX_UNPACKED_BYTES, max(_RATIO_FREE_BYTES, packed * _MAX_RATIO))
-    unpacked = io.BytesIO()
-    while block := stream.read(_BLOCK_BYTES):
-        if unpacked.tell() + len(block) > allowed:
-            raise DataError(
-                f"{path.name} unpacks to more than {allowed >> 20:,} MiB from {packed:,} bytes, "
-                "which no text does. Unpack it yourself if you trust it."
-            )
-        unpacked.write(block)
-    return unpacked.getvalue()
 
 
 def _read_parquet(path: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if path.suffix.casefold() in _OPENERS:
+    if path.suffix.casefold() in PACKED:
         raise DataError(f"{path.name}: parquet is compressed inside; unpack the file first.")
     try:
         return pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, PermissionError):
-            raise
-        raise DataError(
-            f"{path.name} is damaged or no parquet file ({_first_line(error)}). Write it anew."
-        ) from None
+        raise damaged_parquet(path, error) from None
+
+
+def damaged_parquet(path: Path, error: Exception) -> Exception:
+    """Return what to raise where Arrow cannot read a file; a mode that forbids it stays."""
+    if isinstance(error, PermissionError):
+        return error
+    return DataError(
+        f"{path.name} is damaged or no parquet file ({_first_line(error)}). Write it anew."
+    )
 
 
 def _first_line(error: Exception) -> str:

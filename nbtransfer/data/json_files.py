@@ -11,6 +11,8 @@ from nbtransfer.data.squad_files import is_squad, may_be_squad, squad_columns
 from nbtransfer.errors import DataError, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     import pyarrow as pa
 
 
@@ -96,8 +98,19 @@ def _fast_lines(text: bytes) -> pa.Table | None:
 
 
 def _slow_lines(text: bytes, name: str) -> pa.Table:
-    rows: list[dict[str, Any]] = []
-    for number, line in enumerate(text.split(b"\n"), start=1):
+    rows = list(json_rows(text.decode().split("\n"), name))
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return table_from_columns({key: [row.get(key) for row in rows] for key in keys})
+
+
+def json_rows(lines: Iterable[str], name: str) -> Iterator[dict[str, Any]]:
+    """Yield the object of each line that is not empty.
+
+    Raises:
+        DataError: naming line and column, if a line is no object.
+    """
+    for number, line in enumerate(lines, start=1):
+        line = line.rstrip("\r\n")
         if not line.strip():
             continue
         try:
@@ -107,8 +120,7 @@ def _slow_lines(text: bytes, name: str) -> pa.Table:
         except json.JSONDecodeError as error:
             raise DataError(
                 f"{name}, line {number:,} column {error.colno:,}: "
-                f"{error.msg[0].lower()}{error.msg[1:]} in "
-                f"{quoted(line.decode('utf-8', 'replace'))}. Mend the line."
+                f"{error.msg[0].lower()}{error.msg[1:]} in {quoted(line)}. Mend the line."
             ) from None
         except ValueError as error:
             raise DataError(f"{name}, line {number:,}: {error}. Mend the line.") from None
@@ -118,6 +130,4 @@ def _slow_lines(text: bytes, name: str) -> pa.Table:
                 "Each line must look like "
                 '{"text": "...", "label": "..."}.'
             )
-        rows.append(row)
-    keys = dict.fromkeys(key for row in rows for key in row)
-    return table_from_columns({key: [row.get(key) for row in rows] for key in keys})
+        yield row

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from nbtransfer.data.encoding import Ragged, count_by_row
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -38,8 +40,8 @@ class Masking(NamedTuple):
         """Return how many tokens of each row are to be guessed, int64 array (N,)."""
         import numpy as np
 
-        ordinary = np.concatenate([[0], np.cumsum(~np.isin(tokens, self.special_ids))])
-        return self.count(ordinary[offsets[1:]] - ordinary[offsets[:-1]])
+        rows = Ragged(tokens, offsets)
+        return self.count(count_by_row(rows, lambda ids: ~np.isin(ids, self.special_ids)))
 
     def count(self, num_ordinary: np.ndarray) -> np.ndarray:
         """Return how many of so many ordinary tokens are to be guessed."""

@@ -18,7 +18,7 @@ from nbtransfer.errors import NbTransferError
 from nbtransfer.models.lora import has_adapters, merge_adapters, save_adapter
 from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
 from nbtransfer.runs.faults import reach
-from nbtransfer.runs.files import sync, sync_folder, write_bytes
+from nbtransfer.runs.files import sync, sync_folder, write_bytes, write_json
 from nbtransfer.tasks.metric_words import worth
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _report(training: Training) -> None:
     scores = training.score(training.validation)
     reader = training.reader
     validation = training.validation
-    card = reader.task.tuned(scores.answers, validation.encoding, validation.table, reader.card)
+    card = reader.task.tuned(scores.answers, validation.encoding, validation.table(), reader.card)
     if card != reader.card:
         write_decision(training.paths.model_dir, decision_of(card, training.plan.max_length))
         training.reader = reader._replace(card=card)
@@ -176,6 +176,7 @@ def _write_model(training: Training, step: int) -> None:
         training.model.save_pretrained(staging)
         training.loaded.tokenizer.save_pretrained(staging)
         write_decision(staging, decision_of(training.card, training.plan.max_length))
+        write_json(staging / training.paths.usage.name, training.run.usage.to_json())
         (staging / "README.md").write_text(_model_card(training, step), encoding="utf-8")
         _make_durable(staging)
     except BaseException:
@@ -232,11 +233,12 @@ def _model_card(training: Training, step: int) -> str:
     labels = "".join(f"- {name}\n" for name in names)
     classes = f"## Classes\n\n{labels}\n" if names else ""
     metrics = "\n".join(f"- {name}: {value:.4f}" for name, value in figures) or "- not evaluated"
+    use = "A copy of this folder answers by itself: `nbtransfer.predict(folder, texts)`.\n\n"
     return (
         f"---\nlibrary_name: transformers\nbase_model: {base}\n"
         f"tags:\n- {training.reader.task.name}\n- nbtransfer\n---\n\n"
         f"# {run.id}\n\n"
         f"`{card.name}` fine-tuned with nbtransfer on `{run.data_card.name}`: technique "
-        f"{spec.technique}, weights of step {step} of {training.progress.step}.\n\n{adapter}"
+        f"{spec.technique}, weights of step {step} of {training.progress.step}.\n\n{use}{adapter}"
         f"{_lineage(card)}{classes}## On the validation rows\n\n{metrics}\n"
     )

@@ -2,7 +2,7 @@
 
 Small steps wait for the host, which launches a thousand kernels for each. Here the host launches
 one graph, recorded once for each of a few totals of tokens. Everything but the recording itself
-(`_capture`) runs on a CPU too, which is how it is tested.
+(`recording.Recorder`) runs on a CPU too, which is how it is tested.
 """
 
 # Shapes: B rows of a micro-batch, T tokens of a packed batch.
@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from nbtransfer.engine.language import NextTokens
-from nbtransfer.engine.memory import MemoryFull, is_out_of_memory, release_memory
+from nbtransfer.engine.memory import is_out_of_memory, release_memory
 from nbtransfer.engine.optim import make_moments
-from nbtransfer.engine.step import StepResult, dropout_seed
+from nbtransfer.engine.step import EagerStep, StepResult, dropout_seed, pinned, sent
 from nbtransfer.models.buckets import Bucket, choose_bucket, make_buckets
 from nbtransfer.models.packing import PackedModel
 from nbtransfer.runs.faults import reach
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nbtransfer.data.encode import EncodedTexts
     from nbtransfer.engine.batching import StepRows
     from nbtransfer.engine.objectives import Objective
+    from nbtransfer.engine.recording import Recorder
 
 Inputs = dict[str, torch.Tensor]
 
@@ -58,7 +59,8 @@ class GraphedStep:
     (seed, step, micro-batch) as in `EagerStep`: a graph draws from the generator's seed at replay.
 
     Where memory runs out, all graphs are dropped and the step is taken again in micro-batches of
-    half the size: until the update nothing but gradients has changed.
+    half the size: until the update nothing but gradients has changed. Where one row is too much,
+    steps of the same rows are taken eagerly from then on, with layers computed twice.
 
     Args:
         accelerator: places tensors and chooses the arithmetic, bf16 or float32.
@@ -71,8 +73,8 @@ class GraphedStep:
         micro_batch_size: rows a forward pass, to begin with.
         max_grad_norm: 0 turns clipping off.
         seed: seeds dropout.
+        recorder: records steps; None takes them without.
         compiles: whether each layer is compiled, which takes 4 to 19 s at the first step.
-        captures: whether steps are recorded; None records them where there is CUDA.
     """
 
     def __init__(
@@ -88,8 +90,8 @@ class GraphedStep:
         micro_batch_size: int,
         max_grad_norm: float,
         seed: int,
+        recorder: Recorder | None,
         compiles: bool = False,
-        captures: bool | None = None,
     ) -> None:
         self._accelerator = accelerator
         self._device = accelerator.device
@@ -101,7 +103,9 @@ class GraphedStep:
         self.micro_batch_size = micro_batch_size
         self._max_grad_norm = max_grad_norm
         self._seed = seed
-        self._captures = self._device.type == "cuda" if captures is None else captures
+        self._recorder = recorder
+        self._model = model
+        self._eager: EagerStep | None = None
         self._learning = [p for p in model.parameters() if p.requires_grad]
         self._max_length = max(_SHORTEST, int(encoded.lengths.max()))
         self._packed = PackedModel(model, self._max_length)
@@ -113,7 +117,6 @@ class GraphedStep:
         self._loss = torch.zeros((), device=self._device)
         self._norm = torch.zeros((), device=self._device)
         self._graphs: dict[object, _Graph] = {}
-        self._pool: object = None
         self._buckets = self._choose_buckets()
 
     @property
@@ -139,26 +142,53 @@ class GraphedStep:
         return make_buckets(np.array(totals) + 1, max(largest, *totals) + 1, self._max_length)
 
     @property
+    def _shares_gradients(self) -> bool:
+        """Whether graphs add to gradients that lie outside of them."""
+        return self._accumulates and self._recorder is not None
+
+    @property
     def _accumulates(self) -> bool:
         return self._rows_per_step > self.micro_batch_size
 
     def __call__(self, rows: np.ndarray, step: int) -> StepResult:
         """Update the weights on `rows`; see `EagerStep`."""
-        while True:
+        while self._eager is None:
             try:
                 return self._take(rows, step)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                if self.micro_batch_size == 1:
-                    raise MemoryFull(f"training step {step + 1}") from error
             # Not in the except block: the error holds the tensors of the pass that was too large.
-            self.micro_batch_size //= 2
             self._graphs.clear()
-            self._pool = None
+            if self._recorder is not None:
+                self._recorder.forget()
             self._optimizer.zero_grad(set_to_none=True)
-            self._buckets = self._choose_buckets()
+            if self.micro_batch_size > 1:
+                self.micro_batch_size //= 2
+                self._buckets = self._choose_buckets()
+            else:
+                self._eager = self._make_eager()
             release_memory()
+        return self._eager(rows, step)
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether layers are computed again in the backward pass; see `EagerStep`."""
+        return self._eager is not None and self._eager.recomputes
+
+    def _make_eager(self) -> EagerStep:
+        eager = EagerStep(
+            accelerator=self._accelerator,
+            model=self._model,
+            optimizer=self._optimizer,
+            encoded=self._encoded,
+            objective=self._objective,
+            micro_batch_size=1,
+            max_grad_norm=self._max_grad_norm,
+            seed=self._seed,
+        )
+        eager.recompute_layers()
+        return eager
 
     def _take(self, rows: np.ndarray, step: int) -> StepResult:
         # Before the activations are there, and so that the update itself allocates nothing.
@@ -181,7 +211,8 @@ class GraphedStep:
             self._do(work, inputs, bucket if len(piece) == size else None, seed)
         if self._accumulates:
             reach("step.optimizer")
-            self._do(self._update, {}, "update", 0)
+            # Passes that were recorded have warmed it up.
+            self._do(self._update, {}, "update" if self._graphs else None, 0)
         result.loss.copy_(self._loss)
         result.grad_norm.copy_(self._norm)
         return result
@@ -211,7 +242,7 @@ class GraphedStep:
         self._norm.copy_(norm)
         self._optimizer.step()
         # Gradients inside a graph cost nothing to forget; those that graphs share stay in place.
-        self._optimizer.zero_grad(set_to_none=not (self._accumulates and self._captures))
+        self._optimizer.zero_grad(set_to_none=not self._shares_gradients)
 
     def _learn_and_update(self, inputs: Inputs) -> None:
         self._learn(inputs)
@@ -227,9 +258,9 @@ class GraphedStep:
         self, work: Callable[[Inputs], None], inputs: Inputs, key: object | None, seed: int
     ) -> None:
         """Run `work`, by its recording where there is a key to keep one under."""
-        if not self._captures or key is None:
+        if self._recorder is None or key is None:
             torch.manual_seed(seed)
-            work({name: self._moved(tensor) for name, tensor in inputs.items()})
+            work({name: sent(tensor, self._device) for name, tensor in inputs.items()})
             return
         graph = self._graphs.get(key)
         if graph is None:
@@ -237,16 +268,9 @@ class GraphedStep:
                 self._record_largest(work, inputs)
             graph = self._graphs.get(key) or self._record(work, inputs, key)
         for name, tensor in inputs.items():
-            graph.inputs[name].copy_(self._pinned(tensor), non_blocking=True)
+            graph.inputs[name].copy_(pinned(tensor, self._device), non_blocking=True)
         torch.manual_seed(seed)
         graph.replay()
-
-    def _moved(self, tensor: torch.Tensor) -> torch.Tensor:
-        return self._pinned(tensor).to(self._device, non_blocking=True)
-
-    def _pinned(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return what the device can fetch while the host goes on."""
-        return tensor.pin_memory() if self._device.type == "cuda" else tensor
 
     def _record_largest(self, work: Callable[[Inputs], None], inputs: Inputs) -> None:
         """Record the largest bucket first, into whose memory the others fit.
@@ -261,35 +285,30 @@ class GraphedStep:
 
     def _record(self, work: Callable[[Inputs], None], inputs: Inputs, key: object) -> _Graph:
         """Record `work` on tensors of its own; weights, moments and the step's sums stay."""
-        static = {name: self._moved(tensor).clone() for name, tensor in inputs.items()}
+        assert self._recorder is not None
+        if not self._graphs:
+            release_memory()  # once: it takes a tenth of a second
+        static = {name: sent(tensor, self._device).clone() for name, tensor in inputs.items()}
         if work != self._update:
             self._warm_up(static)
-        release_memory()  # what the warm-up left, for a recording cannot use it
-        self._graphs[key] = graph = _Graph(self._capture(work, static), static)
+        replay = self._recorder.record(lambda: work(static))
+        self._graphs[key] = graph = _Graph(replay, static)
         return graph
-
-    def _capture(self, work: Callable[[Inputs], None], inputs: Inputs) -> Callable[[], None]:
-        """Record `work` without running it and return what runs it; CUDA only.
-
-        Graphs share their memory, for one is replayed at a time and none leaves a result in it.
-        """
-        if self._pool is None:
-            self._pool = torch.cuda.graph_pool_handle()
-        recording = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(recording, pool=self._pool):
-            work(inputs)
-        return recording.replay
 
     def _warm_up(self, inputs: Inputs) -> None:
         """Let libraries choose kernels and make workspaces, which a recording must not contain.
 
-        Gradients made on the way are thrown away; with accumulation, those made before come back.
+        It is a whole step whose update changes nothing. Gradients made on the way are thrown away;
+        with accumulation, those made before come back.
         """
+        assert self._recorder is not None
         kept, loss = [p.grad for p in self._learning], self._loss.clone()
         for parameter in self._learning:
             parameter.grad = None
-        with self._side_stream():
+        with self._recorder.beside():
             self._learn(inputs)
+            with self._without_effect():
+                self._update(inputs)
         self._loss.copy_(loss)
         for parameter, grad in zip(self._learning, kept, strict=True):
             if not self._accumulates:
@@ -300,13 +319,13 @@ class GraphedStep:
                 parameter.grad = torch.zeros_like(parameter.grad)
 
     @contextmanager
-    def _side_stream(self) -> Iterator[None]:
-        """Work beside the stream that is recorded, as torch asks of a warm-up."""
-        if self._device.type != "cuda":
+    def _without_effect(self) -> Iterator[None]:
+        """Let updates launch all that they launch and change neither weights nor moments.
+
+        Under fp16 fused AdamW is told so where gradients are not finite.
+        """
+        self._optimizer.found_inf = torch.ones((), device=self._device)
+        try:
             yield
-            return
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            yield
-        torch.cuda.current_stream().wait_stream(side)
+        finally:
+            del self._optimizer.found_inf

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from nbtransfer.data.encoding import IGNORED
+from nbtransfer.engine.found import Found, Lists, exact
 from nbtransfer.engine.language import (
     NUM_NEW_TOKENS,
-    Answers,
     Batch,
     logits_of,
     parts_of,
@@ -21,6 +20,8 @@ from nbtransfer.engine.language import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from nbtransfer.data.encode import Encoded
 
 
@@ -48,17 +49,16 @@ class HiddenSpans:
         flat = output.float().reshape(-1, output.shape[-1])
         return cross_entropy(flat, labels.reshape(-1), ignore_index=IGNORED, reduction="sum")
 
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Found:
         """Return what was guessed of each row; without labels, what is written into its gaps.
 
-        `right` and `guessed` count its targets, int64 arrays (B,); `said` is a list of the
-        likeliest token at each of them, `written` one of all that was generated, int32 arrays.
+        `right` and `guessed` count its targets, int64 (B,); `said` are the likeliest token at each
+        of them, `written` all that was generated, int32.
         `wrong_*`: see `surest_wrong`; the places are those of the targets.
         """
         if labels is None:
             return {"written": _write(model, batch)}
-        arrays: dict[str, list[np.ndarray]] = {}
-        said: list[np.ndarray] = []
+        whole: dict[str, list[torch.Tensor]] = {}
         for part, wanted in parts_of(model, batch, labels):
             logits = self.forward(model, part, wanted).float()
             best, guesses = logits.max(2)
@@ -72,16 +72,14 @@ class HiddenSpans:
             ).view(wanted.shape)
             is_wrong = counted & (guesses != wanted)
             found = surest_wrong(guesses, torch.where(is_wrong, shares, 0.0))
-            found["right"] = ((guesses == wanted) & counted).sum(1).cpu().numpy()
-            found["guessed"] = counted.sum(1).cpu().numpy()
-            found["loss"] = losses.double().sum(1).cpu().numpy()
+            found["right"] = ((guesses == wanted) & counted).sum(1)
+            found["guessed"] = counted.sum(1)
+            found["loss"] = exact(losses).sum(1)
+            found["said"] = guesses.int()
             for name, values in found.items():
-                arrays.setdefault(name, []).append(values)
-            said += [
-                row[own].int().numpy()
-                for row, own in zip(guesses.cpu(), counted.cpu(), strict=True)
-            ]
-        return {**{name: np.concatenate(parts) for name, parts in arrays.items()}, "said": said}
+                whole.setdefault(name, []).append(values)
+        joined = {name: torch.cat(parts) for name, parts in whole.items()}
+        return {**joined, "said": Lists(joined["said"], joined["guessed"])}
 
 
 def _write(model: Any, batch: Batch) -> list[np.ndarray]:  # noqa: ANN401 -- any class that generates

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,18 +17,17 @@ from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.forgetting import stage_losses
 from nbtransfer.engine.loading import Rows
 from nbtransfer.engine.objectives import Sequence, objective_of
-from nbtransfer.engine.precision import set_precision, usable_precision
+from nbtransfer.engine.precision import set_determinism, set_precision, usable_precision
 from nbtransfer.engine.reporting import Reader, with_decision, write_evaluation
 from nbtransfer.engine.representations import embedding_map
 from nbtransfer.models.load import load_finetuned
 from nbtransfer.runs.files import read_json, read_table, write_json, write_table
 from nbtransfer.runs.representations import write_embedding_map
-from nbtransfer.runs.run import Run
+from nbtransfer.runs.store import open_run
+from nbtransfer.settings import resolve_runs_dir
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from transformers import PreTrainedTokenizerBase
 
     from nbtransfer.runs.events import EventWriter
@@ -52,14 +52,16 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
     models that came before.
     """
     request = read_json(paths.request)
-    run = Run(request["run_dir"])
-    card = with_decision(run.data_card, run.paths.model_dir)
+    run = open_run(Path(request["run_dir"]), resolve_runs_dir())
+    usage = run.usage
+    card = with_decision(usage.card, run.paths.model_dir)
     task = task_named(card.task)
-    torch.set_num_threads(run.plan.num_threads)
+    torch.set_num_threads(usage.num_threads)
     AcceleratorState._reset_state(reset_partial_state=True)
     # As in training: a report made again has the same figures.
-    precision = set_precision(usable_precision(run.plan, events))
-    accelerator = Accelerator(cpu=run.spec.use_cpu, mixed_precision=precision)
+    set_determinism(usage.deterministic)
+    precision = set_precision(usable_precision(usage, events))
+    accelerator = Accelerator(cpu=usage.use_cpu, mixed_precision=precision)
     events.append("phase_started", phase="loading")
     if request["wanted"] == "forgetting":
         losses = stage_losses(request, read_table(paths.inputs), accelerator)
@@ -78,9 +80,9 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
         events.append("job_completed")
         return
     events.append("phase_started", phase="tokenizing")
-    encoding = task.encode(tokenizer, table, run.plan.max_length, card)
+    encoding = task.encode(tokenizer, table, usage.max_length, card)
     encoded = batches_of(encoding, tokenizer)
-    rows = Rows(encoded=encoded, encoding=encoding, table=table)
+    rows = Rows(encoded=encoded, encoding=encoding, path=paths.inputs)
     events.append("phase_started", phase="evaluating")
     start = time.monotonic()
     objective = objective_of(task.objective(card), options=card.settings)
@@ -92,7 +94,7 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
             model,
             encoded,
             objective,
-            run.spec.per_device_eval_batch_size,
+            usage.per_device_eval_batch_size,
             told=_Count(events, table.num_rows, passes * len(encoded.lengths)),
         )
     finally:

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from nbtransfer.data.encoding import IGNORED
+from nbtransfer.engine.found import Lists, exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+
     from nbtransfer.data.encode import Encoded
+    from nbtransfer.engine.found import Found
 
 Batch = dict[str, torch.Tensor]
-Answers = dict[str, "np.ndarray | list[np.ndarray]"]
 
 NUM_CANDIDATES = 5
 NUM_NEW_TOKENS = 48
@@ -57,12 +59,12 @@ class HiddenTokens:
         flat = output.float().reshape(-1, output.shape[-1])
         return cross_entropy(flat, wanted, ignore_index=IGNORED, reduction="sum")
 
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Found:
         """Return what was guessed of each row.
 
-        `right` and `guessed` count its tokens, int64 arrays (B,); `guesses` are the C likeliest
-        tokens of each hidden one, int32, and `shares` their probabilities, float32, lists of arrays
-        (hidden tokens of the row, C). `wrong_*`: see `surest_wrong`.
+        `right` and `guessed` count its tokens, int64 (B,); `guesses` are the C likeliest tokens of
+        each hidden one, int32, and `shares` their probabilities, float32, (hidden tokens of the
+        row, C) a row. `wrong_*`: see `surest_wrong`.
         """
         assert labels is not None
         kept = labels != IGNORED
@@ -71,12 +73,10 @@ class HiddenTokens:
         wanted = labels[kept]
         # Without the softmax of all logits, which would be as large again.
         whole = logits.logsumexp(1)
-        losses = (whole - logits.gather(1, wanted[:, None]).squeeze(1)).double()
+        losses = whole - logits.gather(1, wanted[:, None]).squeeze(1)
         best, guesses = logits.topk(min(NUM_CANDIDATES, logits.shape[1]), dim=1)
         counts = kept.sum(1)
-        right = _sum_by_row((guesses[:, 0] == wanted).double(), rows, len(labels))
-        cuts = counts.cumsum(0)[:-1].tolist()
-        tokens = guesses.int().cpu().numpy()
+        right = _sum_by_row((guesses[:, 0] == wanted).long(), rows, len(labels))
         shares = (best - whole[:, None]).exp()
         chosen = torch.zeros(labels.shape, device=labels.device)
         chosen[kept] = torch.where(guesses[:, 0] == wanted, 0.0, shares[:, 0])
@@ -84,11 +84,11 @@ class HiddenTokens:
         said[kept] = guesses[:, 0]
         return {
             **surest_wrong(said, chosen),
-            "right": right.long().cpu().numpy(),
-            "guessed": counts.cpu().numpy(),
-            "loss": _sum_by_row(losses, rows, len(labels)).cpu().numpy(),
-            "guesses": np.split(tokens, cuts),
-            "shares": np.split(shares.cpu().numpy(), cuts),
+            "right": right,
+            "guessed": counts,
+            "loss": _sum_by_row(exact(losses), rows, len(labels)),
+            "guesses": Lists(guesses.int(), counts, padded=False),
+            "shares": Lists(shares, counts, padded=False),
         }
 
 
@@ -107,15 +107,15 @@ class NextTokens:
         """Return the cross-entropy of logits (B, T, V) and the next labels (B, T), summed."""
         return next_token_losses(output, labels).sum()
 
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Found:
         """Return what was guessed of each row; without labels, what follows it.
 
-        `right` and `guessed` count its tokens, int64 arrays (B,); `continuation` is a list of int32
+        `right` and `guessed` count its tokens, int64 (B,); `continuation` is a list of int32
         arrays. `wrong_*`: see `surest_wrong`.
         """
         if labels is None:
             return {"continuation": continuations(model, batch)}
-        parts: list[Answers] = []
+        parts: list[dict[str, torch.Tensor]] = []
         for part, wanted in parts_of(model, batch, labels):
             logits = logits_of(model(**part))
             following = wanted[:, 1:]
@@ -127,12 +127,12 @@ class NextTokens:
                 {
                     **found,
                     "wrong_place": found["wrong_place"] + 1,
-                    "right": (said == following).sum(1).cpu().numpy(),
-                    "guessed": (following != IGNORED).sum(1).cpu().numpy(),
-                    "loss": next_token_losses(logits, wanted).double().sum(1).cpu().numpy(),
+                    "right": (said == following).sum(1),
+                    "guessed": (following != IGNORED).sum(1),
+                    "loss": exact(next_token_losses(logits, wanted)).sum(1),
                 }
             )
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def parts_of(
@@ -145,7 +145,7 @@ def parts_of(
         yield part, labels[start : start + size]
 
 
-def surest_wrong(said: torch.Tensor, shares: torch.Tensor) -> dict[str, np.ndarray]:
+def surest_wrong(said: torch.Tensor, shares: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return each row's surest wrong guess: its place, token and probability.
 
     Args:
@@ -153,13 +153,12 @@ def surest_wrong(said: torch.Tensor, shares: torch.Tensor) -> dict[str, np.ndarr
         shares: float tensor (B, T), their probabilities, 0 where a guess is right or none.
 
     Returns:
-        `wrong_place` and `wrong_token`, int64 arrays (B,), `wrong_share`, float32 (B,), 0 where
-        nothing is wrong.
+        `wrong_place` and `wrong_token`, int64 (B,), `wrong_share`, float32 (B,), 0 where nothing is
+        wrong.
     """
     share, place = shares.max(1)
     token = said.gather(1, place[:, None]).squeeze(1)
-    named = {"wrong_place": place, "wrong_token": token, "wrong_share": share}
-    return {name: tensor.cpu().numpy() for name, tensor in named.items()}
+    return {"wrong_place": place, "wrong_token": token, "wrong_share": share}
 
 
 def hidden_logits(model: nn.Module, batch: Batch, kept: torch.Tensor) -> torch.Tensor:
@@ -243,9 +242,8 @@ def continuations(
 
 
 def _sum_by_row(values: torch.Tensor, rows: torch.Tensor, num_rows: int) -> torch.Tensor:
-    return torch.zeros(num_rows, dtype=values.dtype, device=values.device).index_add(
-        0, rows, values
-    )
+    total = torch.zeros(num_rows, dtype=values.dtype, device=values.device)
+    return total.index_add(0, rows.to(values.device), values)
 
 
 def _vocabulary(model: nn.Module) -> int:

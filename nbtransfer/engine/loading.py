@@ -13,11 +13,12 @@ from accelerate.state import AcceleratorState
 
 from nbtransfer.choices import count_steps
 from nbtransfer.data.encode import EncodedTexts, batches_of
-from nbtransfer.data.token_cache import tokens_kept
+from nbtransfer.engine.encoding_once import EncodesOnce
 from nbtransfer.engine.evaluate import extract_features
 from nbtransfer.engine.frozen import compute_once
 from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warning
-from nbtransfer.engine.precision import set_precision, usable_precision
+from nbtransfer.engine.precision import set_determinism, set_precision, usable_precision
+from nbtransfer.engine.stepping import usable_kind
 from nbtransfer.language_plan import confirmed_plan
 from nbtransfer.models.freezing import cut_of
 from nbtransfer.models.load import MeanPooledClassifier, backbone_of, load_for_training
@@ -28,6 +29,8 @@ from nbtransfer.runs.run import Run
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
     from torch import nn
     from transformers import PreTrainedTokenizerBase
@@ -46,19 +49,23 @@ class Rows:
     Attributes:
         encoded: as the learner takes them, with their targets.
         encoding: as the task made them.
-        table: as they were prepared.
+        path: the parquet file with the rows as they were prepared.
     """
 
     encoded: Encoded
     encoding: Encoding
-    table: pa.Table
+    path: Path
+
+    def table(self) -> pa.Table:
+        """Read the rows as they were prepared: anew each time, for there may be very many."""
+        return read_table(self.path)
 
     def numbers(self) -> np.ndarray:
         """Return which row of the user's data each encoded row came from, int array (N,).
 
         Rows were held out, and long ones were cut into several.
         """
-        return self.table["row"].to_numpy()[self.encoding.sources]
+        return read_table(self.path, ["row"])["row"].to_numpy()[self.encoding.sources]
 
 
 @dataclass(kw_only=True)
@@ -74,6 +81,7 @@ class Loaded:
         validation: the validation rows, if there are any.
         words: which word vectors learn, where not all of them do.
         precision: arithmetic of the passes: `fp32`, `tf32`, `bf16` or `fp16`.
+        step_kind: how steps are taken: `eager` or `graphed`.
     """
 
     accelerator: Accelerator
@@ -84,6 +92,7 @@ class Loaded:
     validation: Rows | None
     words: UsedWords | None
     precision: str
+    step_kind: str
 
 
 def load_run(run: Run, events: EventWriter) -> Loaded:
@@ -92,6 +101,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
     keep_freed_memory()
     events.append("phase_started", phase="loading")
     AcceleratorState._reset_state(reset_partial_state=True)  # a warm worker had another job before
+    set_determinism(run.spec.deterministic)
     precision = usable_precision(run.plan, events)
     accelerator = Accelerator(
         cpu=run.plan.device == "cpu", mixed_precision=set_precision(precision)
@@ -110,17 +120,20 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
     )
     events.append("phase_started", phase="tokenizing")
 
+    cache = Cache(run.dir.parent)
+    encode_once = EncodesOnce(task, tokenizer, run.plan.max_length, card, cache)
+    kept: list[str] = []
+
     def rows_of(split: str) -> Rows:
-        table = read_table(run.paths.split(split))
-        encoding = task.encode(tokenizer, table, run.plan.max_length, card)
+        path = run.paths.split(split)
+        encoding, found = encode_once(path)
+        kept.append(found)
         pad_multiple = 8 if accelerator.device.type == "cuda" else 1
         encoded = batches_of(encoding, tokenizer, pad_multiple=pad_multiple)
-        return Rows(encoded=encoded, encoding=encoding, table=table)
+        return Rows(encoded=encoded, encoding=encoding, path=path)
 
-    cache = Cache(run.dir.parent)
-    with tokens_kept(cache) as kept:
-        train = rows_of("train")
-        validation = rows_of("validation") if run.paths.split("validation").is_file() else None
+    train = rows_of("train")
+    validation = rows_of("validation") if run.paths.split("validation").is_file() else None
     words = None
     if run.plan.trains_used_words:
         splits = (train,) if validation is None else (train, validation)
@@ -134,7 +147,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         num_tokens=int(lengths.sum()),
         share_texts_cut=run.plan.share_texts_cut,
         share_tokens_cut=run.plan.share_tokens_cut,
-        cache=kept.said,
+        cache="miss" if "miss" in kept else kept[0],
         words=None if words is None else list(words.num_words),
     )
     learner: nn.Module = model
@@ -152,9 +165,10 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
 
         train = features_of(train)
         validation = None if validation is None else features_of(validation)
-    elif (
-        run.spec.technique not in ("full", "lora")  # adapters learn in every layer
-        and run.plan.step_kind == "eager"  # packed steps go through all layers
+    kind = usable_kind(run.plan.step_kind, accelerator, learner, train.encoded, events)
+    if (
+        run.spec.technique not in ("full", "lora", "features")  # adapters learn in every layer
+        and kind == "eager"  # packed steps go through all layers
         and (cut := cut_of(model, backbone_of(model))) is not None
     ):
         events.append("phase_started", phase="computing frozen layers")
@@ -186,6 +200,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         validation=validation,
         words=words,
         precision=precision,
+        step_kind=kind,
     )
 
 

@@ -12,8 +12,14 @@ import torch
 from nbtransfer.errors import NbTransferError
 from nbtransfer.runs.state import WarningRow
 
-# What a CPU and an Apple GPU say; CUDA has an error class of its own.
-_FULL = ("DefaultCPUAllocator: can't allocate memory", "MPS backend out of memory")
+# What a CPU, an Apple GPU, CUDA outside of torch's allocator (where it makes a graph ready to run)
+# and cuBLAS say; the allocator has an error class of its own.
+_FULL = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "MPS backend out of memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
@@ -57,6 +63,22 @@ def release_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def clear_workspaces() -> None:
+    """Forget the workspaces that cuBLAS keeps for each stream; recorded graphs must be gone."""
+    if torch.cuda.is_initialized():
+        torch._C._cuda_clearCublasWorkspaces()
+
+
+def forget_job() -> None:
+    """Let nothing of a job stay in a process that lives on: compiled code, workspaces, memory."""
+    dynamo = sys.modules.get("torch._dynamo")
+    if dynamo is not None:
+        dynamo.reset()
+    gc.collect()  # first: graphs that wait for it use the workspaces
+    clear_workspaces()
+    release_memory()
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from nbtransfer.engine.evaluate import rows_held
 from nbtransfer.engine.memory import recomputing_warning, smaller_batch_warning
+from nbtransfer.engine.objectives import Sequence
+from nbtransfer.engine.optim import make_moments
 from nbtransfer.engine.step import EagerStep
+from nbtransfer.spec import RunSpec
 
 if TYPE_CHECKING:
     import torch
@@ -13,7 +17,38 @@ if TYPE_CHECKING:
     from nbtransfer.engine.graphed import GraphedStep
     from nbtransfer.engine.progress import Progress
     from nbtransfer.engine.steplog import StepLog
+    from nbtransfer.engine.train import Training
     from nbtransfer.runs.events import EventWriter
+
+_MOST_ROWS = 1024  # of an evaluation's pass, unless the user says otherwise
+
+
+def choose_evaluation_batch(training: Training) -> None:
+    """Find out how many rows an evaluation's pass holds, and say in the log what it will take.
+
+    Short rows keep an accelerator busy by the hundreds only. What the user asked for is the most
+    that is taken; on a CPU the tokens of a pass are bounded instead. Where texts are generated, the
+    memory of a pass grows with what is written, so that no more rows are taken than planned.
+    """
+    progress, rows = training.progress, training.validation
+    if training.accelerator.device.type == "cpu" or rows is None or progress.eval_batch_size:
+        return
+    asked = wanted = training.spec.per_device_eval_batch_size
+    if asked == RunSpec.per_device_eval_batch_size and not isinstance(training.objective, Sequence):
+        wanted = max(asked, min(_MOST_ROWS, len(rows.encoded.lengths)))
+    make_moments(training.optimizer)  # they are there in evaluations too
+    progress.eval_batch_size = held = rows_held(
+        training.accelerator, training.learner, rows.encoded, training.objective, wanted
+    )
+    if held != asked:
+        memory = "holds as many" if held == wanted else "holds no more"
+        training.events.append(
+            "plan_changed",
+            field="per_device_eval_batch_size",
+            old=asked,
+            new=held,
+            reason=f"the memory {memory} of the longest validation rows",
+        )
 
 
 class _Way(NamedTuple):
@@ -76,5 +111,4 @@ class MemoryWatch:
         return True
 
     def _way(self) -> _Way:
-        recomputes = isinstance(self._take_step, EagerStep) and self._take_step.recomputes
-        return _Way(self._take_step.micro_batch_size, recomputes)
+        return _Way(self._take_step.micro_batch_size, self._take_step.recomputes)

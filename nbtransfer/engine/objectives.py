@@ -1,7 +1,8 @@
 """What a model is asked and how its answer is judged, one small class for each kind of answer.
 
 `loss` is a sum over the micro-batch: the step divides by the weight of all its rows, so that
-accumulation changes memory and nothing else. `answers` is what an evaluation keeps of a batch.
+accumulation changes memory and nothing else. `answers` is what an evaluation keeps of a batch; it
+becomes float64 on the host, for Apple's GPUs have no such numbers.
 """
 
 # Shapes: B rows of a batch, T tokens, S target tokens, C classes, V tokens of the vocabulary.
@@ -15,6 +16,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from nbtransfer.data.encoding import IGNORED
+from nbtransfer.engine.found import Lists, exact
 from nbtransfer.engine.hidden_spans import HiddenSpans
 from nbtransfer.engine.language import HiddenTokens, NextTokens, hidden_logits, logits_of
 from nbtransfer.models.load import generation_settings
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nbtransfer.data.encode import Encoded
+    from nbtransfer.engine.found import Found
 
 Batch = dict[str, torch.Tensor]
-Answers = dict[str, "np.ndarray | list[np.ndarray]"]
 
 
 class Objective(Protocol):
@@ -40,10 +42,10 @@ class Objective(Protocol):
     def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
         """Return the sum of the losses of a micro-batch, a scalar in nats (or squared units)."""
 
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
-        """Return what is kept of each row: arrays (B, ...), or a list of B arrays.
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Found:
+        """Return what is kept of each row: tensors (B, ...), `Lists`, or a list of B arrays.
 
-        Where there are labels, `loss` is the sum over each row, float64 array (B,).
+        Where there are labels, `loss` is the sum over each row, float64 (B,).
         """
 
 
@@ -82,13 +84,20 @@ class Classes(_OneAnswerARow):
             self._there = self._there.to(logits.device)  # once: a captured graph cannot fetch it
         return cross_entropy(logits, labels, weight=self._there, reduction="sum")
 
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
-        """Return `logits`, float64 array (B, C)."""
-        logits = logits_of(model(**batch)).double().cpu()
-        found: Answers = {"logits": logits.numpy()}
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Found:
+        """Return `logits`, float64 (B, C)."""
+        logits = exact(logits_of(model(**batch)))
+        found: Found = {"logits": logits}
         if labels is not None:
-            found["loss"] = cross_entropy(logits, labels.cpu(), reduction="none").numpy()
+            found["loss"] = cross_entropy(logits, labels.to(logits.device), reduction="none")
         return found
+
+    def brief(self, found: Found) -> Found:
+        """Return what metrics need of that: `predicted`, int64 (B,), and its `probability`."""
+        logits = found.pop("logits")
+        assert isinstance(logits, torch.Tensor)
+        best, predicted = logits.max(1)
+        return {**found, "predicted": predicted, "probability": (best - logits.logsumexp(1)).exp()}
 
 
 class SeveralClasses(_OneAnswerARow):
@@ -99,15 +108,13 @@ class SeveralClasses(_OneAnswerARow):
         logits = logits_of(output).float()
         return binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1).sum()
 
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
-        """Return `logits`, float64 array (B, C)."""
-        logits = logits_of(model(**batch)).double().cpu()
-        found: Answers = {"logits": logits.numpy()}
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Found:
+        """Return `logits`, float64 (B, C)."""
+        logits = exact(logits_of(model(**batch)))
+        found: Found = {"logits": logits}
         if labels is not None:
-            losses = binary_cross_entropy_with_logits(
-                logits, labels.double().cpu(), reduction="none"
-            )
-            found["loss"] = losses.mean(1).numpy()
+            losses = binary_cross_entropy_with_logits(logits, exact(labels), reduction="none")
+            found["loss"] = losses.mean(1)
         return found
 
 
@@ -118,12 +125,12 @@ class Score(_OneAnswerARow):
         """Return the squared errors of logits (B, 1) and labels (B,), summed."""
         return (logits_of(output).float().squeeze(1) - labels).square().sum()
 
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
-        """Return `score`, float64 array (B,)."""
-        score = logits_of(model(**batch)).double().cpu().squeeze(1)
-        found: Answers = {"score": score.numpy()}
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Found:
+        """Return `score`, float64 (B,)."""
+        score = exact(logits_of(model(**batch))).squeeze(1)
+        found: Found = {"score": score}
         if labels is not None:
-            found["loss"] = (score - labels.double().cpu()).square().numpy()
+            found["loss"] = (score - exact(labels)).square()
         return found
 
 
@@ -144,19 +151,14 @@ class Tokens(_OneAnswerAToken):
         """Return the cross-entropy of logits (B, T, C) and labels (B, T), summed."""
         return token_losses(logits_of(output).float(), labels).sum()
 
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
-        """Return the likeliest `tags`, int arrays (T,), and their `probabilities`."""
-        mask = batch["attention_mask"].bool().cpu()
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Found:
+        """Return the likeliest `tags`, int32 (T,) a row, and their `probabilities`."""
+        counts = batch["attention_mask"].sum(1)
         logits = logits_of(model(**batch)).float()
         best, tags = torch.softmax(logits, dim=2).max(2)
-        lists = zip(tags.cpu(), best.cpu(), mask, strict=True)
-        kept = [(tag[own].numpy(), share[own].numpy()) for tag, share, own in lists]
-        found: Answers = {
-            "tags": [tags.astype(np.int32) for tags, _ in kept],
-            "probabilities": [shares for _, shares in kept],
-        }
+        found: Found = {"tags": Lists(tags.int(), counts), "probabilities": Lists(best, counts)}
         if labels is not None:
-            found["loss"] = token_losses(logits, labels).double().sum(1).cpu().numpy()
+            found["loss"] = exact(token_losses(logits, labels)).sum(1)
         return found
 
 
@@ -181,12 +183,12 @@ class Sequence(_OneAnswerAToken):
         """Return the cross-entropy of logits (B, S, V) and labels (B, S), summed."""
         return token_losses(logits_of(output).float(), labels).sum()
 
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Found:
         """Return nothing but the loss: what is generated is another pass, over fewer rows."""
         if labels is None:
             return {}
         logits = logits_of(self.forward(model, batch, labels)).float()
-        return {"loss": token_losses(logits, labels).double().sum(1).cpu().numpy()}
+        return {"loss": exact(token_losses(logits, labels)).sum(1)}
 
     def generate(
         self,
@@ -216,15 +218,15 @@ class Continuation(Sequence):
         """Return the cross-entropy of logits (K, V) and the K labels among (B, T), summed."""
         return cross_entropy(output.float(), labels[labels != IGNORED], reduction="sum")
 
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Found:
         """Return nothing but the loss, as for other sequences."""
         if labels is None:
             return {}
         logits = self.forward(model, batch, labels).float()
         wanted = labels != IGNORED
-        losses = torch.zeros(labels.shape, dtype=torch.float64, device=labels.device)
-        losses[wanted] = cross_entropy(logits, labels[wanted], reduction="none").double()
-        return {"loss": losses.sum(1).cpu().numpy()}
+        losses = torch.zeros(labels.shape, device=labels.device)
+        losses[wanted] = cross_entropy(logits, labels[wanted], reduction="none")
+        return {"loss": exact(losses).sum(1)}
 
     def generate(
         self,
@@ -267,7 +269,8 @@ class Spans(_OneAnswerARow):
 
     def forward(self, model: nn.Module, batch: Batch, labels: torch.Tensor) -> Any:  # noqa: ANN401 -- by architecture
         """Return start and end logits, float32 tensors (B, T); -inf where there is padding."""
-        return _span_logits(model, batch, torch.float32)
+        start, end = _span_logits(model, batch)
+        return SpanLogits(start.float(), end.float())
 
     def loss(self, output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture
         """Return the losses of start and end logits (B, T) and labels (B, 2), summed."""
@@ -275,18 +278,15 @@ class Spans(_OneAnswerARow):
         starts = cross_entropy(start, labels[:, 0], reduction="sum")
         return (starts + cross_entropy(end, labels[:, 1], reduction="sum")) / 2
 
-    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Answers:
-        """Return `start` and `end` logits, float32 arrays (T,) a row."""
-        mask = batch["attention_mask"].bool().cpu()
-        start, end = (logits.cpu() for logits in _span_logits(model, batch, torch.float64))
-        found: Answers = {
-            "start": [row[own].float().numpy() for row, own in zip(start, mask, strict=True)],
-            "end": [row[own].float().numpy() for row, own in zip(end, mask, strict=True)],
-        }
+    def answers(self, model: nn.Module, batch: Batch, labels: torch.Tensor | None) -> Found:
+        """Return `start` and `end` logits, float32 (T,) a row."""
+        counts = batch["attention_mask"].sum(1)
+        start, end = map(exact, _span_logits(model, batch))
+        found: Found = {"start": Lists(start.float(), counts), "end": Lists(end.float(), counts)}
         if labels is not None:
-            first, last = labels.cpu().unbind(1)
+            first, last = labels.to(start.device).unbind(1)
             starts = cross_entropy(start, first, reduction="none")
-            found["loss"] = ((starts + cross_entropy(end, last, reduction="none")) / 2).numpy()
+            found["loss"] = (starts + cross_entropy(end, last, reduction="none")) / 2
         return found
 
 
@@ -297,10 +297,12 @@ class SpanLogits(NamedTuple):
     end_logits: torch.Tensor
 
 
-def _span_logits(model: nn.Module, batch: Batch, dtype: torch.dtype) -> SpanLogits:
+def _span_logits(model: nn.Module, batch: Batch) -> SpanLogits:
     output = model(**batch)
+    start, end = output.start_logits, output.end_logits
+    if "attention_mask" not in batch:  # a packed model knows itself where rows end
+        return SpanLogits(start, end)
     padding = batch["attention_mask"] == 0
-    start, end = output.start_logits.to(dtype), output.end_logits.to(dtype)
     return SpanLogits(start.masked_fill(padding, -torch.inf), end.masked_fill(padding, -torch.inf))
 
 

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
     from nbtransfer.planning import Plan
     from nbtransfer.runs.events import EventWriter
+    from nbtransfer.runs.usage import Usage
 
 _TRIAL = "import torch; a = torch.ones(64, 64, dtype=torch.bfloat16); print(float((a @ a).sum()))"
 _TRIAL_GIVES = "262144.0"
 _TRIAL_S = 120.0
 
 
-def usable_precision(plan: Plan, events: EventWriter) -> str:
+def usable_precision(plan: Plan | Usage, events: EventWriter) -> str:
     """Return the arithmetic of the passes: `fp32`, `tf32`, `bf16` or `fp16`; weights are float32.
 
     Where it is not the planned one, the log says why.
@@ -52,6 +53,18 @@ def set_precision(precision: str) -> str:
     """
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     return precision if precision in ("bf16", "fp16") else "no"
+
+
+def set_determinism(wanted: bool) -> None:
+    """Let torch take only operations that give the same bits each time, and fail where it has none.
+
+    Allowed to warn instead of failing, torch would leave attention's backward pass on CUDA as it
+    is, though it has another. A warm worker may have had this on for the run before.
+    """
+    torch.use_deterministic_algorithms(wanted)
+    # As far as the first takes it, every new tensor would be filled, for programs that read what
+    # they have never written.
+    torch.utils.deterministic.fill_uninitialized_memory = not wanted
 
 
 def _why_no_bf16_on_cpu() -> str | None:

@@ -79,17 +79,19 @@ class Reader(NamedTuple):
 
     def predictions(self, rows: Rows, scores: Scores) -> pa.Table:
         """Return what the model says of `rows`, in columns of the task."""
-        return self.task.decode(
-            scores.answers, rows.encoding, rows.table, self.card, self.tokenizer
-        )
+        return self._decode(rows, scores, rows.table())
 
     def read(self, rows: Rows, scores: Scores) -> Reading:
         """Return that, and how good it is."""
-        predictions = self.predictions(rows, scores)
-        metrics = self.task.measure(scores.answers, scores.loss, rows.table, predictions, self.card)
+        table = rows.table()
+        predictions = self._decode(rows, scores, table)
+        metrics = self.task.measure(scores.answers, scores.loss, table, predictions, self.card)
         task = self.task
         few = task.examples(predictions, _NUM_EXAMPLES) if isinstance(task, WritesTexts) else ()
         return Reading(predictions, metrics, few)
+
+    def _decode(self, rows: Rows, scores: Scores, table: pa.Table) -> pa.Table:
+        return self.task.decode(scores.answers, rows.encoding, table, self.card, self.tokenizer)
 
 
 def write_evaluation(
@@ -103,14 +105,14 @@ def write_evaluation(
     duration_s: float,
 ) -> None:
     """Write the report on `rows`, every prediction, and the confusion matrix."""
-    task, reading = reader.task, reader.read(rows, scores)
-    findings = task.findings(scores.answers, rows.table, reading.predictions, reader.card)
+    task, reading, table = reader.task, reader.read(rows, scores), rows.table()
+    findings = task.findings(scores.answers, table, reading.predictions, reader.card)
     report = make_report(
         run_id=run_id,
         name=paths.dir.name,
         split=split,
         task=task.name,
-        num_rows=rows.table.num_rows,
+        num_rows=table.num_rows,
         metrics=reading.metrics,
         findings=findings,
         duration_s=duration_s,

@@ -131,7 +131,7 @@ class EagerStep:
             if self.micro_batch_size > 1:
                 self.micro_batch_size //= 2
             else:
-                self._recompute()
+                self.recompute_layers()
             self._forget_gradients()
             release_memory()
 
@@ -143,8 +143,10 @@ class EagerStep:
         able = getattr(self._plain, "supports_gradient_checkpointing", False)
         return self._noise is None and able
 
-    def _recompute(self) -> None:
-        """Keep the activations between layers alone (Chen et al., 2016)."""
+    def recompute_layers(self) -> None:
+        """Keep the activations between layers alone (Chen et al., 2016), where that is possible."""
+        if not self._can_recompute():
+            return
         self._plain.gradient_checkpointing_enable(
             gradient_checkpointing_kwargs={"use_reentrant": False}
         )
@@ -184,7 +186,7 @@ class EagerStep:
             if self._noise is not None:
                 self._noise.seed((self._seed, step, start))
             batch = {
-                name: tensor.to(device, non_blocking=True)
+                name: sent(tensor, device)
                 for name, tensor in self._encoded.batch(
                     rows[start : start + size], (self._seed, step)
                 ).items()
@@ -199,6 +201,19 @@ class EagerStep:
                 self._accelerator.backward(loss)
             total += loss.detach()
         return total
+
+
+def pinned(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a host's tensor where `device` can fetch it while the host goes on.
+
+    A GPU fetches from pinned memory alone; for other memory the host stands by and hands it over.
+    """
+    return tensor.pin_memory() if device.type == "cuda" else tensor
+
+
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a host's tensor on `device`, without waiting for it to get there."""
+    return pinned(tensor, device).to(device, non_blocking=True)
 
 
 def dropout_seed(seed: int, step: int, start: int) -> int:

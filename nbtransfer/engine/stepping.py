@@ -12,6 +12,7 @@ import torch
 from nbtransfer.data.encode import EncodedTexts
 from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.graphed import GraphedStep
+from nbtransfer.engine.recording import Recorder
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.models.buckets import Bucket
 from nbtransfer.models.packing import PackedModel, why_not_packed
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PretrainedConfig
 
+    from nbtransfer.data.encode import Encoded
     from nbtransfer.engine.loading import Loaded
     from nbtransfer.engine.objectives import Objective
     from nbtransfer.runs.events import EventWriter
@@ -32,15 +34,28 @@ _CLOSE = 0.03  # bf16 on an H100 gave 0.0045; rows that see each other give 0.5 
 _COMPILING_S = 40.0  # twice what compiling the layers took at most
 
 
-def usable_kind(planned: str, loaded: Loaded, events: EventWriter) -> str:
+def usable_kind(
+    planned: str,
+    accelerator: Accelerator,
+    learner: nn.Module,
+    encoded: Encoded,
+    events: EventWriter,
+) -> str:
     """Return the planned way of taking steps if it works here, otherwise `eager`, and say why.
 
     The answer depends on the model's first weights and the machine, not on how far a run has come,
     so that a resumed run gets the same.
+
+    Args:
+        planned: `eager` or `graphed`.
+        accelerator: places tensors and chooses the arithmetic.
+        learner: what learns, with the weights it begins with.
+        encoded: the training rows.
+        events: a change is said there.
     """
     if planned != "graphed":
         return planned
-    reason = _why_not_graphed(loaded)
+    reason = _why_not_graphed(accelerator, learner, encoded)
     if reason is None:
         return planned
     events.append("plan_changed", field="step_kind", old=planned, new="eager", reason=reason)
@@ -116,7 +131,10 @@ def make_step(
         micro_batch_size=micro_batch_size,
         max_grad_norm=spec.max_grad_norm,
         seed=spec.seed,
-        compiles=compiling_pays(run.plan.num_steps, tokens, model.config),
+        recorder=Recorder() if loaded.accelerator.device.type == "cuda" else None,
+        # A compiler that tries which of its kernels is fastest may choose others in the next life.
+        compiles=not spec.deterministic
+        and compiling_pays(run.plan.num_steps, tokens, model.config),
     )
 
 
@@ -133,20 +151,18 @@ def compiling_pays(num_steps: int, tokens_per_step: float, config: PretrainedCon
     return num_steps * saved_s > _COMPILING_S
 
 
-def _why_not_graphed(loaded: Loaded) -> str | None:
-    accelerator = loaded.accelerator
+def _why_not_graphed(accelerator: Accelerator, learner: nn.Module, encoded: Encoded) -> str | None:
     if accelerator.device.type != "cuda":
         return "this worker sees no CUDA device"
     if accelerator.mixed_precision != "bf16":
         return f"flash attention takes bf16, and this run has {accelerator.mixed_precision}"
     if accelerator.num_processes > 1:
         return "a graph covers one device"
-    encoded = loaded.train.encoded
     if not isinstance(encoded, EncodedTexts):
         return "only a layer on top of stored features learns"
-    if reason := why_not_packed(loaded.learner):
+    if reason := why_not_packed(learner):
         return reason
-    gap = packing_gap(accelerator, loaded.learner, encoded)
+    gap = packing_gap(accelerator, learner, encoded)
     if not gap < _CLOSE:
         return f"packed and padded answers differ by {gap:.1%}"
     return None
@@ -168,8 +184,14 @@ def packing_gap(accelerator: Accelerator, model: nn.Module, encoded: EncodedText
     packed = packed_model.pack(batch, Bucket(num_tokens + 1, 1))
     device = accelerator.device
     with torch.inference_mode(), accelerator.autocast():
-        theirs = model(**{k: v.to(device) for k, v in batch.items()}).logits
-        ours = packed_model(**{k: v.to(device) for k, v in packed.items()}).logits
-    if not packed_model.answers_rows:
-        theirs, ours = theirs[own.to(device)], ours[0, :num_tokens]
+        padded_output = model(**{k: v.to(device) for k, v in batch.items()})
+        packed_output = packed_model(**{k: v.to(device) for k, v in packed.items()})
+    own = own.to(device)
+    if packed_model.answers_spans:
+        theirs, ours = padded_output.start_logits[own], packed_output.start_logits
+        ours = ours[own[:, : ours.shape[1]]]
+    elif packed_model.answers_rows:
+        theirs, ours = padded_output.logits, packed_output.logits
+    else:
+        theirs, ours = padded_output.logits[own], packed_output.logits[0, :num_tokens]
     return float((ours.float() - theirs.float()).norm() / theirs.float().norm())

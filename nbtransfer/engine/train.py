@@ -21,7 +21,7 @@ from nbtransfer.engine.identity import check_identity, job_identity
 from nbtransfer.engine.live import LiveControls
 from nbtransfer.engine.loading import Rows, class_weights, load_run, with_counted_steps
 from nbtransfer.engine.memory import smaller_evaluation_warning
-from nbtransfer.engine.memory_watch import MemoryWatch
+from nbtransfer.engine.memory_watch import MemoryWatch, choose_evaluation_batch
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.precision import load_scaler_state, scaler_state
@@ -31,7 +31,7 @@ from nbtransfer.engine.resuming import find_checkpoint, is_resumed, say_resumed
 from nbtransfer.engine.samples import samples_of
 from nbtransfer.engine.saving import CheckpointWriter, announce
 from nbtransfer.engine.steplog import StepLog, TrainingDiverged
-from nbtransfer.engine.stepping import make_step, rows_of_steps, usable_kind
+from nbtransfer.engine.stepping import make_step, rows_of_steps
 from nbtransfer.models.load import set_training_mode
 from nbtransfer.runs.run import Run
 from nbtransfer.runs.state import fold
@@ -104,7 +104,7 @@ class Training:
         spec, plan = self.spec, self.plan
         optimizer = make_optimizer(self.learner, spec)
         self.learner, self.optimizer = self.accelerator.prepare(self.learner, optimizer)
-        self.step_kind = usable_kind(plan.step_kind, self.loaded, self.events)
+        self.step_kind = self.loaded.step_kind
         if self.step_kind == "graphed":
             self.identity["step kind"] = self.step_kind  # other rows make up its steps
         self.step_rows = rows_of_steps(self.step_kind, self.train_rows.lengths, spec)
@@ -173,6 +173,7 @@ class Training:
         is_new = progress.step == 0 and not self.run.state().evaluations
         if is_new and self.validation is not None and self.card.task in LANGUAGE_MODELING:
             self.evaluate("start")
+        choose_evaluation_batch(self)
         self._phase("training")
         self._train_mode()
         self.log.start()
@@ -265,7 +266,7 @@ class Training:
         assert self.validation is not None
         self._phase("evaluating")
         start = time.monotonic()
-        scores = self.score(self.validation, self.plan.eval_generate_rows or None)
+        scores = self.score(self.validation, brief=True)
         reading = self.reader.read(self.validation, scores)
         value = worth(self.main_metric, reading.metrics)
         # No gain: weights that are no numbers, and the model as loaded, which has no checkpoint.
@@ -304,12 +305,15 @@ class Training:
         self._train_mode()
         self.log.start()
 
-    def score(self, rows: Rows, generate_rows: int | None = None) -> Scores:
-        """Ask the model about `rows`, in smaller batches from now on where memory runs out."""
+    def score(self, rows: Rows, *, brief: bool = False) -> Scores:
+        """Ask the model about `rows`, in smaller batches from now on where memory runs out.
+
+        `brief` keeps what metrics need, and generates texts for as many rows as the plan says.
+        """
         batch_size = self.progress.eval_batch_size or self.spec.per_device_eval_batch_size
-        scores = score_rows(
-            self.accelerator, self.learner, rows.encoded, self.objective, batch_size, generate_rows
-        )
+        few = (self.plan.eval_generate_rows or None) if brief else None
+        asked = (self.accelerator, self.learner, rows.encoded, self.objective)
+        scores = score_rows(*asked, batch_size, few, brief=brief)
         if scores.batch_size < batch_size:
             self.progress.eval_batch_size = scores.batch_size
             when = f"after step {self.progress.step}"
@@ -325,7 +329,8 @@ class Training:
         """
         self.log.flush()
         start = time.monotonic()
-        self.events.sync()  # no checkpoint may lie beyond the durable end of the log
+        if not self.events.sync():  # no checkpoint may lie beyond the durable end of the log
+            return
         best = self.progress.best_step
         self.writer.save(
             self.paths.checkpoint(self.progress.step),

@@ -18,7 +18,7 @@ from nbtransfer.data.encode import batches_of
 from nbtransfer.engine.reporting import DECISION_FILE, read_decision
 from nbtransfer.errors import ModelError, quoted
 from nbtransfer.models.lora import has_adapters
-from nbtransfer.runs.files import read_json, write_json
+from nbtransfer.runs.files import first_rows, read_json, write_json
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def write_questions(training: Training) -> None:
     count = min(NUM_ROWS, encoding.tokens.num_rows)
     tokenizer = training.loaded.tokenizer
     inputs = batches_of(encoding, tokenizer).batch(np.arange(count))
-    texts = training.reader.task.texts(rows.table)[0][:NUM_ROWS].to_pylist()
+    texts = training.reader.task.texts(first_rows(rows.path, NUM_ROWS))[0].to_pylist()
     # Training is over: accelerate's wrapping, which computes in the run's precision, can go.
     training.accelerator.unwrap_model(training.learner, keep_fp32_wrapper=False)
     model = training.model.eval()

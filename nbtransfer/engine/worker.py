@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbtransfer.runs.events import EventWriter, read_events
-from nbtransfer.runs.lock import try_lock
+from nbtransfer.runs.lock import Pulse, try_lock
 from nbtransfer.runs.paths import EvaluationPaths, RunPaths
 from nbtransfer.runs.process import process_start, write_process
 from nbtransfer.runs.redact import redact
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 Job = dict[str, Any]
 
 _FAREWELL_S = 1.0
+# The kernel that hands a run over holds its lock until it has said so; another kernel may look into
+# it, and the worker before may still be writing.
+_PATIENCE_S = 30.0
+_BETWEEN_PARTS_S = 0.5
 
 
 class StopSignal:
@@ -86,19 +90,22 @@ class StopSignal:
 def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
     """Do one job and return whether it succeeded. What goes wrong is written into the folder."""
     folder = Path(job["dir"])
-    lock = None
-    if job["job"] == "train":
-        paths = RunPaths(folder)
-        lock = try_lock(paths.lock)
-        if lock is None:  # another worker has it; both kernels see that one's progress
-            return True
-        events = EventWriter(paths.events)
-        failed_type = "run_failed"
-    else:
-        events = EventWriter(EvaluationPaths(folder).events)
-        failed_type = "job_failed"
+    if job["job"] != "train":
+        return _run(job, EventWriter(EvaluationPaths(folder).events), stop_signal, warm=warm)
+    paths = RunPaths(folder)
+    lock = try_lock(paths.lock, patience_s=_PATIENCE_S)
+    if lock is None:
+        sys.stderr.write("another worker has this run; it was left alone\n")  # the run's log
+        return True
+    with lock, Pulse(lock):
+        return _run(job, EventWriter(paths.events), stop_signal, warm=warm)
+
+
+def _run(job: Job, events: EventWriter, stop_signal: StopSignal, *, warm: bool) -> bool:
+    folder, trains, is_done = Path(job["dir"]), job["job"] == "train", False
     try:
-        if job["job"] == "train":
+        if trains:
+            paths = RunPaths(folder)
             write_process(paths.process, os.getpid(), after_seq=events.last_seq)
         events.append(
             "worker_started",
@@ -107,7 +114,7 @@ def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
             warm=warm,
         )
         events.append("phase_started", phase="importing")
-        if job["job"] == "train":
+        if trains:
             from nbtransfer.engine.train import train
 
             train(paths, events, stop_signal, restart=job.get("restart") is True)
@@ -115,23 +122,23 @@ def run_job(job: Job, stop_signal: StopSignal, *, warm: bool) -> bool:
             from nbtransfer.engine.jobs import score
 
             score(EvaluationPaths(folder), events)
+        is_done = True
     except BaseException as error:
         # The top of the worker: whatever went wrong is reported in the folder.
         traceback.print_exc()
         events.append(
-            failed_type,
+            "run_failed" if trains else "job_failed",
             step=0,
             error_type=type(error).__name__,
             message=redact(_first_line(error)),
             advice=_advice(error, folder),
             traceback=redact(traceback.format_exc()),
         )
-        return False
     finally:
-        events.close()
-        if lock is not None:
-            lock.close()
-    return True
+        # Without its ending in the log a job is told from one that goes on by its worker being
+        # gone: such a worker must not wait for the next job.
+        is_told = events.close()
+    return is_done and is_told
 
 
 def _kernel_has_gone() -> bool:
@@ -153,6 +160,11 @@ def _advice(error: BaseException, folder: Path) -> str:
     name, text = type(error).__name__, str(error)
     if name == "OutOfMemoryError" or isinstance(error, MemoryError):
         return "Take a smaller --batch-size or --max-length, or free the device's memory."
+    if "deterministic" in text and isinstance(error, RuntimeError):
+        return (
+            "This run takes only operations that give the same bits each time (--deterministic), "
+            "and this model has one without such a way on this device. Start a run without it."
+        )
     if "CUDA error" in text or "device-side assert" in text:
         return (
             "The device context of that worker is dead: nothing can be tried again in it, and the "
@@ -277,10 +289,13 @@ def main() -> None:
         if is_last:
             break
         warm = True
-        from nbtransfer.engine.memory import release_memory
+        # Parts of many rows follow at once, and looking for what is held takes longer than some.
+        line = read(_BETWEEN_PARTS_S) if job["job"] == "score" else None
+        if line is None:
+            from nbtransfer.engine.memory import forget_job
 
-        release_memory()
-        line = _next_job(read, answers, idle_s)
+            forget_job()
+            line = _next_job(read, answers, idle_s)
     # Tearing the interpreter down takes torch up to 3 s and does nothing for anybody.
     os._exit(0)
 

@@ -137,14 +137,13 @@ def _places(magic: str, typed: _Typed, names: Names) -> list[str]:
     if place == "CORPUS":
         return _corpora(typed.fragment, names)
     if place == "RUN":
-        find = _data if magic == "evaluate" else _texts
-        also = find(typed.fragment, names)
-        return [*run_names(names, runs_dir), *also]
+        also = [] if magic == "evaluate" else _texts(typed.fragment, names)
+        return [*run_names(names, runs_dir), *also, *_data(typed.fragment, names)]
     if place == "ACTION":
         return ["show", "stop", "rm"]
     if place == "NAME...":
         return run_names(names, runs_dir)
-    return _texts(typed.fragment, names)
+    return [*_texts(typed.fragment, names), *_data(typed.fragment, names)]
 
 
 def _values(magic: str, option: Option, typed: _Typed, names: Names) -> list[str]:
@@ -164,6 +163,8 @@ def _values(magic: str, option: Option, typed: _Typed, names: Names) -> list[str
         return _models(typed, names)
     if option.kind == "corpus":
         return _corpora(typed.fragment, names)
+    if option.kind == "file":
+        return _files(typed.fragment)
     if option.kind == "folder":
         return [name for name in _files(typed.fragment) if name.endswith(os.sep)]
     return []

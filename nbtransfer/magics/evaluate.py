@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbtransfer import api
 from nbtransfer.errors import SpecError
@@ -41,21 +41,20 @@ def evaluate(
         return _embeddings(run, data, asked)
     if asked.get("forgetting"):
         return _forgetting(run, data, asked)
-    report = api.evaluate(
-        run,
-        data.value,
-        split=asked.get("split"),
-        data_name=data.name,
-        **{role: asked.get(role) for role in ROLES},
-    )
+    report = api.evaluate(run, data.value, data_name=data.name, **_rows_asked(asked))
     from nbtransfer.panels.report_panel import show_report
 
     show_report(report)
     return report
 
 
+def _rows_asked(asked: Arguments) -> dict[str, Any]:
+    """Return which rows are asked for: the split, and the column of each role."""
+    return {name: asked.get(name) for name in ("split", *ROLES)}
+
+
 def _embeddings(run: Run, data: Named, asked: Arguments) -> EmbeddingMap:
-    found = api.embeddings(run, data.value, split=asked.get("split"), data_name=data.name)
+    found = api.embeddings(run, data.value, data_name=data.name, **_rows_asked(asked))
     from nbtransfer.panels.embedding_view import show_embeddings
 
     show_embeddings(found)

@@ -29,7 +29,7 @@ def _line(option: Option) -> str:
         listed = option.flags[0].strip("-").upper()
     value = listed or {
         "switch": "", "number": "NUMBER", "whole": "N", "column": "COLUMN", "run": "RUN",
-        "live_run": "[RUN]", "folder": "FOLDER", "model": "MODEL",
+        "live_run": "[RUN]", "folder": "FOLDER", "file": "FILE", "model": "MODEL",
         "corpus": "CORPUS",
     }.get(option.kind, "VALUE")  # fmt: skip
     others = f" ({', '.join(option.flags[1:])})" if option.flags[1:] else ""

@@ -98,9 +98,13 @@ def resolve_model(word: Word, names: Names, runs_dir: Path | None = None) -> Nam
 
 
 def find_run(word: Word, names: Names, runs_dir: Path) -> Run | None:
-    """Return the run that `word` names: a variable, else a run's name or folder; None if none."""
+    """Return the run that `word` names: a variable, else a run's name or folder; None if none.
+
+    Raises:
+        RunError: if the word names a model's folder that cannot be asked.
+    """
     from nbtransfer.runs.run import Run
-    from nbtransfer.runs.store import open_run
+    from nbtransfer.runs.store import is_model_dir, open_run
 
     value: object = word.text
     if not word.is_quoted and word.text.isidentifier() and word.text in names:
@@ -111,7 +115,11 @@ def find_run(word: Word, names: Names, runs_dir: Path) -> Run | None:
         return None
     try:
         return open_run(os.fspath(value), runs_dir)
-    except (RunError, OSError, ValueError):
+    except RunError:
+        if is_model_dir(os.fspath(value)):
+            raise
+        return None
+    except (OSError, ValueError):
         return None
 
 

@@ -11,7 +11,7 @@ from nbtransfer.tasks.metric_words import METRICS
 
 Kind = Literal[
     "text", "number", "whole", "switch", "column", "validation", "weights", "run", "live_run",
-    "folder", "model", "corpus", "unused",
+    "folder", "file", "model", "corpus", "unused",
 ]  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def _choices(of: object) -> tuple[str, ...]:
 _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "text": ("", "Data", "column that holds the text", "column"),
     "text_pair": ("", "Data", "column of second texts, to be read with the first", "column"),
-    "label": ("", "Data", "column that holds the class", "column"),
+    "label": ("", "Data", "column that holds the class, or several: a,b,c", "column"),
     "question": ("", "Data", "column that holds the question", "column"),
     "context": ("", "Data", "column that holds the text that answers it", "column"),
     "answers": ("", "Data", "column that holds the answers", "column"),
@@ -102,6 +102,7 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "max_grad_norm": ("", "Training", "gradients are scaled down to this; 0: off (1)", ()),
     "seed": ("", "Training", "decides head weights, order of rows, dropout (42)", ()),
     "from_scratch": ("", "Training", "random weights instead of the pre-trained ones", ()),
+    "keep_head": ("", "Training", "go on with the model's own head for these classes", ()),
     "metric_for_best_model": ("--metric", "Evaluation", "keeps the best by", METRICS),
     "eval_steps": ("", "Evaluation", "steps between evaluations (default: each epoch)", ()),
     "early_stopping_patience": (
@@ -117,9 +118,15 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
         "rows generated for at each evaluation (default: 100 on a CPU, 1,000 on a GPU)",
         (),
     ),
-    "per_device_eval_batch_size": ("--eval-batch-size", "Evaluation", "rows a pass (64)", ()),
+    "per_device_eval_batch_size": (
+        "--eval-batch-size",
+        "Evaluation",
+        "rows a pass (64; chosen by memory on an accelerator)",
+        (),
+    ),
     "precision": ("", "Machine", "arithmetic of the passes (auto)", _choices(Precision)),
     "step": ("", "Machine", "how a step is taken (auto: eager)", _choices(StepKind)),
+    "deterministic": ("", "Machine", "the same bits each time on a GPU too; slower", ()),
     "use_cpu": ("", "Machine", "train on the CPU even where an accelerator is there", ()),
     "task": ("", "Run", "the task", _choices(TaskName)),
     "name": ("", "Run", "the run's name (default: one is drawn)", ()),
@@ -170,6 +177,7 @@ def _trainer_options(taken: set[str]) -> tuple[Option, ...]:
         if name in _TRAINER_SWITCHES:
             kind = "switch"
         found.append(Option(name, (flag_of(name),), kind))
+    found.append(Option("num_processes", ("--num-processes",), "whole"))
     return tuple(found)
 
 
@@ -184,7 +192,13 @@ _MODES = (
         "attach", ("--attach",), "live_run", "show a run here (default: the newest live)", "Run"
     ),
     Option("resume", ("--resume",), "run", "go on with a run from its last checkpoint", "Run"),
-    Option("allow", ("--allow",), "switch", "with --resume: take more epochs, begin anew", "Run"),
+    Option(
+        "allow",
+        ("--allow",),
+        "switch",
+        "with --resume: take more epochs, begin anew, take over",
+        "Run",
+    ),
 )
 _ADAPT = (
     Option("adapt", ("--adapt",), "corpus", "first pre-train on this corpus of texts", "Training"),
@@ -201,7 +215,7 @@ _COLUMNS = tuple(option for option in _SPEC if option.name in ROLES)
 _TASK = next(option for option in _SPEC if option.name == "task")
 
 # What unlabelled texts have no use for.
-_LABELLED_ONLY = {*ROLES} - {"text"} | {"class_weights", "task"}
+_LABELLED_ONLY = {*ROLES} - {"text"} | {"class_weights", "keep_head", "task"}
 
 SPEC_NAMES = frozenset(option.name for option in _SPEC)
 TRAINER = _trainer_options({flag for option in _SPEC for flag in option.flags})
@@ -249,6 +263,7 @@ SYNTAX: dict[str, Syntax] = {
             Option("column", ("--column",), "column", "column of a table that holds texts", "Data"),
             Option("question", ("--question",), "text", "a question to answer", "Data"),
             Option("context", ("--context",), "text", "text or variable that answers it", "Data"),
+            Option("output", ("--output",), "file", "parquet or csv file for the answers", "Data"),
             _RUNS_DIR,
             _HELP,
         ),

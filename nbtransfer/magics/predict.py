@@ -1,7 +1,8 @@
-"""`%predict`: ask a run's model for the class of texts."""
+"""`%predict`: ask a run's model about texts, rows of tables and files."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer import api
@@ -9,12 +10,14 @@ from nbtransfer.errors import DataError
 from nbtransfer.magics.arguments import Arguments, parse
 from nbtransfer.magics.help_text import help_text
 from nbtransfer.magics.names import Names, find_run, near_run, newest_finished, require_run
-from nbtransfer.magics.questions import check_run_answers, is_asked, read_questions
+from nbtransfer.magics.questions import check_run_answers, is_asked
 from nbtransfer.magics.say import say
-from nbtransfer.magics.texts import read_texts
+from nbtransfer.magics.texts import read_inputs
 from nbtransfer.settings import resolve_runs_dir
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nbtransfer.magics.words import Word
     from nbtransfer.runs.run import Run
 
@@ -27,26 +30,25 @@ class Predictions(list[Any]):
         printer.text(f"{count} in a list; keep it: found = %predict ...")  # type: ignore[attr-defined]
 
 
-def predict(line: str, cell: str | None, names: Names) -> Predictions | None:
-    """Do what the line asks and return the predictions."""
+def predict(line: str, cell: str | None, names: Names) -> Predictions | Path | None:
+    """Do what the line asks and return the predictions, or the file that holds them."""
     asked = parse("predict", line, cell)
     if asked.get("help"):
         say(help_text("predict"))
         return None
     run, words = _run_and_words(asked, names)
     check_run_answers(run, asked)
-    if run.data_card.task == "question-answering":
-        questions = read_questions(words, asked, names, run)
-        answers = Predictions(api.predict(run, questions))
-        from nbtransfer.panels.answer_view import show_answers
+    given = read_inputs(words, asked, names, run)
+    if given.said:
+        say(given.said)
+    if output := asked.get("output"):
+        path: Path = api.predict(run, given, output=str(output))
+        return path
+    from nbtransfer.panels.prediction_view import MAX_ROWS, show_predictions
 
-        show_answers(questions, answers)
-        return answers
-    texts = read_texts(words, names, column=asked.get("column"), run=run)
-    found = Predictions(api.predict(run, texts))
-    from nbtransfer.panels.prediction_view import show_predictions
-
-    show_predictions(texts, found)
+    shown = given.first(MAX_ROWS)
+    found = Predictions(api.predict(run, given))
+    show_predictions(shown, found)
     return found
 
 
@@ -56,7 +58,7 @@ def _run_and_words(asked: Arguments, names: Names) -> tuple[Run, list[Word]]:
     run = find_run(words[0], names, runs_dir) if words and not words[0].is_quoted else None
     if run is not None:
         words.pop(0)
-    elif len(words) > 1 and words[1].is_quoted and _is_mistyped(words[0], names, runs_dir):
+    elif len(words) > 1 and _is_mistyped(words[0], words[1], names, runs_dir):
         run = require_run(words.pop(0), names, runs_dir)
     if not words and not is_asked(asked):
         raise DataError('no text is given. Write it in quotes: %predict "not a dull minute"')
@@ -66,9 +68,12 @@ def _run_and_words(asked: Arguments, names: Names) -> tuple[Run, list[Word]]:
     return run, words
 
 
-def _is_mistyped(word: Word, names: Names, runs_dir: object) -> bool:
-    """Return whether an unquoted word before a quoted text is a run that is spelled wrong."""
-    is_variable = word.text.partition(".")[0] in names
-    return not word.is_quoted and not is_variable and (
-        near_run(word.text, names, resolve_runs_dir(str(runs_dir))) is not None
-    )  # fmt: skip
+def _is_mistyped(word: Word, after: Word, names: Names, runs_dir: Path) -> bool:
+    """Return whether an unquoted word before a text or a file can only be meant as a run."""
+    from nbtransfer.data.inputs import names_data
+
+    if word.is_quoted or word.text.partition(".")[0] in names:
+        return False
+    if names_data(after.text) or os.sep in word.text:
+        return not names_data(word.text)
+    return after.is_quoted and near_run(word.text, names, runs_dir) is not None

@@ -1,14 +1,14 @@
-"""Reads the questions that `%predict` is given: two options, or variables that hold rows."""
+"""Reads the questions that `%predict` is given: two options, variables that hold rows, files."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbtransfer.answers import input_rows
+from nbtransfer.answers import inputs_of
 from nbtransfer.errors import DataError, SpecError, nearest, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from nbtransfer.magics.arguments import Arguments
     from nbtransfer.magics.names import Names
@@ -36,9 +36,7 @@ def check_run_answers(run: Run, asked: Arguments) -> None:
         )
 
 
-def read_questions(
-    words: Sequence[Word], asked: Arguments, names: Names, run: Run
-) -> list[Mapping[str, str]]:
+def read_questions(words: Sequence[Word], asked: Arguments, names: Names, run: Run) -> list[object]:
     """Return questions with their contexts.
 
     Raises:
@@ -55,27 +53,38 @@ def read_questions(
                 f"several words in quotes: {form}"
             )
         return [{role: _text(str(asked.get(role)), names) for role in ("question", "context")}]
-    found: list[Mapping[str, str]] = []
+    found: list[object] = []
     for word in words:
-        if word.is_quoted or word.text not in names:
-            close = None if word.is_quoted else nearest(word.text, list(names))
-            hint = f" Did you mean the variable {close}?" if close else ""
-            raise DataError(
-                f"{quoted(word.text)} has no context to look in.{hint} Ask {form}, or give a "
-                "variable: dicts or a table of question and context."
-            )
-        found += _rows(names[word.text], word.text)
+        check_holds_questions(word, names, run)
+        value = word.text if word.is_quoted else names.get(word.text, word.text)
+        found += inputs_of(run, value, name=word.text).begin()
     return found
 
 
-def _rows(value: object, name: str) -> list[Mapping[str, str]]:
-    holds_rows = hasattr(value, "__iter__") or hasattr(value, "to_pylist")
-    if isinstance(value, str) or not holds_rows:
+def check_holds_questions(word: Word, names: Names, run: Run) -> None:
+    """Refuse a word that is neither a variable with rows, nor a file or demo data.
+
+    Raises:
+        DataError: saying how to ask.
+    """
+    from nbtransfer.data.inputs import names_data
+
+    if names_data(word.text):
+        return
+    if word.is_quoted or word.text not in names:
+        close = None if word.is_quoted else nearest(word.text, list(names))
+        hint = f" Did you mean the variable {close}?" if close else ""
         raise DataError(
-            f"{name} is {quoted(value)}. Give a dict of question and context, a list of them, or a "
-            "table with these columns."
+            f"{quoted(word.text)} has no context to look in.{hint} Ask {_FORM.format(run.id)}, or "
+            "give a variable or a file: dicts or a table of question and context."
         )
-    return input_rows(value)
+    value = names[word.text]
+    is_text = isinstance(value, str) and not names_data(value)
+    if is_text or not (hasattr(value, "__iter__") or hasattr(value, "to_pylist")):
+        raise DataError(
+            f"{word.text} is {quoted(value)}. Give a dict of question and context, a list of them, "
+            "or a table with these columns."
+        )
 
 
 def _text(value: str, names: Names) -> str:

@@ -82,11 +82,17 @@ Measure a run's model on held-out rows, and show what it gets wrong.
 Ask a run's model for the class of texts, with probabilities.
 
     %predict "a text"                  the newest finished run
-    %predict RUN texts                 a variable: a text, a list, a Series
+    %predict RUN texts                 a variable: a text, a list, a Series, a generator
     %predict RUN df.review             a column, also df["my review"], or df --column review
     found = %predict RUN df.review     keep the list of predictions
+    %predict RUN reviews.csv           the rows of a csv, tsv, jsonl or parquet file, or demo:NAME
+    %predict RUN reviews.csv --output answers.parquet
+                                       the answers in a file: rows may be more than memory holds
     %predict RUN --question "Who won?" --context story
                                        question answering; also RUN rows, with these two columns
+
+RUN is a variable, a name, a run's folder, or a folder to which its model/ was copied. Columns are
+those of training unless --column names another. A text that is called like a file goes into a list.
 
 %predict --help lists the options.""",
     ),

@@ -1,4 +1,4 @@
-"""Reads the texts that `%predict` is given: words of the line, variables, columns of tables."""
+"""Reads what `%predict` is given: words of the line, variables, columns of tables, files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from nbtransfer.answers import inputs_of
 from nbtransfer.errors import DataError, nearest, quoted
+from nbtransfer.magics.questions import check_holds_questions, is_asked, read_questions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from nbtransfer.data.inputs import Inputs
+    from nbtransfer.magics.arguments import Arguments
     from nbtransfer.magics.names import Names
     from nbtransfer.magics.words import Word
     from nbtransfer.runs.run import Run
@@ -18,18 +22,50 @@ if TYPE_CHECKING:
 _COLUMN = re.compile(r"([A-Za-z_]\w*)(?:\.(\w+)|\[(.+)\])", re.DOTALL)
 
 
-def read_texts(words: Iterable[Word], names: Names, *, column: str | None, run: Run) -> list[str]:
+def read_inputs(words: list[Word], asked: Arguments, names: Names, run: Run) -> Inputs:
+    """Return what the line asks about.
+
+    A word by itself is a variable, a table's column, a file or demo data; see `read_texts` for
+    several. Those of a run that answers questions hold these.
+
+    Raises:
+        DataError: if a column is missing or not named, or a variable holds nothing to ask about.
+    """
+    answers_questions = run.data_card.task == "question-answering"
+    column = asked.get("column")
+    if len(words) == 1 and not is_asked(asked):
+        (word,) = words
+        if answers_questions:
+            check_holds_questions(word, names, run)
+        if _is_data(word):
+            return inputs_of(run, word.text, column=column)
+        if not word.is_quoted and word.text in names:
+            return inputs_of(run, names[word.text], column=column, name=word.text)
+    if answers_questions:
+        return inputs_of(run, read_questions(words, asked, names, run))
+    return inputs_of(run, read_texts(words, names, column=column, run=run))
+
+
+def read_texts(
+    words: Iterable[Word], names: Names, *, column: str | None, run: Run
+) -> list[object]:
     """Return the texts that the words stand for.
 
     A quoted word is a text; a variable is a text, a list, a Series or a table; `table.column` and
     `table["column"]` are columns. Other words side by side make one text.
 
     Raises:
-        DataError: if a table's column is missing or not named, or a variable holds no texts.
+        DataError: if a table's column is missing or not named, a variable holds no texts, or a file
+            stands among them.
     """
-    texts: list[str] = []
+    texts: list[object] = []
     loose: list[str] = []
     for word in words:
+        if _is_data(word):
+            raise DataError(
+                f"{quoted(word.text)} is data, and stands among other words. Give it by itself: "
+                f"%predict {run.reference} {word.text}"
+            )
         found = None if word.is_quoted else _from_variable(word.text, names, column, run)
         if not word.is_quoted and found is None:
             loose.append(word.text)
@@ -43,10 +79,16 @@ def read_texts(words: Iterable[Word], names: Names, *, column: str | None, run: 
     return texts
 
 
-def _from_variable(text: str, names: Names, column: str | None, run: Run) -> list[str] | None:
+def _is_data(word: Word) -> bool:
+    from nbtransfer.data.inputs import names_data
+
+    return names_data(word.text)
+
+
+def _from_variable(text: str, names: Names, column: str | None, run: Run) -> list[object] | None:
     """Return the texts of a variable or of a table's column, None where the word is neither."""
     if text.isidentifier() and text in names:
-        return _texts_of(names[text], text, column, run)
+        return list(inputs_of(run, names[text], column=column, name=text).begin())
     match = _COLUMN.fullmatch(text)
     if match is None or match[1] not in names:
         return None
@@ -54,26 +96,6 @@ def _from_variable(text: str, names: Names, column: str | None, run: Run) -> lis
     if columns_of(table) is None:
         return None
     return _column(table, match[1], match[2] or match[3])
-
-
-def _texts_of(value: object, name: str, column: str | None, run: Run) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    columns = columns_of(value)
-    if columns is not None:
-        if column is None and run.data_card.text_column in columns:
-            column = run.data_card.text_column
-        if column is None:
-            raise DataError(
-                f"{name} is a table. Name its column of texts: %predict {name}.{columns[0]}, or "
-                f"--column. Columns: {', '.join(columns)}."
-            )
-        return _column(value, name, column)
-    if hasattr(value, "to_pylist"):
-        return value.to_pylist()  # type: ignore[no-any-return]
-    if not hasattr(value, "__iter__") or isinstance(value, (bytes, Mapping)):
-        raise DataError(f"{name} is {quoted(value)}, which holds no texts. Give a text or a list.")
-    return list(value)
 
 
 def columns_of(value: object) -> list[str] | None:
@@ -90,7 +112,7 @@ def columns_of(value: object) -> list[str] | None:
     return [str(column) for column in columns]
 
 
-def _column(table: Any, name: str, column: str) -> list[str]:  # noqa: ANN401 -- any kind of table
+def _column(table: Any, name: str, column: str) -> list[object]:  # noqa: ANN401 -- any kind
     columns = columns_of(table) or []
     if column not in columns:
         close = nearest(column, columns)

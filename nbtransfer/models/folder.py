@@ -215,7 +215,7 @@ def _lacks_lm_head(config: dict[str, Any], shape: Shape, weights: Weights | None
 
 
 def _head_labels(config: dict[str, Any], shape: Shape) -> tuple[str, ...]:
-    if not shape.architecture.endswith("ForSequenceClassification"):
+    if not shape.architecture.endswith(("ForSequenceClassification", "ForTokenClassification")):
         return ()
     names = config.get("id2label")
     if not isinstance(names, dict):

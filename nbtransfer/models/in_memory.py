@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbtransfer.data.columns import with_article
 from nbtransfer.errors import ModelError, quoted
 from nbtransfer.models.catalog import ModelCard, open_model
 
@@ -35,8 +36,9 @@ def write_model(value: object, name: str) -> ModelCard:
     """
     if not is_model(value):
         raise ModelError(
-            f"{name} is a {type(value).__name__}, not a model. Give demo:minilm, a folder, a hub "
-            "id, or a variable that holds a model of transformers or a pair (model, tokenizer)."
+            f"{name} is {with_article(type(value).__name__)}, not a model. Give demo:minilm, a "
+            "folder, a hub id, or a variable that holds a model of transformers or a pair (model, "
+            "tokenizer)."
         )
     model, tokenizer = value if isinstance(value, tuple) else (value, None)
     tokenizer = tokenizer or _tokenizer_of(model, name)

@@ -163,6 +163,7 @@ def load_for_training(
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
         notes.append(f"The tokenizer has no padding token; {tokenizer.pad_token!r} serves as one.")
+    _expect_one_end(model, tokenizer)
     model.config.pad_token_id = tokenizer.pad_token_id
     tokenizer.model_max_length = max_length
     if "max_target_length" in data.settings:
@@ -195,6 +196,16 @@ def _class_for(auto_class: str, config: Any) -> Any:  # noqa: ANN401 -- of trans
     if auto_class == "AutoModelForSeq2SeqLM" and not getattr(config, "is_encoder_decoder", False):
         auto_class = "AutoModelForCausalLM"
     return getattr(transformers, auto_class)
+
+
+def _expect_one_end(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let texts hold no end token of their own where the head looks for the one there is.
+
+    The heads of T5 and BART for whole texts refuse batches whose rows have not equally many.
+    """
+    is_for_texts = type(model).__name__.endswith("ForSequenceClassification")
+    if is_for_texts and model.config.is_encoder_decoder:
+        tokenizer.split_special_tokens = True
 
 
 def generation_settings(
@@ -233,20 +244,17 @@ def _load_features(
 
 def _new_head(model: PreTrainedModel, task: Task, card: ModelCard) -> set[str]:
     """Return the names of the parameters that start at random, which LoRA trains whole."""
-    outside = {id(parameter) for parameter in model.base_model.parameters()}
     has_own = task.auto_class in _WITH_PRETRAINED_HEAD and not card.lacks_lm_head
-    return {
-        name
-        for name, parameter in model.named_parameters()
-        if (id(parameter) not in outside and not has_own)
-        or (card.lacks_pooler and ".pooler." in f".{name}")
-    }
+    head = set() if has_own else head_of(model)
+    poolers = {n for n, _ in model.named_parameters() if ".pooler." in f".{n}"}
+    return head | poolers if card.lacks_pooler else head
 
 
 def _renew_head(model: PreTrainedModel) -> None:
-    """Give every layer outside the backbone new random weights, as for a model without a head."""
+    """Give every layer of the head new random weights, as for a model without one."""
+    head = head_of(model)
     for name, module in model.named_modules():
-        if isinstance(module, nn.Linear) and not name.startswith(model.base_model_prefix + "."):
+        if isinstance(module, nn.Linear) and f"{name}.weight" in head:
             nn.init.normal_(module.weight, std=getattr(model.config, "initializer_range", 0.02))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -256,17 +264,31 @@ def freeze(model: nn.Module, technique: str) -> None:
     """Let only the technique's part of `model` learn: all of it for `full`, the head otherwise."""
     if technique == "full":
         return
-    backbone = backbone_of(model)
-    for parameter in backbone.parameters():
-        parameter.requires_grad_(False)
+    for part in pretrained_parts(model):
+        part.requires_grad_(False)
     if count := top_layers(technique):
-        for part in top_of(backbone, count):
+        for part in top_of(backbone_of(model), count):
             part.requires_grad_(True)
 
 
 def backbone_of(model: nn.Module) -> nn.Module:
-    """Return the pre-trained part of a classifier, without the head."""
+    """Return the pre-trained part of a classifier; with the head where it has none of its own."""
     return model.encoder if isinstance(model, MeanPooledClassifier) else model.base_model
+
+
+def pretrained_parts(model: nn.Module) -> list[nn.Module]:
+    """Return everything of a model but its head."""
+    backbone = backbone_of(model)
+    if backbone is not model:
+        return [backbone]
+    # T5 with a head for spans, or one that writes: encoder and decoder lie beside the head.
+    return [model.get_encoder(), model.get_decoder(), model.get_input_embeddings()]
+
+
+def head_of(model: nn.Module) -> set[str]:
+    """Return the names of the parameters outside the pre-trained parts."""
+    inside = {id(p) for part in pretrained_parts(model) for p in part.parameters()}
+    return {name for name, parameter in model.named_parameters() if id(parameter) not in inside}
 
 
 def set_training_mode(model: nn.Module, technique: str) -> None:
@@ -277,10 +299,10 @@ def set_training_mode(model: nn.Module, technique: str) -> None:
     model.train()
     if technique in ("full", "lora"):
         return
-    backbone = backbone_of(model)
-    backbone.eval()
+    for part in pretrained_parts(model):
+        part.eval()
     if count := top_layers(technique):
-        for part in top_of(backbone, count):
+        for part in top_of(backbone_of(model), count):
             part.train()
 
 
@@ -320,4 +342,5 @@ def load_finetuned(model_dir: Path, auto_class: str) -> tuple[nn.Module, PreTrai
         raise ModelError(
             f"the model in {quoted(str(model_dir))} cannot be loaded: {str(error).splitlines()[0]}"
         ) from error
+    _expect_one_end(model, tokenizer)
     return model.eval(), tokenizer

@@ -1,7 +1,9 @@
 """The attention of packed batches: each token sees its own sequence, and nothing of the others.
 
 Registered with transformers under `ATTENTION`, so that the models of many families take it as they
-are. Flash attention runs on CUDA alone; the masked products elsewhere give the same, at a cost that
+are. Under a name that it has no mask function for, it makes no mask: the boundaries say it all.
+
+Flash attention runs on CUDA alone; the masked products elsewhere give the same, at a cost that
 grows with the square of all tokens, and are there for tests.
 """
 
@@ -13,7 +15,6 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
-from transformers.masking_utils import AttentionMaskInterface
 
 ATTENTION = "nbtransfer_packed"
 LARGEST_HEAD = 256  # features; flash attention's limit, and it wants a multiple of 8
@@ -43,7 +44,7 @@ def packed_attention(
         query: float tensor (1, A, T, D).
         key: float tensor (1, K, T, D).
         value: float tensor (1, K, T, D).
-        attention_mask: None, as our mask function says.
+        attention_mask: None.
         dropout: share of attention weights that are dropped.
         scaling: factor of the products; None takes D ** -0.5.
         sliding_window: a token sees those fewer than this many places away.
@@ -57,7 +58,7 @@ def packed_attention(
     causal = bool(module.is_causal if is_causal is None else is_causal)
     if sliding_window is not None and sliding_window >= max_length_q:
         sliding_window = None
-    if query.device.type != "cuda":
+    if query.device.type in ("cpu", "mps"):
         mask = _block_mask(cu_seq_lens_q, query.shape[2], causal, sliding_window)
         out = scaled_dot_product_attention(
             query,
@@ -102,9 +103,4 @@ def _block_mask(
     return mask
 
 
-def _no_mask(*_args: object, **_keywords: object) -> None:
-    """Tell transformers that no mask need be made: the boundaries say it all."""
-
-
 AttentionInterface.register(ATTENTION, packed_attention)
-AttentionMaskInterface.register(ATTENTION, _no_mask)

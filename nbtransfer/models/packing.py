@@ -5,11 +5,11 @@ fillers bring the number of tokens up to one of a few totals, because a CUDA gra
 each total. They are sequences of their own, so nothing of them reaches a row.
 """
 
-# Shapes: B rows, L tokens of the longest, T tokens of a packed batch, S sequences in it (rows and
-# fillers), H hidden size, C classes.
+# Shapes: B rows, L tokens of the longest row of all, T tokens of a packed batch, S sequences in it
+# (rows and fillers), H hidden size, C classes.
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 IGNORED = -100  # a label that is none, as cross-entropy understands it
 _ROPES = ("default", "linear", "llama3", "yarn")  # angles that depend on the position alone
-_HEAD_CLASSES = ("ForSequenceClassification", "ForTokenClassification", "LM", "LMHeadModel")
+_ROWS, _SPANS = "ForSequenceClassification", "ForQuestionAnswering"
+_HEAD_CLASSES = (_ROWS, _SPANS, "ForTokenClassification", "LM", "LMHeadModel")
 
 
 class Layout(NamedTuple):
@@ -62,9 +63,7 @@ def why_not_packed(model: nn.Module) -> str | None:
     if size % 8 or size > LARGEST_HEAD:
         return f"its attention heads have {size} features; flash attention takes 8, 16, .. 256"
     kind = type(model).__name__
-    if not kind.endswith(
-        ("ForSequenceClassification", "ForTokenClassification", "LM", "LMHeadModel")
-    ):
+    if not kind.endswith(_HEAD_CLASSES):
         return f"the head of {kind} is not built for packed batches"
     return None
 
@@ -73,7 +72,8 @@ class PackedModel:
     """A model of transformers that takes packed batches, with the weights it has.
 
     Called like the model itself, it gives an output with `logits`: (B, C) where the head answers
-    for a whole row, (1, T, C) where it answers for each token.
+    for a whole row, (1, T, C) where it answers for each token. Where the head points into rows, it
+    gives `start_logits` and `end_logits` (B, L), -inf beyond a row's end.
 
     Args:
         model: one that `why_not_packed` has nothing against.
@@ -83,7 +83,8 @@ class PackedModel:
     def __init__(self, model: PreTrainedModel, max_length: int) -> None:
         self.model = model
         self.max_length = max_length
-        self.answers_rows = type(model).__name__.endswith("ForSequenceClassification")
+        head = type(model).__name__
+        self.answers_rows, self.answers_spans = head.endswith(_ROWS), head.endswith(_SPANS)
         self._configs = list({id(c): c for c in _configs_of(model)}.values())
         self._compiled: list[tuple[nn.Module, Callable[..., Any]]] = []
 
@@ -122,7 +123,7 @@ class PackedModel:
         if "token_type_ids" in batch:
             found["token_type_ids"] = pad(batch["token_type_ids"][own], (0, missing))[None]
         if (labels := batch.get("labels")) is not None:
-            if not self.answers_rows:
+            if not (self.answers_rows or self.answers_spans):
                 if next_tokens:
                     labels = labels.clone()
                     labels[:, 0] = IGNORED
@@ -191,9 +192,27 @@ class PackedModel:
             if not self.answers_rows:
                 # The class's own forward: accelerate replaces the object's with one whose autocast
                 # caches casts, and a captured graph must make them anew.
-                return type(self.model).forward(self.model, **inputs)
+                output = type(self.model).forward(self.model, **inputs)
+                return (
+                    self._spread(output, boundaries, len(places)) if self.answers_spans else output
+                )
             hidden = self.model.base_model(**inputs).last_hidden_state[0]  # (T, H)
             return SequenceClassifierOutput(logits=self._head(hidden, Layout(boundaries, places)))
+
+    def _spread(
+        self,
+        output: Any,  # noqa: ANN401 -- by architecture
+        boundaries: torch.Tensor,
+        num_rows: int,
+    ) -> Any:  # noqa: ANN401 -- as above
+        """Return the output with logits (1, T) laid out by row, (B, L), as in a padded batch."""
+        first, end = boundaries[:num_rows, None], boundaries[1 : num_rows + 1, None]
+        places = first + torch.arange(self.max_length, device=boundaries.device)
+        beyond = places >= end
+        places = places.clamp(max=output.start_logits.shape[1] - 1)
+        for name in ("start_logits", "end_logits"):
+            output[name] = output[name][0, places].masked_fill(beyond, -torch.inf)
+        return output
 
     def _head(self, hidden: torch.Tensor, layout: Layout) -> torch.Tensor:
         """Return the logits of each row, float tensor (B, C)."""
@@ -239,10 +258,17 @@ def _layers_of(model: PreTrainedModel) -> nn.ModuleList:
 
 def _means(hidden: torch.Tensor, layout: Layout) -> torch.Tensor:
     """Return the mean over each row's tokens, float tensor (B, H)."""
-    at = torch.arange(hidden.shape[0], device=hidden.device)
-    own = torch.searchsorted(layout.boundaries, at, right=True) - 1
-    sums = hidden.new_zeros(len(layout.boundaries) - 1, hidden.shape[1]).index_add(0, own, hidden)
-    return (sums / layout.boundaries.diff()[:, None])[: len(layout.places)]
+    first, end = layout.boundaries[:-1, None], layout.boundaries[1:, None]
+    at = torch.arange(len(hidden), device=hidden.device)
+    shares = ((first <= at) & (at < end))[: len(layout.places)] / (end - first)[
+        : len(layout.places)
+    ]
+    # A product, for a GPU adds tokens to their rows' sums in another order each time; and in whole
+    # precision, as padded models take the mean.
+    device = hidden.device.type
+    known = torch.amp.is_autocast_available(device)
+    with torch.autocast(device, enabled=False) if known else nullcontext():
+        return (shares @ hidden.float()).to(hidden.dtype)
 
 
 def _bert_head(model: Any, rows: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -- by architecture

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from nbtransfer.data.encode import Encoded
 
+_PART = 1 << 20  # tokens looked at together
 _WORTH_IT = 0.8  # with a larger share of the vocabulary in use there is little to gain
 
 
@@ -98,7 +99,8 @@ def train_used_words(model: nn.Module, rows: Iterable[Encoded]) -> UsedWords | N
     for encoded in texts:
         if not isinstance(encoded, EncodedTexts) or encoded.masking is not None:
             return None
-        used[np.unique(encoded.tokens)] = True
+        for start in range(0, len(encoded.tokens), _PART):
+            used[encoded.tokens[start : start + _PART]] = True
         used[encoded.pad_token_id] = True
     if used.mean() > _WORTH_IT:
         return None

@@ -98,14 +98,19 @@ def _wrong_answer(row: AnswerRow) -> Markup:
 
 
 def show_answers(asked: Sequence[Mapping[str, str]], found: Sequence[Answer]) -> None:
-    """Show what `%predict` found: each question, its answer, and where it stands."""
+    """Show what `%predict` found: each question, its answer, and where it stands.
+
+    Args:
+        asked: the questions with their contexts, or the first of them.
+        found: the answers to all.
+    """
     html = str(answers_markup(asked, found))
     display({"text/html": html, "text/plain": answers_text(asked, found)}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def answers_markup(asked: Sequence[Mapping[str, str]], found: Sequence[Answer]) -> Markup:
     """Return the answers as a card."""
-    shown = list(zip(asked, found, strict=True))[:MAX_PREDICTED]
+    shown = list(zip(asked[:MAX_PREDICTED], found, strict=False))
     note = _more(len(found) - len(shown))
     return card(
         style_sheet(_STYLE),
@@ -132,7 +137,7 @@ def _found(asked: Mapping[str, str], answer: Answer) -> Markup:
 
 def answers_text(asked: Sequence[Mapping[str, str]], found: Sequence[Answer]) -> str:
     """Return the answers as a table in plain text."""
-    shown = list(zip(asked, found, strict=True))[:MAX_PREDICTED]
+    shown = list(zip(asked[:MAX_PREDICTED], found, strict=False))
     rows = [
         (one["question"], answer.answer or _NO_ANSWER, share_text(answer.score))
         for one, answer in shown

@@ -8,6 +8,7 @@ from nbtransfer.panels.markup import Markup, join, style_sheet, tag
 from nbtransfer.panels.quantities import share_text
 from nbtransfer.panels.style import card
 from nbtransfer.panels.text_table import text_table
+from nbtransfer.tasks.label_columns import label_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -203,8 +204,15 @@ _COLUMN_HEADINGS = ("column", "used as", "type", "missing", "distinct", "first v
 def _column_cells(view: DataView, column: ColumnInfo) -> tuple[str, ...]:
     used = ""
     if view.card is not None:
-        roles = {name: role for role, name in view.card.roles.items()}
-        used = roles.get(column.name, "")
+        names = [other.name for other in view.columns]
+        used = next(
+            (
+                role
+                for role, given in view.card.roles.items()
+                if column.name in (label_columns(names, given) or [given])
+            ),
+            "",
+        )
     distinct = "" if column.num_distinct is None else f"{column.num_distinct:,}"
     example = cut(column.example, 60)
     return (column.name, used, column.type, f"{column.num_missing:,}", distinct, example)

@@ -42,13 +42,20 @@ def follow(run: Run) -> Iterator[Update]:
     Args:
         run: a handle that no other thread reads: its folded state belongs to this generator.
     """
+    update: Update | None = None
     seen: int | None = None
     while True:
-        # The status first: what it was judged from is then part of the state.
-        status = run.status
-        state = run.state()
-        update = Update(state, status, state.last_seq != seen)
-        seen = state.last_seq
+        try:
+            # The status first: what it was judged from is then part of the state.
+            status = run.status
+            state = run.state()
+        except OSError:  # a network's disk that does not answer for a moment has no news
+            if update is None:
+                raise
+            update = update._replace(is_new=False)
+        else:
+            update = Update(state, status, state.last_seq != seen)
+            seen = state.last_seq
         yield update
         if update.is_final:
             return

@@ -1,16 +1,19 @@
-"""The table that `%predict` shows: each text with its class and the probabilities."""
+"""What `%predict` shows: each text with its class and the probabilities, or what else was said."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
+from nbtransfer.panels.answer_view import show_answers
 from nbtransfer.panels.entity_view import found_bundle
 from nbtransfer.panels.markup import Markup, tag
 from nbtransfer.panels.quantities import share_text
 from nbtransfer.panels.style import card
 from nbtransfer.panels.text_table import text_table
+from nbtransfer.tasks.question_answering import Answer
 from nbtransfer.tasks.text_classification import Prediction
 from nbtransfer.tasks.token_classification import Entities
 
@@ -22,11 +25,20 @@ MAX_CLASSES = 4
 MAX_TEXT = 200
 
 
-def show_predictions(texts: Sequence[str], predictions: Sequence[Any]) -> None:
-    """Show the first predictions as a table; entities marked in their texts."""
+def show_predictions(asked: Sequence[Any], predictions: Sequence[Any]) -> None:
+    """Show the first predictions as a table; entities and answers marked in their texts.
+
+    Args:
+        asked: the rows, or the first of them.
+        predictions: what was said of all.
+    """
     if predictions and isinstance(predictions[0], Entities):
         display(found_bundle(predictions), raw=True)  # type: ignore[no-untyped-call]
         return
+    if predictions and isinstance(predictions[0], Answer):
+        show_answers(asked, predictions)
+        return
+    texts = [_text_of(row) for row in asked]
     headings, rows = prediction_rows(texts, predictions)
     more = len(predictions) - len(rows)
     note = f"and {more:,} more in the list that %predict returns" if more else ""
@@ -44,11 +56,18 @@ def prediction_rows(
     """
     headings: list[str] = []
     rows = []
-    for text, found in list(zip(texts, predictions, strict=True))[:MAX_ROWS]:
+    for text, found in zip(texts[:MAX_ROWS], predictions, strict=False):
         cells = _class_cells(found) if isinstance(found, Prediction) else found.cells()
         headings = list(cells)
         rows.append([_cut(text), *map(_cut, cells.values())])
     return ["text", *headings], rows
+
+
+def _text_of(row: object) -> str:
+    """Return a row in one line: of several texts, one after the other."""
+    if isinstance(row, Mapping):
+        row = tuple(row.values())
+    return " | ".join(map(str, row)) if isinstance(row, (tuple, list)) else str(row)
 
 
 def _class_cells(found: Prediction) -> dict[str, str]:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbtransfer.errors import quoted
 from nbtransfer.panels import run_view as view
 from nbtransfer.panels.examples_view import latest_examples, samples_lines
 from nbtransfer.panels.figure_bundle import Bundle
@@ -86,7 +87,8 @@ def ending_lines(
     """Return how the run ended, in sentences, and what to type next; empty while it goes on."""
     if status not in view.ENDED:
         return [], []
-    lines, name = [], Run(run_dir).reference
+    run = Run(run_dir)
+    lines, name = [], run.reference
     then = [about.follow_up] if about.follow_up else []
     if status == "failed":
         kind = f"{state.error_type}: " if state.error_type else ""
@@ -96,7 +98,9 @@ def ending_lines(
         if state.error_advice:
             lines.append(state.error_advice)
     elif status == "lost":
-        lines.append(f"The worker is gone; the last it told was step {state.step:,}.")
+        seen = run.last_seen()
+        worker = f"The worker, last seen on {quoted(seen[0])}," if seen else "The worker"
+        lines.append(f"{worker} is gone; the last it told was step {state.step:,}.")
     elif status == "stopped":
         lines.append(f"{_STOP_WORDS.get(state.ending_reason, 'Stopped')} at step {state.step:,}.")
     elif state.ending_reason == "early_stopping":

@@ -9,6 +9,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from nbtransfer.errors import RunError
 from nbtransfer.panels.follower import Follower
 from nbtransfer.panels.live_controls import is_shutting_down, times_connected
 from nbtransfer.panels.record import EMPTY, MAX_OUTPUTS, record_bundles
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 STOPPING = "stopping: finishing the step and saving; interrupt again to free the cell"
 _WAIT_S = 0.05
 _GRACE_S = 0.5
+_ASK_AGAIN_S = 5.0
 _HEADLESS_INTERVAL_S = 2.0
 
 Place = Literal["widgets", "headless", "terminal"]
@@ -214,10 +216,16 @@ def _show_in_notebook(run: Run, place: Place, wait: bool) -> None:
         display = _Display(run, place)
         pump = _make_live_controls(display) if place == "widgets" else _nothing
         display.open()
-        if wait and _wait(run, display.follower, interrupts, display.live.say_stopping, pump):
-            display.finish()
-        else:
-            display.detach()
+        is_over = False
+        try:
+            is_over = wait and _wait(
+                run, display.follower, interrupts, display.live.say_stopping, pump
+            )
+        finally:  # whatever freed the cell, its panel goes on and becomes the record
+            if is_over:
+                display.finish()
+            else:
+                display.detach()
 
 
 def _wait(
@@ -228,23 +236,29 @@ def _wait(
     pump: Pump,
 ) -> bool:
     """Wait for the run's end; False where a second interrupt or a restart freed the cell before."""
-    first: float | None = None
+    ask_at: float | None = None
     is_asked = False
     while not follower.done.wait(_WAIT_S):
         pump()
-        if interrupts.count and first is None:
-            first = time.monotonic()
+        if interrupts.count and ask_at is None:
+            ask_at = time.monotonic() + _GRACE_S
             say(STOPPING)
-        if first is None or is_asked:
-            if interrupts.count > 1:
-                return False
+        if is_asked and interrupts.count > 1:
+            return False
+        if ask_at is None or is_asked:
             continue
         # A front end that restarts the kernel interrupts it first; that must not stop the run.
         if is_shutting_down():
             return False
-        if interrupts.count > 1 or time.monotonic() - first >= _GRACE_S:
-            is_asked = True
-            run.stop(reason="interrupt")
+        if interrupts.count > 1 or time.monotonic() >= ask_at:
+            try:
+                run.stop(reason="interrupt")
+                is_asked = True
+            except RunError as error:  # a full disk, or one that went away, may come back
+                say(str(error))
+                if interrupts.count > 1:
+                    return False
+                ask_at = time.monotonic() + _ASK_AGAIN_S
     return True
 
 

@@ -14,8 +14,9 @@ _PATIENCE_S = 1.0  # what is over sooner needs no line
 class WaitingLine:
     """Says how far a job has come, in a cell's output or over one line of a terminal.
 
-    Called with the rows done and all rows. In a file or a pipe it stays silent, and so it does where
-    a notebook is executed with nobody watching: whether a line stood there would be up to the clock.
+    Called with the rows done and all rows, None where nobody knows how many come. In a file or a
+    pipe it stays silent, and so it does where a notebook is executed with nobody watching: whether
+    a line stood there would be up to the clock.
     """
 
     def __init__(self) -> None:
@@ -23,11 +24,12 @@ class WaitingLine:
         self._handle: Any = None
         self._width = 0
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int | None) -> None:
         """Say that `done` of `total` rows are read."""
         passed = time.monotonic() - self._began
-        if passed >= _PATIENCE_S and total > 0:
-            self._write(waiting_words(done, total, passed), over=done >= total)
+        if passed >= _PATIENCE_S and total != 0:
+            over = total is not None and done >= total
+            self._write(waiting_words(done, total, passed), over=over)
 
     def _write(self, words: str, *, over: bool) -> None:
         from IPython.display import display
@@ -47,8 +49,10 @@ class WaitingLine:
             self._width = len(words)
 
 
-def waiting_words(done: int, total: int, passed_s: float) -> str:
+def waiting_words(done: int, total: int | None, passed_s: float) -> str:
     """Return how far it is after `passed_s` seconds, and how long it may still take."""
+    if total is None:
+        return f"{done:,} rows read"
     if done >= total:
         return f"{total:,} rows read in {duration_text(passed_s)}"
     left = f", about {duration_text(passed_s * (total - done) / done)} left" if done else ""

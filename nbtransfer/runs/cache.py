@@ -7,19 +7,20 @@ cache is full.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import tempfile
 import time
-import zipfile
 import zlib
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager, suppress
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from nbtransfer.runs.files import sync_folder
 from nbtransfer.runs.paths import CACHE_DIR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy as np
@@ -29,6 +30,9 @@ _LEFT_FREE = 0.1  # share of the disk's free space that no entry may take
 _ABANDONED_S = 86_400.0
 _FOOTER = 16  # bytes after an array: its length, then a mark that is written last
 _MARK = b"whole\0\0\0"
+_READ_BYTES = 32_000_000
+_CHUNK = 1 << 20
+_ALIGNED = 64
 
 
 class Cache:
@@ -82,34 +86,54 @@ class Cache:
                 file.write(num_bytes.to_bytes(8, "little") + _MARK)
 
     def arrays(self, key: str) -> dict[str, np.ndarray] | None:
-        """Return the arrays kept together under that name, or None if they are not whole."""
+        """Return the arrays kept together under that name, or None if they are not whole.
+
+        Up to 32 MB are read, so that no disk that goes away can take them. More are mapped: they
+        take no memory but what is being used, and that can be taken back.
+        """
         import numpy as np
 
         path = self._path(key)
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                found = {name: stored[name] for name in stored.files}
+            with path.open("rb") as file:
+                index = _read_index(file)
+                if index is None or not all(_is_whole(file, part) for part in index):
+                    return None
             os.utime(path)
-            return found
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            if sum(part.num_bytes for part in index) > _READ_BYTES:
+                # Private: what writes into an array of its own does not reach the file.
+                whole = np.asarray(np.memmap(path, np.uint8, mode="c"))
+            else:
+                whole = np.fromfile(path, np.uint8)
+            return {
+                part.name: whole[part.start : part.start + part.num_bytes]
+                .view(part.dtype)
+                .reshape(part.shape)
+                for part in index
+            }
+        except (OSError, ValueError, TypeError):
             return None
 
-    def keep_arrays(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep small arrays together; a full disk keeps nothing and is no error."""
-        import numpy as np
+    @contextmanager
+    def new_arrays(self, key: str) -> Iterator[NewArrays]:
+        """Give an entry to add to; it is kept under that name if all goes well.
 
-        with (
-            suppress(OSError),
-            self._aside(key, sum(a.nbytes for a in arrays.values())) as aside,
-            aside.open("wb") as file,
-        ):
-            np.savez(file, **dict(arrays))
+        Raises:
+            OSError: if it cannot be written, as where the disk is full.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with NewArrays(self._folder) as new:
+            yield new
+            with self._aside(key, new.num_bytes) as aside, aside.open("wb") as file:
+                new.write(file)
 
     @contextmanager
     def _aside(self, key: str, num_bytes: int) -> Iterator[Path]:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._make_room(num_bytes)
-        aside = self._folder / f"{key}.{os.getpid()}.part"
+        # No process id: those of two containers that share the folder are often the same, and one
+        # would fill what the other takes for whole.
+        aside = self._folder / f"{key}.{os.urandom(6).hex()}.part"
         try:
             yield aside
             with aside.open("rb+") as file:  # a name must not outlive a crash that its bytes do not
@@ -141,3 +165,102 @@ class Cache:
             with suppress(OSError):
                 path.unlink()
             total -= size
+
+
+class _Part(NamedTuple):
+    """Where one of several arrays lies in a file, and its checksum."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    num_bytes: int
+    checksum: int
+
+
+class NewArrays:
+    """Arrays that grow at their ends, in files without names until all are whole.
+
+    Args:
+        folder: where they lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open = ExitStack()
+        self._files: dict[str, IO[bytes]] = {}
+        self._parts: dict[str, _Part] = {}
+
+    def __enter__(self) -> NewArrays:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all arrays so far."""
+        return sum(part.num_bytes for part in self._parts.values())
+
+    def num_rows(self, name: str) -> int:
+        """Return how many rows that array has so far."""
+        return self._parts[name].shape[0] if name in self._parts else 0
+
+    def append(self, name: str, rows: np.ndarray) -> None:
+        """Add `rows` at the end of the array of that name; all are of one type."""
+        import numpy as np
+
+        rows = np.ascontiguousarray(rows)
+        if name not in self._files:
+            file = tempfile.TemporaryFile(dir=self._folder, suffix=".part")  # noqa: SIM115 -- closed together
+            self._files[name] = self._open.enter_context(file)
+            self._parts[name] = _Part(name, rows.dtype.str, (0, *rows.shape[1:]), 0, 0, 0)
+        part, raw = self._parts[name], rows.reshape(-1).view(np.uint8)
+        if (part.dtype, part.shape[1:]) != (rows.dtype.str, rows.shape[1:]):
+            raise ValueError(f"{name}: {rows.dtype} {rows.shape} behind {part.dtype} {part.shape}")
+        self._files[name].write(raw.data)
+        self._parts[name] = part._replace(
+            shape=(part.shape[0] + len(rows), *part.shape[1:]),
+            num_bytes=part.num_bytes + len(raw),
+            checksum=zlib.crc32(raw.data, part.checksum),
+        )
+
+    def write(self, file: IO[bytes]) -> None:
+        """Write all arrays one after the other, then what tells where each lies."""
+        index = []
+        for name, part in self._parts.items():
+            file.write(b"\0" * (-file.tell() % _ALIGNED))
+            index.append(part._replace(start=file.tell()))
+            self._files[name].seek(0)
+            shutil.copyfileobj(self._files[name], file, _CHUNK)
+        listed = json.dumps(index).encode()
+        file.write(listed + zlib.crc32(listed).to_bytes(4, "little"))
+        file.write((len(listed) + 4).to_bytes(8, "little") + _MARK)
+
+
+def _read_index(file: IO[bytes]) -> list[_Part] | None:
+    """Return where each array lies in an entry of several, None if it is not whole."""
+    end = file.seek(0, os.SEEK_END) - _FOOTER
+    if end < 0:
+        return None
+    file.seek(end)
+    footer = file.read(_FOOTER)
+    start = end - int.from_bytes(footer[:8], "little")
+    if footer[8:] != _MARK or start < 0:
+        return None
+    file.seek(start)
+    listed = file.read(end - start)
+    if zlib.crc32(listed[:-4]) != int.from_bytes(listed[-4:], "little"):
+        return None
+    return [
+        _Part(name, dtype, tuple(shape), start, num_bytes, checksum)
+        for name, dtype, shape, start, num_bytes, checksum in json.loads(listed[:-4])
+    ]
+
+
+def _is_whole(file: IO[bytes], part: _Part) -> bool:
+    file.seek(part.start)
+    checksum, left = 0, part.num_bytes
+    while left and (chunk := file.read(min(_CHUNK, left))):
+        checksum, left = zlib.crc32(chunk, checksum), left - len(chunk)
+    return not left and checksum == part.checksum

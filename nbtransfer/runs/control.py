@@ -10,16 +10,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbtransfer.runs.faults import reach
 from nbtransfer.runs.files import write_json
+from nbtransfer.runs.lock import try_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 StopReason = Literal["stop", "interrupt"]
+
+# Sliders act in a thread of their own, and another kernel may look on: two changes at a time would
+# each write what they read, and the later one undo the other. A wish that waits for ever would be
+# worse than that.
+_one_at_a_time = threading.Lock()
+_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +72,37 @@ def _parse(data: bytes) -> Control:
     return Control(**{k: v for k, v in record.items() if k in names})
 
 
-def change_control(path: Path, **changes: object) -> int:
+def change_control(path: Path, *, evaluate: bool = False, **changes: object) -> int:
     """Write the wanted state with `changes` made.
+
+    Args:
+        path: the control file.
+        evaluate: ask for one evaluation more.
+        changes: fields of Control and their new values.
 
     Returns:
         The revision to look for in the run's events.
     """
-    control = read_control(path)
-    newer: dict[str, Any] = {"revision": control.revision + 1, **changes}
-    changed = dataclasses.replace(control, **newer)
-    write_json(path, dataclasses.asdict(changed))
+    with _alone(path):
+        control = read_control(path)
+        newer: dict[str, Any] = {"revision": control.revision + 1, **changes}
+        if evaluate:
+            newer["evaluations"] = control.evaluations + 1
+        changed = dataclasses.replace(control, **newer)
+        write_json(path, dataclasses.asdict(changed))
     return changed.revision
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other threads and processes from changing the file."""
+    with _one_at_a_time:
+        lock = try_lock(path.with_suffix(".lock"), patience_s=_PATIENCE_S)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                lock.close()
 
 
 class ControlReader:

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERSION = 1
+_LAST_TRIES, _TRY_EVERY_S = 10, 0.3  # the ending is worth a wait for space
 _LAST_TIME = 1e12  # unix seconds; neither NaN nor an infinity lies below it
 
 Event = dict[str, Any]
@@ -102,16 +103,30 @@ class EventWriter:
         self._seq += 1
         self._write()
 
-    def sync(self) -> None:
-        """Make everything written so far durable, before something that builds on it."""
+    def sync(self) -> bool:
+        """Make everything written so far durable, before something that builds on it.
+
+        Returns:
+            Whether all of it is in the file, rather than refused by a full disk.
+        """
         self._write()
         with _full_disk_forgiven():
             sync(self._file.fileno())
+            return not self._unwritten
+        return False
 
-    def close(self) -> None:
-        """Make everything written durable and close the file."""
-        self.sync()
+    def close(self) -> bool:
+        """Make everything written durable and close the file.
+
+        Returns:
+            Whether all of it is in the file. What a disk that stays full refuses is lost.
+        """
+        for _ in range(_LAST_TRIES):
+            if is_whole := self.sync():
+                break
+            time.sleep(_TRY_EVERY_S)
         self._file.close()
+        return is_whole
 
     def _write(self) -> None:
         with _full_disk_forgiven():

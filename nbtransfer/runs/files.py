@@ -11,27 +11,34 @@ import contextlib
 import errno
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
 
 
+_ROW_GROUP = 65_536  # rows: what a reader that takes a part at a time holds at once
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace the file at `path` by `data`, all or nothing. Folders are made as needed."""
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write; it takes the place of the one at `path` if all goes well.
+
+    Folders are made as needed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # No process id: those of two machines that share the folder can be the same.
+    staged = path.with_name(f".{path.name}.{os.urandom(6).hex()}.part")
     try:
         reach("file.write")
         with staged.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             sync(file.fileno())
         reach("file.rename")
@@ -39,6 +46,12 @@ def write_bytes(path: Path, data: bytes) -> None:
     finally:
         staged.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace the file at `path` by `data`, all or nothing."""
+    with replacing(path) as file:
+        file.write(data)
 
 
 def write_json(path: Path, record: object) -> None:
@@ -59,19 +72,34 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 -- JSON can hold anything
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Replace the file at `path` by `table` as parquet, all or nothing."""
+    import pyarrow.parquet as pq
+
+    with replacing(path) as file:
+        pq.write_table(table, file, compression="zstd", row_group_size=_ROW_GROUP)
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Return the table in the parquet file at `path`, or these columns of it."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path, columns=columns)
+
+
+def tables_of(path: Path, num_rows: int) -> Iterator[pa.Table]:
+    """Yield the rows in the parquet file at `path` in tables of at most so many rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    write_bytes(path, sink.getvalue().to_pybytes())
+    with pq.ParquetFile(path) as file:
+        if not file.metadata.num_rows:
+            yield file.read()
+        for batch in file.iter_batches(num_rows):
+            yield pa.Table.from_batches([batch])
 
 
-def read_table(path: Path) -> pa.Table:
-    """Return the table in the parquet file at `path`."""
-    import pyarrow.parquet as pq
-
-    return pq.read_table(path)
+def first_rows(path: Path, num_rows: int) -> pa.Table:
+    """Return the first rows in the parquet file at `path`, at most so many."""
+    return next(tables_of(path, num_rows))
 
 
 def sync(descriptor: int) -> bool:

@@ -9,25 +9,32 @@ stdout are read without waiting, so no thread is needed.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 
 from nbtransfer.errors import RunError, quoted
 from nbtransfer.runs.control import change_control
 from nbtransfer.runs.files import check_folder
-from nbtransfer.runs.process import read_process, write_process
+from nbtransfer.runs.process import write_process
 from nbtransfer.settings import options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from nbtransfer.runs.run import Run
 
 _WORKER_MODULE = "nbtransfer.engine.worker"
+
+# A worker whose run has ended says so after it has given memory back.
+_ENDING_S = 5.0
 
 Job = dict[str, str | bool]
 
@@ -50,6 +57,8 @@ class Worker:
         self._jobs_left = 0
         self._answers = b""
         self._is_leaving = False
+        self._reading = threading.Lock()
+        self.run: Run | None = None  # the one in hand, if it is a run
 
     @property
     def pid(self) -> int:
@@ -67,6 +76,20 @@ class Worker:
         self._read_answers()
         return self.is_alive and not self._is_leaving and self._jobs_left == 0
 
+    def comes_free(self) -> bool:
+        """Wait for a worker whose run has ended to say that it is idle, and return whether it did.
+
+        The run is seen to have ended a moment before; another worker would import for seconds.
+        """
+        if self.run is None or self.run.status not in ("completed", "stopped"):
+            return False
+        deadline = time.monotonic() + _ENDING_S
+        while self.is_alive and not self._is_leaving and time.monotonic() < deadline:
+            if self.is_idle:
+                return True
+            time.sleep(0.01)
+        return False
+
     def submit(self, job: Job) -> None:
         """Hand over a job; returns at once.
 
@@ -77,20 +100,31 @@ class Worker:
         self._process.stdin.write(json.dumps(job).encode() + b"\n")
         self._process.stdin.flush()
         self._jobs_left += 1
+        self.run = None
 
     def close(self) -> None:
-        """Let the process end after the job in hand."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        """Let the process end after the job in hand; nothing more is told to it or heard of it."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(OSError):  # what could not be handed to a dead one
+            self._process.stdin.close()
+        with self._reading:
+            self._process.stdout.close()
+            self._is_leaving = True
+
+    def kill(self) -> None:
+        """End the process at once, with the job in hand."""
+        self._process.kill()
+        self._process.wait()
 
     def _read_answers(self) -> None:
         assert self._process.stdout is not None
-        while chunk := self._process.stdout.read(65536):
-            self._answers += chunk
-        *lines, self._answers = self._answers.split(b"\n")
-        for answer in map(json.loads, lines):
-            self._jobs_left -= "done" in answer
-            self._is_leaving |= "leaving" in answer
+        with self._reading:  # one thread waits for its job, another looks for an idle worker
+            while not self._process.stdout.closed and (chunk := self._process.stdout.read(65536)):
+                self._answers += chunk
+            *lines, self._answers = self._answers.split(b"\n")
+            for answer in map(json.loads, lines):
+                self._jobs_left -= "done" in answer
+                self._is_leaving |= "leaving" in answer
 
 
 def waiting_threads(given: Mapping[str, str]) -> dict[str, str]:
@@ -104,10 +138,22 @@ def waiting_threads(given: Mapping[str, str]) -> dict[str, str]:
     return {"GOMP_SPINCOUNT": "30000", "KMP_BLOCKTIME": "1"}  # GNU's; LLVM's, in milliseconds
 
 
+# What torchrun, mpirun and accelerate tell the processes that they start. A kernel below one of
+# them has such variables, and a worker that took them for its own would wait for the others.
+_OF_A_LAUNCHER = re.compile(
+    r"((LOCAL_|GROUP_|ROLE_|NODE_)?RANK|((LOCAL|GROUP|ROLE)_)?WORLD_SIZE|ROLE_NAME"
+    r"|MASTER_(ADDR|PORT)|(TORCHELASTIC|OMPI|PMIX?|MPI|MV2|ACCELERATE)_.*)"
+)
+
+
 def _environment() -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if not _OF_A_LAUNCHER.fullmatch(k)}
     found = {
-        **waiting_threads(os.environ),
-        **os.environ,
+        **waiting_threads(inherited),
+        # What --deterministic needs, and cuBLAS reads it once in a process that may have other jobs
+        # first. It is 32 MB for each stream, which recent GPUs take anyway.
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        **inherited,
         "NBTRANSFER_WORKER_IDLE_S": str(options.worker_idle_s),
     }
     if options.worker_lease_s is not None:
@@ -116,11 +162,14 @@ def _environment() -> dict[str, str]:
 
 
 _workers: list[Worker] = []
+# A setup panel starts runs in a thread of its own, while the cell asks a worker for answers.
+_one_at_a_time = threading.Lock()
 
 
 def warm_up() -> None:
     """Start a worker if none is idle, so that it imports while the user still types."""
-    _idle_worker()
+    with _one_at_a_time:
+        _idle_worker()
 
 
 def submit_run(run: Run, *, restart: bool = False) -> None:
@@ -129,60 +178,88 @@ def submit_run(run: Run, *, restart: bool = False) -> None:
     Args:
         run: the run.
         restart: begin at step 0 where the run had checkpoints and none is good any more.
+
+    Raises:
+        RunError: if it is running.
     """
+    with run.held():
+        _refuse_running(run)
+        _hand_over(run, restart=restart)
+
+
+def _hand_over(run: Run, *, restart: bool) -> None:
+    """Give a run that is held to a worker, which begins when it is let go of."""
     after_seq = run.state().last_seq
+
+    def record(worker: Worker) -> None:
+        # Until the worker says so itself, this is how others see that the run is in hand.
+        write_process(run.paths.process, worker.pid, after_seq=after_seq)
+
     job: Job = {"job": "train", "dir": str(run.dir), "log": str(run.paths.log)}
-    worker = _submit({**job, "restart": True} if restart else job)
-    # Until the worker says so itself, this is how others see that the run is in hand.
-    write_process(run.paths.process, worker.pid, after_seq=after_seq)
+    _submit({**job, "restart": True} if restart else job, record).run = run
 
 
-def resume_run(run: Run, *, finished_too: bool = False, restart: bool = False) -> None:
+def resume_run(
+    run: Run,
+    *,
+    finished_too: bool = False,
+    restart: bool = False,
+    allow: bool = False,
+    change: Callable[[], None] = lambda: None,
+) -> None:
     """Start a stopped, failed or lost run again from its newest checkpoint; returns at once.
 
     Args:
         run: the run.
         finished_too: also one that has finished, because it is to be longer now.
         restart: begin at step 0 where none of its checkpoints is good any more.
+        allow: also one whose worker was on another machine, which may be gone or not.
+        change: what is to be changed in its folder; called once nobody else can take the run.
 
     Raises:
         RunError: if it is running or finished, or its folder cannot be written.
     """
-    check_resumable(run, finished_too=finished_too)
-    # What was asked of the run's former life, to stop above all, is over.
+    check_resumable(run, finished_too=finished_too, allow=allow)
     try:
-        change_control(run.paths.control, stop=None, paused=False)
+        with run.held():
+            # Another kernel may have been quicker.
+            check_resumable(run, finished_too=finished_too, allow=allow)
+            check_folder(run.dir)
+            change()
+            # What was asked of the run's former life, to stop above all, is over.
+            change_control(run.paths.control, stop=None, paused=False)
+            _hand_over(run, restart=restart)
     except OSError as error:
-        raise _not_writable(run, error) from None
-    submit_run(run, restart=restart)
-
-
-def check_resumable(run: Run, *, finished_too: bool = False) -> None:
-    """Raise RunError where `resume_run` would; nothing is changed."""
-    status = run.status
-    if status in ("running", "paused"):
-        record = read_process(run.paths.process) or {}
         raise RunError(
-            f"run {run.id!r} is {status} already, in process {record.get('pid')} on "
-            f"{quoted(record.get('host'))}. See it: %finetune --attach {run.id}",
+            f"run {run.id!r} cannot be resumed: its folder {quoted(str(run.dir))} cannot be "
+            f"written ({error.strerror}). Copy the folder to where you may write, and resume that.",
             run,
-        )
-    if status == "completed" and not finished_too:
+        ) from None
+
+
+def check_resumable(run: Run, *, finished_too: bool = False, allow: bool = False) -> None:
+    """Raise RunError where `resume_run` would; nothing is changed."""
+    _refuse_running(run, allow=allow)
+    if run.status == "completed" and not finished_too:
         raise RunError(
             f"run {run.id!r} is finished. To train its model further: %finetune {run.id} DATA", run
         )
-    try:
-        check_folder(run.dir)
-    except OSError as error:
-        raise _not_writable(run, error) from None
 
 
-def _not_writable(run: Run, error: OSError) -> RunError:
-    return RunError(
-        f"run {run.id!r} cannot be resumed: its folder {quoted(str(run.dir))} cannot be "
-        f"written ({error.strerror}). Copy the folder to where you may write, and resume that.",
-        run,
-    )
+def _refuse_running(run: Run, *, allow: bool = False) -> None:
+    status = run.status
+    if status not in ("running", "paused"):
+        return
+    seen = run.last_seen()
+    if seen is None:
+        raise run.worked_on_error(status)
+    host, ago_s = seen
+    if not allow:
+        raise RunError(
+            f"run {run.id!r} was {status} on {quoted(host)} {ago_s:,.0f} s ago, and may be still. "
+            f"If that machine is gone: %finetune --resume {run.reference} --allow",
+            run,
+        )
 
 
 def submit_scoring(folder: Path, log: Path) -> Worker:
@@ -190,21 +267,31 @@ def submit_scoring(folder: Path, log: Path) -> Worker:
     return _submit({"job": "score", "dir": str(folder), "log": str(log)})
 
 
-def _submit(job: Job) -> Worker:
-    worker = _idle_worker()
-    try:
-        worker.submit(job)
-    except OSError:  # it reached its idle limit a moment ago, and may still look alive
-        _workers.remove(worker)
+def _submit(job: Job, tell: Callable[[Worker], None] = lambda worker: None) -> Worker:
+    """Hand a job to a worker that is idle, after telling which."""
+    with _one_at_a_time:
         worker = _idle_worker()
-        worker.submit(job)
+        tell(worker)
+        try:
+            worker.submit(job)
+        except OSError:  # it reached its idle limit a moment ago, and may still look alive
+            worker.close()
+            _workers.remove(worker)
+            worker = _idle_worker()
+            tell(worker)
+            worker.submit(job)
     return worker
 
 
 def _idle_worker() -> Worker:
-    _workers[:] = [worker for worker in _workers if worker.is_alive]
+    for worker in [worker for worker in _workers if not worker.is_alive]:
+        worker.close()
+        _workers.remove(worker)
     for worker in _workers:
         if worker.is_idle:
+            return worker
+    for worker in _workers:
+        if worker.comes_free():
             return worker
     if not _workers:
         atexit.register(close_workers)
@@ -214,7 +301,7 @@ def _idle_worker() -> Worker:
 
 def close_workers() -> None:
     """Let all workers of this kernel end once their job is done."""
-    for worker in _workers:
-        if worker.is_alive:
+    with _one_at_a_time:
+        for worker in _workers:
             worker.close()
-    _workers.clear()
+        _workers.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CACHE_DIR = ".cache"  # in the runs folder; nothing in it is needed
+_MODELS_DIR = ".models"  # in the runs folder: reports on models that are not of a run there
+_USAGE_FILE = "nbtransfer.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # To Windows these are devices, whatever follows the dot: such a folder could not be carried there.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
@@ -55,6 +58,7 @@ class RunPaths:
         self.verification = run_dir / "verification.json"
         self.checkpoints_dir = run_dir / "checkpoints"
         self.model_dir = run_dir / "model"
+        self.usage = self.model_dir / _USAGE_FILE
         self.forgetting = run_dir / "forgetting.json"
         self.figures_dir = run_dir / "figures"
         self.learning_curves_png = self.figures_dir / "learning_curves.png"
@@ -70,6 +74,27 @@ class RunPaths:
     def evaluation(self, name: str) -> EvaluationPaths:
         """The paths of the evaluation called `name`."""
         return EvaluationPaths(self.dir / "evaluation" / check_run_name(name))
+
+
+class ModelPaths(RunPaths):
+    """The paths of a model without its run; nothing is written into its folder.
+
+    Args:
+        model_dir: the folder.
+        runs_dir: the folder of all runs.
+    """
+
+    def __init__(self, model_dir: Path, runs_dir: Path) -> None:
+        super().__init__(model_dir)
+        self.model_dir = model_dir
+        self.usage = model_dir / _USAGE_FILE
+        # By its place, as models' folders are often called the same.
+        place = hashlib.sha256(str(model_dir).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        self._reports_dir = runs_dir / _MODELS_DIR / place
+
+    def evaluation(self, name: str) -> EvaluationPaths:
+        """The paths of the evaluation called `name`."""
+        return EvaluationPaths(self._reports_dir / "evaluation" / check_run_name(name))
 
 
 class EvaluationPaths:

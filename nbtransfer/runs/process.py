@@ -7,12 +7,18 @@ where that is counted from the system's own start: a date would move whenever th
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
 from nbtransfer.runs.files import read_json, write_json
+from nbtransfer.runs.lock import is_locked, last_pulse
 
+# A worker on another machine that no lock shows is taken for gone after this; its pulse, which
+# beats twenty times as often, may reach us a minute late.
+_SILENCE_S = 300.0
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -31,15 +37,20 @@ def write_process(path: Path, pid: int, *, after_seq: int = -1) -> None:
         "boot": _boot(),
         "host": socket.gethostname(),
         "after_seq": after_seq,
+        "time": round(time.time(), 3),
     }
     write_json(path, record)
 
 
 def read_process(path: Path) -> dict[str, Any] | None:
-    """Return the record of the worker (pid, process_start, boot, host), or None without one."""
+    """Return the worker's record (pid, process_start, boot, host, time), or None without one.
+
+    Raises:
+        OSError: if it cannot be read now, which says nothing of the worker.
+    """
     try:
         record = read_json(path)
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     pid = record.get("pid") if isinstance(record, dict) else None
     # 0 and below name groups of processes to the system: never hand such a number on.
@@ -90,9 +101,7 @@ def is_here(record: dict[str, Any]) -> bool:
 
 
 def is_alive(record: dict[str, Any]) -> bool:
-    """Return whether the recorded process still runs; one on another host is taken to be alive."""
-    if not is_here(record):
-        return True
+    """Return whether the recorded process, one of this machine, still runs."""
     boot, wanted = record.get("boot"), record.get("process_start")
     if boot is not None and boot != _boot():
         return False
@@ -100,3 +109,44 @@ def is_alive(record: dict[str, Any]) -> bool:
     started = process_start(record["pid"]) if boot is not None else _date_of_start(record["pid"])
     # It is rounded to the clock tick; a second apart is another process.
     return started is not None and (wanted is None or abs(started - wanted) < 1.0)
+
+
+def last_sign(record: dict[str, Any], lock: Path, last_time: float | None) -> float:
+    """Return when the recorded process last showed that it lives, in unix seconds.
+
+    Args:
+        record: the process.
+        lock: the run's lock.
+        last_time: of the run's last event, if there is one.
+    """
+    began = record.get("time")
+    began_s = float(began) if isinstance(began, (int, float)) else 0.0
+    return max(began_s, last_time or 0.0, last_pulse(lock))
+
+
+def is_at_work(record: dict[str, Any], lock: Path | None, last: float) -> bool:
+    """Return whether the recorded process works on its run, as far as can be told from here.
+
+    Args:
+        record: the process.
+        lock: the run's lock; None where we hold it ourselves.
+        last: its `last_sign`.
+    """
+    if is_here(record):
+        return is_alive(record)
+    # From here its number says nothing. The lock does, but does not reach all other machines.
+    is_held = lock is not None and is_locked(lock)
+    return is_held or time.time() - last < _SILENCE_S
+
+
+def kill(record: dict[str, Any]) -> bool:
+    """End the recorded process at once; return False where it is not ours to end."""
+    if not is_here(record):  # its number belongs to some other process of this machine
+        return False
+    try:
+        os.kill(record["pid"], signal.SIGKILL)
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        return True  # it has just ended by itself
+    return True

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import importlib
-import os
 import shlex
-import signal
 import time
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from nbtransfer.errors import RunError
+from nbtransfer.errors import RunError, quoted
 from nbtransfer.runs.control import StopReason, change_control, read_control
 from nbtransfer.runs.events import Event, EventReader, read_events
 from nbtransfer.runs.files import read_json
+from nbtransfer.runs.lock import is_locked, try_lock
 from nbtransfer.runs.paths import CACHE_DIR, RunPaths
-from nbtransfer.runs.process import is_alive, is_here, read_process
+from nbtransfer.runs.process import is_at_work, is_here, kill, last_sign, read_process
 from nbtransfer.runs.state import RunState
 from nbtransfer.settings import resolve_runs_dir
 from nbtransfer.spec import RunSpec
 from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator
 
     from nbtransfer.data.card import DataCard
     from nbtransfer.models.catalog import ModelCard
     from nbtransfer.planning import Plan
     from nbtransfer.runs.report import Report
+    from nbtransfer.runs.usage import Usage
 
 _Record = TypeVar("_Record")
 Status = Literal["created", "running", "paused", "completed", "stopped", "failed", "lost"]
+
+_PATIENCE_S = 5.0
 
 
 class Run:
@@ -50,6 +54,8 @@ class Run:
         self.paths = RunPaths(self.dir)
         self._reader = EventReader(self.paths.events)
         self._state = RunState()
+        self._known: Status | None = None
+        self._is_held = False
 
     @property
     def id(self) -> str:
@@ -103,6 +109,22 @@ class Run:
         return card.at(moved)
 
     @property
+    def usage(self) -> Usage:
+        """How the model that the run leaves is asked."""
+        from nbtransfer.runs.usage import Usage
+
+        return Usage(
+            card=self.data_card,
+            max_length=self.plan.max_length,
+            precision=self.plan.precision,
+            device=self.plan.device,
+            num_threads=self.plan.num_threads,
+            use_cpu=self.spec.use_cpu,
+            deterministic=self.spec.deterministic,
+            per_device_eval_batch_size=self.spec.per_device_eval_batch_size,
+        )
+
+    @property
     def created_time(self) -> float:
         """When the run was created, in unix seconds."""
         return self.paths.spec.stat().st_mtime
@@ -128,24 +150,76 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """Where the run stands, judged from its events and from whether its process lives."""
+        """Where the run stands, judged from its events and from whether its process lives.
+
+        While its disk does not answer (a network's, for a moment) that is what was known before.
+        """
+        try:
+            self._known = self._judge()
+        except OSError:
+            if self._known is None:
+                raise
+        return self._known
+
+    def _judge(self) -> Status:
         state = self.state()
         record = read_process(self.paths.process)
         if state.ending is not None:
             # A run that was handed to a worker again keeps its old ending until the worker begins.
-            resumed = record is not None and record.get("after_seq") == state.last_seq
-            return (
-                "running" if resumed and record is not None and is_alive(record) else state.ending
-            )
+            if record is None or record.get("after_seq") != state.last_seq:
+                return state.ending
+            return "running" if self._is_worked_on(record) else state.ending
         if record is None:
             return "created" if state.started_time is None else "lost"
-        if not is_alive(record):
+        if not self._is_worked_on(record):
             # The last events may have been written between the two looks.
             ending = self.state().ending
             return ending if ending is not None else "lost"
         if state.paused:
             return "paused"
         return "running"
+
+    def _is_worked_on(self, record: dict[str, Any]) -> bool:
+        last = last_sign(record, self.paths.lock, self._state.last_time)
+        return is_at_work(record, None if self._is_held else self.paths.lock, last)
+
+    def last_seen(self) -> tuple[str, float] | None:
+        """Return where and how many seconds ago the run's worker was seen, if not from here.
+
+        None where it is a process of this machine, and where its lock is seen to be held.
+        """
+        record = read_process(self.paths.process)
+        if record is None or is_here(record) or (not self._is_held and is_locked(self.paths.lock)):
+            return None
+        last = last_sign(record, self.paths.lock, self.state().last_time)
+        return str(record.get("host")), max(time.time() - last, 0.0)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other process from working on the run, or beginning to.
+
+        Raises:
+            RunError: if one does.
+            OSError: if the run's folder cannot be written.
+        """
+        lock = try_lock(self.paths.lock, patience_s=_PATIENCE_S)
+        if lock is None:
+            raise self.worked_on_error("running")
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+            lock.close()
+
+    def worked_on_error(self, status: str) -> RunError:
+        """Return the error of who wants the run while another process has it."""
+        record = read_process(self.paths.process) or {}
+        return RunError(
+            f"run {self.id!r} is {status} already, in process {record.get('pid')} on "
+            f"{quoted(record.get('host'))}. See it: %finetune --attach {self.id}",
+            self,
+        )
 
     def metrics(self) -> dict[str, float]:
         """Return the kept model's metrics and the run's figures.
@@ -220,7 +294,11 @@ class Run:
                 if state.checkpoints
                 else f"There is no checkpoint yet; start over: %finetune --resume {self.reference}"
             )
-            raise RunError(f"run {self.id!r} lost its worker at step {state.step}. {resume}", self)
+            seen = self.last_seen()
+            where = f", last seen on {quoted(seen[0])}," if seen else ""
+            raise RunError(
+                f"run {self.id!r} lost its worker{where} at step {state.step}. {resume}", self
+            )
 
     def set(
         self, *, learning_rate: float | None = None, num_train_epochs: float | None = None
@@ -247,7 +325,7 @@ class Run:
 
     def evaluate_now(self) -> int:
         """Ask for an evaluation at the next step boundary."""
-        return self._ask(evaluations=read_control(self.paths.control).evaluations + 1)
+        return self._ask(evaluate=True)
 
     def stop(self, *, reason: StopReason = "stop", now: bool = False) -> int:
         """End the run at its next step boundary, keeping a usable, evaluated model.
@@ -257,17 +335,19 @@ class Run:
             now: kill the worker instead; what came after the last checkpoint is lost.
 
         Raises:
-            RunError: if `now`, and the worker is on another machine.
+            RunError: if `now`, and the worker is on another machine or another user's, or if the
+                run's folder cannot be written.
         """
         record = read_process(self.paths.process)
         if now and record is not None and self.status in ("running", "paused"):
-            if not is_here(record):  # its number belongs to some other process of this machine
+            if not kill(record):
                 raise RunError(
-                    f"the worker of run {self.id!r} is on {record.get('host')!r} and cannot be "
-                    f"killed from here. Stop it without 'now': %runs stop {self.id}",
+                    f"the worker of run {self.id!r}, process {record['pid']} on "
+                    f"{quoted(record.get('host'))}, is another machine's or another user's and "
+                    f"cannot be killed. Stop it without 'now': %runs stop {self.id}",
                     self,
                 )
-            os.kill(record["pid"], signal.SIGKILL)
+            return read_control(self.paths.control).revision
         return self._ask(stop=reason, paused=False)
 
     def resume(self) -> Run:
@@ -292,7 +372,15 @@ class Run:
         importlib.import_module("nbtransfer.panels.show").show_run(self, wait=False)
 
     def _ask(self, **changes: object) -> int:
-        return change_control(self.paths.control, **changes)
+        try:
+            return change_control(self.paths.control, **changes)  # type: ignore[arg-type]
+        except OSError as error:
+            raise RunError(
+                f"run {self.id!r} cannot be told so: its folder {quoted(str(self.dir))} cannot be "
+                f"written ({error.strerror}). What kills its worker without a word: "
+                f"%runs stop {self.id} --now",
+                self,
+            ) from None
 
     def __repr__(self) -> str:
         status = self.status

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from nbtransfer.errors import RunError, SpecError, nearest, quoted
 from nbtransfer.runs.files import check_folder, write_json, write_table
-from nbtransfer.runs.paths import RunPaths, check_run_name
+from nbtransfer.runs.model_folder import ModelFolder
+from nbtransfer.runs.paths import ModelPaths, RunPaths, check_run_name
 from nbtransfer.runs.run import Run
 from nbtransfer.settings import resolve_runs_dir
 
@@ -158,15 +159,20 @@ def list_runs(runs_dir: Path) -> list[Run]:
     """Return the runs in `runs_dir`, newest first."""
     if not runs_dir.is_dir():
         return []
-    found = [Run(folder) for folder in runs_dir.iterdir() if (folder / "spec.json").is_file()]
-    return sorted(found, key=lambda run: run.created_time, reverse=True)
+    dated = []
+    for run in map(Run, runs_dir.iterdir()):
+        with contextlib.suppress(FileNotFoundError):  # another kernel removes it this moment
+            if run.paths.spec.is_file():
+                dated.append((run.created_time, run.id, run))
+    return [run for _, _, run in sorted(dated, key=lambda row: row[:2], reverse=True)]
 
 
 def open_run(reference: object, runs_dir: Path) -> Run:
     """Return the run that `reference` names.
 
     Args:
-        reference: a Run, an id in `runs_dir`, a run folder, or None for the newest.
+        reference: a Run, an id in `runs_dir`, a run folder, a model folder that a run left, or None
+            for the newest.
         runs_dir: the folder of all runs.
 
     Raises:
@@ -186,11 +192,26 @@ def open_run(reference: object, runs_dir: Path) -> Run:
     for folder in _folders_named(str(reference), runs_dir):
         if RunPaths(folder).spec.is_file():
             return Run(folder)
+        if ModelPaths(folder, runs_dir).usage.is_file():
+            return ModelFolder(folder, runs_dir)
+        if is_model_dir(folder):
+            raise RunError(
+                f"{quoted(str(reference))} holds a model, but not how it is asked "
+                f"({ModelPaths(folder, runs_dir).usage.name}): an earlier nbtransfer saved it, or "
+                "another program. Copy the whole run folder and open that."
+            )
     names = [run.id for run in list_runs(runs_dir)]
     close = nearest(str(reference), names)
     hint = f" Did you mean {close!r}?" if close else ""
     listed = f" Runs: {', '.join(names[:8])}." if names else " There are no runs yet."
     raise RunError(f"no run {quoted(str(reference))} in {quoted(str(runs_dir))}.{listed}{hint}")
+
+
+def is_model_dir(folder: str | Path) -> bool:
+    """Return whether a folder holds a model, of whatever program."""
+    from nbtransfer.models.folder import CONFIG_FILE
+
+    return (Path(folder) / CONFIG_FILE).is_file()
 
 
 def _folders_named(reference: str, runs_dir: Path) -> list[Path]:
@@ -217,8 +238,7 @@ def remove_run(run: Run, runs_dir: Path | None = None) -> None:
         RunError: if it is being worked on, or its folder is not a run's.
     """
     runs_dir = resolve_runs_dir(runs_dir)
-    if run.status in ("running", "paused"):
-        raise RunError(f"run {run.id!r} is {run.status}. Stop it first: %runs stop {run.id}", run)
+    _refuse_running(run)
     lies_elsewhere = run.dir.resolve().parent != runs_dir.resolve()
     if lies_elsewhere or run.dir.is_symlink() or not run.paths.spec.is_file():
         raise RunError(
@@ -226,6 +246,17 @@ def remove_run(run: Run, runs_dir: Path | None = None) -> None:
             "nothing was removed.",
             run,
         )
-    # spec.json goes first: what a crash leaves behind is then no run any more.
-    run.paths.spec.unlink()
-    shutil.rmtree(run.dir)
+    try:
+        with run.held():
+            _refuse_running(run)  # another kernel may have resumed it meanwhile
+            # spec.json goes first: what a crash leaves behind is then no run any more.
+            run.paths.spec.unlink()
+            shutil.rmtree(run.dir)
+    except FileNotFoundError:
+        if run.dir.exists():
+            raise  # otherwise another kernel has removed it meanwhile
+
+
+def _refuse_running(run: Run) -> None:
+    if run.status in ("running", "paused"):
+        raise RunError(f"run {run.id!r} is {run.status}. Stop it first: %runs stop {run.id}", run)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+_TRUTHS = {"true": True, "1": True, "1.0": True}
+_TRUTHS |= {"false": False, "0": False, "0.0": False, "none": False, "nan": False}
 NEAR = 32  # characters by which a start may be off where its answer stands several times
 
 
@@ -54,7 +56,7 @@ def read_answers(
     table: pa.Table,
     contexts: Sequence[str],
     rows: np.ndarray,
-    columns: tuple[str, str | None],
+    columns: tuple[str, str | None, str | None],
     data: str,
     problems: list[str],
     notes: list[str],
@@ -65,12 +67,13 @@ def read_answers(
         table: the data as read.
         contexts: one for each of `rows`.
         rows: numbers of the rows to read, int array.
-        columns: of the answers and of their starts, None where there are none of their own.
+        columns: of the answers, of their starts, and of what says that there is none; None where
+            there is no such column.
         data: what to call the data.
         problems: what is wrong is added here.
         notes: choices made are added here.
     """
-    name, start_name = columns
+    name, start_name, impossible_name = columns
     facts = column_facts(table.schema.field(name))
     where = f"answer column {quoted(name)} of {data}"
     if facts.num_objects:
@@ -84,12 +87,20 @@ def read_answers(
     starts: list[Any] = [None] * len(values)
     if start_name is not None:
         starts = table.column(start_name).take(rows).to_pylist()
+    impossible: list[Any] = [False] * len(values)
+    if impossible_name is not None and impossible_name in table.column_names:
+        impossible = table.column(impossible_name).take(rows).to_pylist()
     counts = _Counts()
     found = RightAnswers([], [])
     wrong: list[tuple[int, str]] = []
-    for row, value, start, context in zip(rows.tolist(), values, starts, contexts, strict=True):
+    each = zip(rows.tolist(), values, starts, impossible, contexts, strict=True)
+    for row, value, start, is_impossible, context in each:
         try:
-            given = _pairs(value, start)
+            given = []
+            if _truth(is_impossible, impossible_name):
+                counts.add("impossible", row)
+            else:
+                given = _pairs(value, start)
             placed = [_place(text, at, context, row, counts) for text, at in given]
         except _Wrong as error:
             wrong.append((row, str(error)))
@@ -101,27 +112,23 @@ def read_answers(
         more = f" (and {count_of(len(wrong) - 1, 'more row')})" if len(wrong) > 1 else ""
         problems.append(f"row {row:,} of {data}: {reason}{more}")
         return None
-    notes += _said(counts, data)
+    notes += _said(counts, impossible_name, data)
     return found
 
 
 def _pairs(value: Any, start: Any) -> list[tuple[str, int | None]]:  # noqa: ANN401 -- data of a user
     """Return texts with their starts, whatever form they are given in."""
     if isinstance(value, Mapping):
-        texts, starts = value.get("text"), value.get("answer_start")
-        if isinstance(texts, str):
-            texts, starts = [texts], [starts]
-        texts, starts = list(texts or []), list(starts or [])
+        texts, starts = _listed(value.get("text")), _listed(value.get("answer_start"))
     elif isinstance(value, list) and all(isinstance(one, Mapping) for one in value):
         texts = [one.get("text") for one in value]
         starts = [one.get("answer_start") for one in value]
     elif isinstance(value, list):
-        texts = value
-        starts = start if isinstance(start, list) else [start] if start is not None else []
+        texts, starts = value, _listed(start)
     else:
-        texts = [] if value is None or not str(value).strip() else [str(value)]
-        starts = start if isinstance(start, list) else [start]
-        starts = starts[: len(texts)]
+        texts = [str(_number_as_text(one)) for one in _listed(value) if str(one).strip()]
+        starts = _listed(start)[: len(texts)]
+    texts = [_number_as_text(text) for text in texts]
     if starts and len(starts) != len(texts):
         raise _Wrong(
             f"it has {count_of(len(texts), 'answer')} and {count_of(len(starts), 'start')}. Give "
@@ -137,10 +144,32 @@ def _pairs(value: Any, start: Any) -> list[tuple[str, int | None]]:  # noqa: ANN
     return [(text, _whole(at)) for text, at in zip(texts, starts, strict=True)]
 
 
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401 -- data of a user
+    """Return a list as it is, and what stands alone as a list of it; of nothing, an empty one."""
+    if isinstance(value, list):
+        return value
+    return [] if value is None or value != value else [value]
+
+
+def _number_as_text(answer: Any) -> Any:  # noqa: ANN401 -- data of a user
+    """Return the year 1987, or 1987.0 as pandas has it beside missing values, as `1987`."""
+    if isinstance(answer, bool) or not isinstance(answer, (int, float)):
+        return answer
+    return str(int(answer) if float(answer).is_integer() else answer)
+
+
+def _truth(value: Any, column: str | None) -> bool:  # noqa: ANN401 -- data of a user
+    found = _TRUTHS.get(str(value).casefold())
+    if found is None:
+        raise _Wrong(f"column {quoted(column)} holds {quoted(value)}. Give True or False.")
+    return found
+
+
 def _whole(start: Any) -> int | None:  # noqa: ANN401 -- data of a user
     if start is None or start != start:  # NaN, as pandas has it where a number is missing
         return None
-    if isinstance(start, bool) or not isinstance(start, (int, float)) or start != int(start):
+    is_number = isinstance(start, (int, float)) and not isinstance(start, bool)
+    if not is_number or not float(start).is_integer():
         raise _Wrong(f"answer_start is {quoted(start)}. Give the number of the first character.")
     return int(start)
 
@@ -186,8 +215,14 @@ def _places(text: str, context: str) -> list[int]:
     return found
 
 
-def _said(counts: _Counts, data: str) -> list[str]:
+def _said(counts: _Counts, impossible: str | None, data: str) -> list[str]:
     notes = []
+    if "impossible" in counts.found:
+        count, first = counts.found["impossible"]
+        notes.append(
+            f"{count_of(count, 'question')} of {data} without an answer, as column "
+            f"{quoted(impossible)} says (first: row {first:,})"
+        )
     if "located" in counts.found:
         count, _ = counts.found["located"]
         notes.append(f"{count_of(count, 'answer')} of {data} without a start: found in the context")

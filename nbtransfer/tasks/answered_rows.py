@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nbtransfer.data.card import ColumnInfo, describe_columns
 from nbtransfer.data.splits import choose_validation
 from nbtransfer.errors import DataError, quoted
+from nbtransfer.tasks.label_columns import with_label_lists
 from nbtransfer.tasks.labelled_data import with_text_ids, with_validation
 from nbtransfer.tasks.labelled_rows import complete_rows, text_columns_of
 
@@ -80,8 +81,9 @@ def read_rows(
     notes, problems = [*tables.notes, *columns.notes], []
     raw, validation = with_validation(tables, validation, notes)
     examples: dict[str, pa.Table] = {}
-    for split, table in raw.items():
+    for split, given in raw.items():
         where = tables.name if split == "train" else f"{tables.name} ({split})"
+        table = with_label_lists(given, columns.label, where)
         missing = [c for c in columns.roles.values() if c not in table.column_names]
         if missing and split == "test":
             notes.append(f"the test split is not used: it has no column {quoted(missing[0])}")

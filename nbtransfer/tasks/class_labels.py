@@ -134,7 +134,8 @@ def _whole(values: pa.ChunkedArray, where: str, problems: list[str]) -> pa.Chunk
     if first >= 0:
         problems.append(
             f"{where} holds {values[first].as_py():g} in row {first:,}: numbers that are not "
-            "whole are no classes, and regression is not built yet. Turn them into classes."
+            "whole are no classes. Take --task text-regression to learn them as numbers, or turn "
+            "them into classes."
         )
         return None
     return values.cast(pa.int64())
@@ -164,7 +165,7 @@ def _other_type(kind: pa.DataType, where: str) -> str:
 
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return (
-            f"{where} holds lists. Several classes a row (multi-label) are not built yet: give "
-            "one class a row, as text or a whole number."
+            f"{where} holds lists. Take --task multi-label-classification where a row has several "
+            "classes; otherwise give one class a row, as text or a whole number."
         )
     return f"{where} is of type {kind}. Give one class a row, as text or a whole number."

@@ -35,6 +35,7 @@ def prepare_documents(
     text: str | None = None,
     validation: object = None,
     split_seed: int = 42,
+    learns: bool = True,
 ) -> Prepared:
     """Return the documents as text and row, split and described.
 
@@ -45,6 +46,7 @@ def prepare_documents(
         validation: a split's name, a fraction, a text file, a table, or False; None takes a split
             named validation, otherwise 10 % of the documents.
         split_seed: decides which documents are held out.
+        learns: whether a model is to learn from train; one that is only evaluated needs less.
 
     Raises:
         DataError: naming every problem found.
@@ -58,7 +60,7 @@ def prepare_documents(
         raise DataError(problems)
     chosen = _split(with_text_ids(examples), validation, split_seed)
     train = chosen.splits["train"]
-    if train.num_rows > 1 and len(train.column("text_id").unique()) == 1:
+    if learns and train.num_rows > 1 and len(train.column("text_id").unique()) == 1:
         same = quoted(train.column("text")[0].as_py())
         raise DataError(
             f"every text of {tables.name} is the same, {same} (column {quoted(column)}). There is "

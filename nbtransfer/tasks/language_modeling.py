@@ -60,6 +60,7 @@ class LanguageModeling:
             text=columns.get("text"),
             validation=validation,
             split_seed=split_seed,
+            learns=trained_on is None,
         )
 
     def texts(self, table: pa.Table) -> Sequence[pa.ChunkedArray]:
@@ -145,15 +146,17 @@ class MaskedLanguageModeling(LanguageModeling):
         if "row" in table.column_names:
             return judged(answers, encoding, table, tokenizer)
         tokens: list[list[list[str]]] = [[] for _ in range(table.num_rows)]
+        words: list[list[list[str]]] = [[] for _ in range(table.num_rows)]
         shares: list[list[list[float]]] = [[] for _ in range(table.num_rows)]
         guesses, probabilities = answers.get("guesses"), answers.get("shares")
         if guesses is not None and probabilities is not None:
             assert isinstance(guesses, Ragged)
             assert isinstance(probabilities, Ragged)
             for block, source in enumerate(encoding.sources):
-                tokens[source] += [tokenizer.convert_ids_to_tokens(g) for g in guesses.row(block)]
+                gaps = guesses.row(block).tolist()
+                tokens[source] += [tokenizer.convert_ids_to_tokens(ids) for ids in gaps]
+                words[source] += [[_plain(tokenizer, one) for one in ids] for ids in gaps]
                 shares[source] += probabilities.row(block).tolist()
-        words = [[[_plain(token) for token in gap] for gap in text] for text in tokens]
         joined = [[[_is_joined(token) for token in gap] for gap in text] for text in tokens]
         return pa.table(
             {
@@ -178,14 +181,14 @@ class MaskedLanguageModeling(LanguageModeling):
         """Return a hidden token of a few documents beside the model's guess."""
         return guessed_samples(answers, encoding, tokenizer)
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return texts with gaps.
 
         Raises:
             DataError: if a value is no text, or has no gap.
         """
-        table = text_rows(values, card)
-        for i, text in enumerate(table["text"].to_pylist()):
+        table = text_rows(values, card, first)
+        for i, text in enumerate(table["text"].to_pylist(), first):
             if not any(word in text for word in MASK_WORDS):
                 raise DataError(
                     f"input {i} is {quoted(text)}, which has no gap to fill. Write [MASK] where a "
@@ -279,9 +282,9 @@ class CausalLanguageModeling(LanguageModeling):
         """Return how these documents go on, and how the model goes on."""
         return continued_samples(prompts_of(encoding), written, tokenizer)
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return texts to be continued."""
-        return text_rows(values, card)
+        return text_rows(values, card, first)
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[Continued]:
         """Return each text with what the model says comes next."""
@@ -363,8 +366,9 @@ def _is_joined(token: str) -> bool:
     return token.startswith("##")
 
 
-def _plain(token: str) -> str:
-    return token.removeprefix("##").lstrip("Ġ▁")
+def _plain(tokenizer: Tokenizer, token: int) -> str:
+    """Return a token as it is read: vocabularies spell bytes and spaces their own way."""
+    return str(tokenizer.decode([token])).removeprefix("##").strip(" ")
 
 
 def _filled(

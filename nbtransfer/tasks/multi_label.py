@@ -12,6 +12,7 @@ from nbtransfer.tasks.answered_rows import read_rows
 from nbtransfer.tasks.class_findings import MAX_MISTAKES, cut_text
 from nbtransfer.tasks.findings import ClassRow, Findings, Mistake
 from nbtransfer.tasks.inputs import TEXT_COLUMNS, encode_rows, read_texts, text_rows
+from nbtransfer.tasks.label_columns import label_columns, with_label_lists
 from nbtransfer.tasks.label_lists import LabelLists, list_column
 from nbtransfer.tasks.task import Prepared
 from nbtransfer.tasks.text_columns import choose_columns
@@ -40,8 +41,10 @@ class MultiLabelClassification:
     reads_windows = False
 
     def recognises(self, tables: Tables, columns: Mapping[str, str | None]) -> bool:
-        """Return whether the label column, named or by its name, holds lists."""
-        return list_column(tables, columns.get("label")) is not None
+        """Return whether the label column, named or by its name, holds lists, or several do."""
+        label = columns.get("label")
+        names = tables.splits["train"].column_names
+        return list_column(tables, label) is not None or bool(label_columns(names, label))
 
     def prepare(
         self,
@@ -53,11 +56,15 @@ class MultiLabelClassification:
         trained_on: DataCard | None = None,
     ) -> Prepared:
         """Return the rows as text (and text_pair), label (list of int32 class numbers) and row."""
-        label = list_column(tables, columns.get("label")) or columns.get("label")
+        asked, first = columns.get("label"), tables.splits["train"]
+        names = label_columns(first.column_names, asked)
+        with_lists = with_label_lists(first, asked, tables.name)
+        read = tables._replace(splits={**tables.splits, "train": with_lists})
+        label = list_column(read, asked) or asked
         chosen = choose_columns(
-            tables, text=columns.get("text"), label=label, text_pair=columns.get("text_pair")
+            read, text=columns.get("text"), label=label, text_pair=columns.get("text_pair")
         )
-        lists = LabelLists(chosen.label, None if trained_on is None else trained_on.label_names)
+        lists = LabelLists(chosen.label, names=names, trained_on=trained_on)
         found = read_rows(tables, chosen, lists.read, validation=validation, split_seed=split_seed)
         counts = {split: _counts(table, len(lists.names)) for split, table in found.splits.items()}
         classes = f"{len(lists.names)} classes, any number of them a row"
@@ -71,8 +78,8 @@ class MultiLabelClassification:
                 )
             absent = [n for n, count in zip(lists.names, counts["train"], strict=True) if not count]
             if absent:
-                names = ", ".join(map(quoted, absent[:5]))
-                warnings.append(f"no training row has {names}: such classes cannot be learned.")
+                listed = ", ".join(map(quoted, absent[:5]))
+                warnings.append(f"no training row has {listed}: such classes cannot be learned.")
         empty = sum(not row for row in found.splits["train"]["label"].to_pylist())
         if empty:
             notes = (*notes, f"{count_of(empty, 'training row')} with an empty list: no class")
@@ -87,6 +94,7 @@ class MultiLabelClassification:
             class_counts=counts,
             fingerprint=fingerprint_of_rows(found.splits),
             roles=chosen.roles,
+            settings=lists.settings,
             **fields,
         )
         return Prepared(found.splits, card)
@@ -192,9 +200,9 @@ class MultiLabelClassification:
         best = tuple(best_threshold(actual[:, i], shares[:, i]) for i in range(actual.shape[1]))
         return dataclasses.replace(card, thresholds=best)
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return the texts, or pairs of texts."""
-        return text_rows(values, card)
+        return text_rows(values, card, first)
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[LabelsPrediction]:
         """Return the classes said of each text, the likeliest first, and all probabilities."""

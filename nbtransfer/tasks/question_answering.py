@@ -58,7 +58,13 @@ class QuestionAnswering:
         trained_on: DataCard | None = None,
     ) -> Prepared:
         """Return question, context, answers, starts (of each answer, in characters) and row."""
-        return prepare_questions(tables, columns, validation=validation, split_seed=split_seed)
+        return prepare_questions(
+            tables,
+            columns,
+            validation=validation,
+            split_seed=split_seed,
+            learns=trained_on is None,
+        )
 
     def texts(self, table: pa.Table) -> Sequence[pa.ChunkedArray]:
         """Return questions and contexts."""
@@ -139,9 +145,9 @@ class QuestionAnswering:
         threshold = best_null_threshold(margins, scores, [not golds for golds in right])
         return dataclasses.replace(card, thresholds=(threshold,))
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return questions and their contexts."""
-        return question_inputs(values)
+        return question_inputs(values, first)
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[Answer]:
         """Return the answers with their places."""
@@ -249,5 +255,5 @@ def _spans(answers: Answers, encoding: Encoding, num_rows: int) -> Spans:
 
 def _trimmed(context: str, start: int, end: int) -> tuple[int, int]:
     """Return the span without space at its ends, which some tokenizers count to their tokens."""
-    text = context[start:end]
-    return start + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
+    text = context[start:end].rstrip()
+    return start + len(text) - len(text.lstrip()), start + len(text)

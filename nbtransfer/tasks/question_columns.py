@@ -19,19 +19,22 @@ _NAMES = {
     "context": ("context", "passage", "paragraph", "document", "article"),
     "answers": ("answers", "answer", "answer_text"),
     "answer_start": ("answer_start", "answer_starts", "answer_offset", "start"),
+    "impossible": ("is_impossible", "impossible"),
 }
 
 
 class QuestionColumns(NamedTuple):
     """The columns to read, and how they were recognised, in words.
 
-    `answer_start` is None where the answers' column holds the places too, or nothing does.
+    `answer_start` is None where the answers' column holds the places too, or nothing does;
+    `impossible` is the column that says which questions have no answer, if there is one.
     """
 
     question: str
     context: str
     answers: str
     answer_start: str | None
+    impossible: str | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -89,6 +92,7 @@ def choose_question_columns(tables: Tables, columns: Mapping[str, str | None]) -
         str(chosen["context"]),
         str(chosen["answers"]),
         chosen["answer_start"],
+        _by_name("impossible", names),
         (f"{'; '.join(notes)} (by name)",) if notes else (),
     )
 

@@ -38,6 +38,7 @@ def prepare_questions(
     *,
     validation: object = None,
     split_seed: int = 42,
+    learns: bool = True,
 ) -> Prepared:
     """Return question, context, answers, their starts, and row; split and described.
 
@@ -49,6 +50,7 @@ def prepare_questions(
         columns: the column of each role; None recognises it.
         validation: as for `Task.prepare`.
         split_seed: decides which contexts are held out.
+        learns: whether a model is to learn from train; one that is only evaluated needs less.
 
     Raises:
         DataError: naming every problem found.
@@ -68,7 +70,14 @@ def prepare_questions(
     if problems:
         raise DataError(problems)
     split_up = _hold_out(examples, validation, split_seed)
-    return Prepared(split_up.splits, _card(tables, chosen, raw["train"], split_up, notes))
+    card = _card(tables, chosen, raw["train"], split_up, notes)
+    asked, unanswerable = card.num_rows["train"], card.num_unanswerable["train"]
+    if learns and asked == unanswerable:
+        raise DataError(
+            f"no training row of {tables.name} has an answer (column {quoted(chosen.answers)}). "
+            "Choose another with --answers."
+        )
+    return Prepared(split_up.splits, card)
 
 
 def question_rows(
@@ -110,7 +119,7 @@ def question_rows(
         problems.append(f"no row of {where} has both a question and a context. Give some that do.")
         return None
     contexts = texts["context"].take(rows)
-    given = (columns.answers, columns.answer_start)
+    given = (columns.answers, columns.answer_start, columns.impossible)
     answers = read_answers(table, contexts.to_pylist(), rows, given, where, problems, notes)
     if answers is None:
         return None
@@ -235,11 +244,6 @@ def _card(
             f"{num_without:,} of {count_of(sum(asked.values()), 'question')} have no answer: the "
             "model may say so"
         )
-        if unanswerable["train"] == asked["train"]:
-            raise DataError(
-                f"no training row of {tables.name} has an answer (column "
-                f"{quoted(columns.answers)}). Choose another with --answers."
-            )
         if not unanswerable["train"]:
             warnings.append("no training row is without an answer: it will not be learned.")
     return DataCard(

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 _FORM = '{"question": "...", "context": "..."}'
 
 
-def question_inputs(values: Sequence[object]) -> pa.Table:
+def question_inputs(values: Sequence[object], first: int = 0) -> pa.Table:
     """Return questions and contexts as a table of these columns; broken Unicode is replaced.
+
+    Args:
+        values: dicts of a question and its context.
+        first: the number of the first of them among all that are given.
 
     Raises:
         DataError: if a value is no question with its context.
@@ -25,7 +29,7 @@ def question_inputs(values: Sequence[object]) -> pa.Table:
     import pyarrow as pa
 
     found: dict[str, list[str]] = {"question": [], "context": []}
-    for i, value in enumerate(values):
+    for i, value in enumerate(values, first):
         if not isinstance(value, Mapping):
             raise DataError(
                 f"input {i} is {quoted(value)}, {with_article(type(value).__name__)}. Give each "

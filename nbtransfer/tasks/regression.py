@@ -59,10 +59,11 @@ class TextRegression:
         """Return the rows as text (and text_pair), label (float64) and row."""
         import numpy as np
 
+        asked = {role: columns.get(role) for role in ("text", "text_pair")}
         label = columns.get("label") or _decimal_column(tables)
-        chosen = choose_columns(
-            tables, text=columns.get("text"), label=label, text_pair=columns.get("text_pair")
-        )
+        if label is None:  # whole numbers, which are recognised as classes are
+            label = choose_columns(tables, **asked).label
+        chosen = choose_columns(tables, label=label, **asked)
         found = read_rows(
             tables,
             chosen,
@@ -168,9 +169,9 @@ class TextRegression:
         """Return the card as it is."""
         return card
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return the texts, or pairs of texts."""
-        return text_rows(values, card)
+        return text_rows(values, card, first)
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[ScorePrediction]:
         """Return the number the model gives to each text."""

@@ -38,6 +38,7 @@ def prepare_pairs(
     *,
     validation: object = None,
     split_seed: int = 42,
+    learns: bool = True,
 ) -> Prepared:
     """Return the rows as source, target and row, split and described.
 
@@ -47,6 +48,7 @@ def prepare_pairs(
         choose: names the two columns of flattened tables.
         validation: a split's name, a fraction, a file, a table, or False.
         split_seed: decides which rows are held out.
+        learns: whether a model is to learn from train; one that is only evaluated needs less.
 
     Raises:
         DataError: naming every problem found.
@@ -68,7 +70,7 @@ def prepare_pairs(
             pairs[split] = found
     if problems:
         raise DataError(problems)
-    if found_problems := _pair_problems(pairs["train"], columns, tables.name):
+    if learns and (found_problems := _pair_problems(pairs["train"], columns, tables.name)):
         raise DataError(found_problems)
     chosen = choose_validation(_numbered(pairs), validation, split_seed=split_seed)
     # Which target goes with a source is what a class is elsewhere: two of them are a conflict.

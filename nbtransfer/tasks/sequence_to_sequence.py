@@ -153,10 +153,10 @@ class SequenceToSequence:
             signatures=self._scores(predictions).signatures,
         )
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return the texts as sources; a dict gives the one of the source column's name."""
         named = dataclasses.replace(card, roles={"text": card.roles["source"]})
-        return text_rows(values, named).rename_columns(["source"])
+        return text_rows(values, named, first).rename_columns(["source"])
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[GeneratedText]:
         """Return the text written for each source."""

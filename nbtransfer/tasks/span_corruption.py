@@ -109,14 +109,14 @@ class SpanCorruptionTask(LanguageModeling):
         """Return a hidden stretch of a few documents beside the model's own."""
         return rewritten_samples(answers, encoding, tokenizer)
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return texts with gaps.
 
         Raises:
             DataError: if a value is no text, or has no gap.
         """
-        table = text_rows(values, card)
-        for i, text in enumerate(table["text"].to_pylist()):
+        table = text_rows(values, card, first)
+        for i, text in enumerate(table["text"].to_pylist(), first):
             if not _GAP.search(text):
                 raise DataError(
                     f"input {i} is {quoted(text)}, which has no gap to fill. Write [MASK] where "

@@ -50,4 +50,5 @@ class Summarization(SequenceToSequence):
             lambda read: choose_summarised(read, columns.get("source"), columns.get("target")),
             validation=validation,
             split_seed=split_seed,
+            learns=trained_on is None,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.data.columns import column_facts, frame_name, spoken
 from nbtransfer.errors import DataError, nearest, quoted
+from nbtransfer.tasks.text_columns import is_label_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -172,6 +173,8 @@ def _suits(table: pa.Table, name: str, role: str) -> bool:
         return False
     inner = kind.value_type
     if role == "spans":
+        if pa.types.is_null(inner):  # every list is empty: the name alone can tell
+            return _is_named(name, "spans") and not is_label_name(name)
         return bool(pa.types.is_struct(inner)) and all(
             key_of(kind, keys) for keys in (START_KEYS, END_KEYS, KIND_KEYS)
         )

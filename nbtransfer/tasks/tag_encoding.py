@@ -9,15 +9,16 @@ most context. So no tag is lost to length.
 # Shapes: N windows, T tokens of them together, W words of all rows together.
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtransfer.data.encoding import IGNORED, Encoding, Ragged
-from nbtransfer.errors import ModelError
+from nbtransfer.errors import ModelError, count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
     import pyarrow as pa
 
 _CHUNK = 2000  # rows a tokenizer call: bounds the memory of its Python lists
@@ -79,16 +80,37 @@ def encode_words(
     is_first = (token_of >= 0) & (np.diff(token_of, prepend=-1) != 0)
     tokens = Ragged.of(ids, "int32")
     targets = None
+    lost: tuple[str, ...] = ()
     if "tags" in table.column_names:
         tags = np.fromiter((t for row in table["tags"].to_pylist() for t in row), dtype=np.int64)
         values = np.full(len(tokens.values), IGNORED, dtype=np.int64)
         values[token_of[is_first]] = tags[is_first]
         targets = Ragged(values, tokens.offsets)
+        lost = _lost_words(table, token_of)
     return Encoding(
         tokens=tokens,
         targets=targets,
         sources=np.asarray(sources, dtype=np.int64),
         details={"token": token_of, "is_first": is_first},
+        lost=lost,
+    )
+
+
+def _lost_words(table: pa.Table, token_of: np.ndarray) -> tuple[str, ...]:
+    """Return, in words, for how many words the tokenizer makes no token."""
+    import numpy as np
+
+    lost = np.flatnonzero(token_of < 0)
+    if not len(lost):
+        return ()
+    offsets = np.cumsum([len(row) for row in table["tokens"].to_pylist()])
+    place = int(np.searchsorted(offsets, lost[0], side="right"))
+    row = table["row"][place].as_py() if "row" in table.column_names else place
+    has = "has" if len(lost) == 1 else "have"
+    return (
+        f"{count_of(len(lost), 'word')} of {len(token_of):,} {has} no token (first: row {row:,}): "
+        "the tokenizer makes nothing of such characters. Their tags are not learnt, and they are "
+        "taken to be outside of entities.",
     )
 
 
@@ -128,7 +150,7 @@ def place_words(starts: Sequence[int], ends: Sequence[int], windows: Sequence[Wi
 
     Args:
         starts: where each word begins in the text, ascending.
-        ends: where the next thing begins.
+        ends: where each ends, ascending.
         windows: the text's, in order.
     """
     found = [-1] * len(starts)
@@ -139,8 +161,14 @@ def place_words(starts: Sequence[int], ends: Sequence[int], windows: Sequence[Wi
             for i, ((a, b), special) in enumerate(zip(window.offsets, window.special, strict=True))
             if not special and b > a
         ]
+        if not own:
+            continue
         token_ends = [window.offsets[i][1] for i in own]
-        for word, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        # Of a long text, each window touches a few words only.
+        lowest = bisect_right(ends, window.offsets[own[0]][0])
+        beyond = bisect_left(starts, token_ends[-1])
+        for word in range(lowest, beyond):
+            start, end = starts[word], ends[word]
             nth = bisect_right(token_ends, start)  # the first token that reaches past `start`
             if nth == len(own) or window.offsets[own[nth]][0] >= end:
                 continue

@@ -64,7 +64,8 @@ def prepare(
     notes = [*tables.notes, *columns.notes]
     raw, validation = with_validation(tables, validation, notes)
     problems: list[str] = []
-    rows = read_splits(raw, columns, tables.name, problems, notes)
+    learns = label_names is None
+    rows = read_splits(raw, columns, tables.name, problems, notes, learns=learns)
     if problems:
         raise DataError(problems)
     where = f"{'spans' if columns.are_spans else 'tags'} column {quoted(columns.tags)}"

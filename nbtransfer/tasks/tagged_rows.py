@@ -56,9 +56,18 @@ class _Oddities:
 
 
 def tagged_rows(
-    table: pa.Table, columns: Columns, where: str, problems: list[str], notes: list[str]
+    table: pa.Table,
+    columns: Columns,
+    where: str,
+    problems: list[str],
+    notes: list[str],
+    *,
+    learns: bool = True,
 ) -> list[TaggedRow]:
-    """Return the rows of a table that have words and tags; problems are added to `problems`."""
+    """Return the rows of a table that have words and tags; problems are added to `problems`.
+
+    Where nothing is learnt from them, all of a table's texts may be without an entity.
+    """
     missing = [c for c in (columns.words, columns.tags) if c not in table.column_names]
     if missing:
         problems.append(
@@ -67,7 +76,8 @@ def tagged_rows(
         )
         return []
     if columns.are_spans:
-        return _from_spans(table, columns, where, problems, notes)
+        keys = _span_keys(table, columns, where, problems, learns)
+        return [] if keys is None else _from_spans(table, columns, keys, where, problems, notes)
     return _from_tags(table, columns, where, problems, notes)
 
 
@@ -190,11 +200,13 @@ def _tag_reader(
 
 
 def _from_spans(
-    table: pa.Table, columns: Columns, where: str, problems: list[str], notes: list[str]
+    table: pa.Table,
+    columns: Columns,
+    keys: tuple[str, str, str],
+    where: str,
+    problems: list[str],
+    notes: list[str],
 ) -> list[TaggedRow]:
-    keys = _span_keys(table, columns, where, problems)
-    if keys is None:
-        return []
     odd = _Oddities()
     rows: list[TaggedRow] = []
     pairs = zip(table[columns.words].to_pylist(), table[columns.tags].to_pylist(), strict=True)
@@ -204,10 +216,11 @@ def _from_spans(
             continue
         words = split_words(text)
         tags = [OUTSIDE] * len(words)
-        found = [tuple(span[key] for key in keys) for span in spans if span is not None]
-        if problem := _span_problem(text, found):
+        given = [tuple(span[key] for key in keys) for span in spans if span is not None]
+        if problem := _span_problem(text, given):
             problems.append(f"row {row:,} of {where} has {problem}")
             return []
+        found = [(int(start), int(end), kind) for start, end, kind in given]
         for start, end, kind in sorted(found, key=lambda span: span[:2]):
             first, after = widen(words, start, end)
             if first == after:
@@ -230,8 +243,9 @@ def _from_spans(
 
 
 def _span_keys(
-    table: pa.Table, columns: Columns, where: str, problems: list[str]
+    table: pa.Table, columns: Columns, where: str, problems: list[str], learns: bool
 ) -> tuple[str, str, str] | None:
+    """Return what a span's start, end and type are called."""
     import pyarrow as pa
 
     if not pa.types.is_string(table.schema.field(columns.words).type):
@@ -247,9 +261,11 @@ def _span_keys(
     keys: tuple[str | None, ...] = (None, None, None)
     if is_nested and pa.types.is_struct(kind.value_type):
         keys = tuple(key_of(kind, names) for names in (START_KEYS, END_KEYS, KIND_KEYS))
+    elif is_nested and not learns:
+        return START_KEYS[0], END_KEYS[0], KIND_KEYS[0]  # of no span at all
     elif is_nested:
         problems.append(
-            f"every list of spans column {quoted(columns.tags)} of {where} is empty: "
+            f"every list in spans column {quoted(columns.tags)} of {where} is empty: "
             "there is nothing to learn. Mark some entities."
         )
         return None
@@ -303,7 +319,13 @@ def unusable_test(split: str, table: pa.Table, columns: Columns) -> str | None:
 
 
 def read_splits(
-    raw: Mapping[str, pa.Table], columns: Columns, data: str, problems: list[str], notes: list[str]
+    raw: Mapping[str, pa.Table],
+    columns: Columns,
+    data: str,
+    problems: list[str],
+    notes: list[str],
+    *,
+    learns: bool = True,
 ) -> dict[str, list[TaggedRow]]:
     """Return the rows of each split; problems are added to `problems`."""
     found: dict[str, list[TaggedRow]] = {}
@@ -312,5 +334,6 @@ def read_splits(
             notes.append(f"the test split is not used: {reason}")
             continue
         where = data if split == "train" else f"{data} ({split})"
-        found[split] = tagged_rows(table, columns, where, problems, notes)
+        learnt = learns and split == "train"
+        found[split] = tagged_rows(table, columns, where, problems, notes, learns=learnt)
     return found

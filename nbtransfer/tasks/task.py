@@ -195,8 +195,13 @@ class Task(Protocol):
     ) -> DataCard:
         """Return the card with what is decided on the validation rows' answers, if anything is."""
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return what a user wants answered as prepared rows.
+
+        Args:
+            values: texts; of several roles, dicts by role.
+            card: of the data that the model was trained on.
+            first: the number of the first of them among all that are given.
 
         Raises:
             DataError: if a value is of no use.

@@ -86,22 +86,26 @@ class TextClassification:
         card: DataCard,
         tokenizer: Tokenizer,
     ) -> pa.Table:
-        """Return text, label (where known), predicted, probability, row and p_<class> by class."""
+        """Return text, label (where known), predicted, probability, row and p_<class> by class.
+
+        The last of these not while training, where only the likeliest class is kept.
+        """
         import numpy as np
         import pyarrow as pa
 
         names = pa.array(card.label_names, pa.string())
-        shares = probabilities(answers, len(names))
-        predicted = shares.argmax(axis=1)
+        predicted, likely = said(answers, len(names))
         known = "label" in table.column_names
         columns = {
             **{name: table[name] for name in TEXT_COLUMNS if name in table.column_names},
             **({"label": names.take(table["label"].combine_chunks())} if known else {}),
             "predicted": names.take(pa.array(predicted)),
-            "probability": pa.array(shares[np.arange(len(shares)), predicted]),
+            "probability": pa.array(likely),
             **({"row": table["row"]} if known else {}),
         }
-        each = np.ascontiguousarray(shares.T)
+        if "predicted" in answers:
+            return pa.table(columns)
+        each = np.ascontiguousarray(probabilities(answers, len(names)).T)
         columns |= {f"p_{name}": pa.array(each[i]) for i, name in enumerate(card.label_names)}
         return pa.table(columns)
 
@@ -109,8 +113,8 @@ class TextClassification:
         self, answers: Answers, loss: float, table: pa.Table, predictions: pa.Table, card: DataCard
     ) -> dict[str, float]:
         """Return accuracy, macro averages and loss."""
-        shares = probabilities(answers, len(card.label_names))
-        return metrics(table["label"].to_numpy(), shares, card.label_names) | {"eval_loss": loss}
+        predicted, _ = said(answers, len(card.label_names))
+        return class_metrics(table["label"].to_numpy(), predicted) | {"eval_loss": loss}
 
     def findings(
         self, answers: Answers, table: pa.Table, predictions: pa.Table, card: DataCard
@@ -134,9 +138,9 @@ class TextClassification:
         """Return the card as it is: the likeliest class is said."""
         return card
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return the texts, or pairs of texts."""
-        return text_rows(values, card)
+        return text_rows(values, card, first)
 
     def results(self, predictions: pa.Table, card: DataCard) -> list[Prediction]:
         """Return the likeliest class of each text, its probability, and all of them."""
@@ -161,6 +165,19 @@ class Prediction(NamedTuple):
     probabilities: dict[str, float]
 
 
+def said(answers: Answers, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the likeliest class of each row, int array (N,), and its probability, float64 (N,)."""
+    import numpy as np
+
+    if "predicted" in answers:
+        predicted, likely = answers["predicted"], answers["probability"]
+        assert isinstance(predicted, np.ndarray) and isinstance(likely, np.ndarray)
+        return predicted, likely
+    shares = probabilities(answers, num_classes)
+    predicted = shares.argmax(axis=1)
+    return predicted, shares[np.arange(len(shares)), predicted]
+
+
 def probabilities(answers: Answers, num_classes: int) -> np.ndarray:
     """Return the softmax of `logits`, float64 array (N, C)."""
     import numpy as np
@@ -178,6 +195,22 @@ def probabilities(answers: Answers, num_classes: int) -> np.ndarray:
 def metrics(
     labels: np.ndarray, probabilities: np.ndarray, label_names: Sequence[str]
 ) -> dict[str, float]:
+    """Return `class_metrics` of the likeliest classes.
+
+    Args:
+        labels: int array (rows,), the actual classes.
+        probabilities: float array (rows, classes).
+        label_names: names of the classes, which `probabilities` must have a column for.
+    """
+    if probabilities.shape != (len(labels), len(label_names)):
+        raise ValueError(
+            f"probabilities have shape {probabilities.shape}, expected "
+            f"{(len(labels), len(label_names))}"
+        )
+    return class_metrics(labels, probabilities.argmax(axis=1))
+
+
+def class_metrics(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """Return accuracy and the macro averages of precision, recall and F1.
 
     A class that is neither in `labels` nor predicted does not count in the averages, as in
@@ -185,18 +218,11 @@ def metrics(
 
     Args:
         labels: int array (rows,), the actual classes.
-        probabilities: float array (rows, classes).
-        label_names: names of the classes, which `probabilities` must have a column for.
+        predicted: int array (rows,).
     """
     import numpy as np
     from sklearn.metrics import precision_recall_fscore_support
 
-    if probabilities.shape != (len(labels), len(label_names)):
-        raise ValueError(
-            f"probabilities have shape {probabilities.shape}, expected "
-            f"{(len(labels), len(label_names))}"
-        )
-    predicted = probabilities.argmax(axis=1)
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predicted, average="macro", zero_division=0
     )

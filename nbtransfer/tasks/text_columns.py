@@ -114,6 +114,7 @@ class _Shape(NamedTuple):
     is_label: bool
     mean_characters: float
     num_distinct: int
+    is_flag: bool = False
 
 
 def choose_columns(
@@ -153,7 +154,8 @@ def choose_columns(
     shapes = [_shape(sample, name) for name in table.column_names]
     listed = f"Columns: {spoken(table.column_names)}."
     notes = []
-    if text is None and text_pair is None and (pair := _guess_pair(shapes)):
+    no_label = [s for s in shapes if s.name != label]
+    if text is None and text_pair is None and (pair := _guess_pair(no_label)):
         text, text_pair = pair
         notes.append(f"text columns: {quoted(text)} and {quoted(text_pair)}, read as a pair")
     shapes = [s for s in shapes if s.name != text_pair]
@@ -209,6 +211,9 @@ def choose_text_column(tables: Tables, text: str | None) -> tuple[str, list[str]
 
 
 def _missing(role: str, given: str, names: Sequence[str], data: str) -> str:
+    parts = [part.strip() for part in given.split(",")]
+    if role == "label" and any(part in names for part in parts):  # several, one of them misspelt
+        given = next((part for part in parts if part not in names), given)
     close = nearest(given, names)
     hint = f" Did you mean --{role} {_typed(close)}?" if close else f" Choose one with --{role}."
     return f"no column {quoted(given)} in {data}. Columns: {spoken(names)}.{hint}"
@@ -248,12 +253,13 @@ def _shape(table: pa.Table, name: str) -> _Shape:
         characters = pc.mean(pc.utf8_length(column)).as_py()
         return _Shape(name, True, num_distinct <= MAX_CLASSES, characters, num_distinct)
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-        num_distinct = pc.count_distinct(column).as_py()
-        return _Shape(name, False, num_distinct <= MAX_CLASSES, 0.0, num_distinct)
+        found = pc.unique(column).to_pylist()
+        return _Shape(name, False, len(found) <= MAX_CLASSES, 0.0, len(found), {0, 1} >= {*found})
     if pa.types.is_floating(kind):
         whole = pc.all(pc.equal(pc.floor(column), column)).as_py()
-        num_distinct = pc.count_distinct(column).as_py()
-        return _Shape(name, False, bool(whole) and num_distinct <= MAX_CLASSES, 0.0, num_distinct)
+        found = pc.unique(column).to_pylist()
+        is_label = bool(whole) and len(found) <= MAX_CLASSES
+        return _Shape(name, False, is_label, 0.0, len(found), {0, 1} >= {*found})
     return _Shape(name, False, False, 0.0, 0)
 
 
@@ -313,9 +319,15 @@ def _guess_label(
     if len(labels) == 1:
         return labels[0].name
     if labels:
+        all_of_them = ""
+        if all(shape.is_flag for shape in labels):
+            together = _typed(",".join(shape.name for shape in labels))
+            all_of_them = (
+                f", or all, as classes of which a row may have several: --label {together}"
+            )
         problems.append(
             f"{data} has {len(labels)} columns that could be the label: {_names(labels)}. Choose "
-            f"one: --label {_typed(labels[0].name)}"
+            f"one: --label {_typed(labels[0].name)}{all_of_them}"
         )
     else:
         problems.append(f"no label column in {data}. {listed} Name it with --label.")

@@ -163,12 +163,14 @@ class TokenClassification:
         """Return the card as it is: nothing is decided on answers."""
         return card
 
-    def inputs(self, values: Sequence[object], card: DataCard) -> pa.Table:
+    def inputs(self, values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:
         """Return texts, split into words, or lists of words, as text, tokens and starts."""
         import pyarrow as pa
 
         texts, words, starts = [], [], []
-        for number, value in enumerate(values):
+        for number, value in enumerate(values, first):
+            if hasattr(value, "tolist"):  # an array, as pandas has lists in parquet files
+                value = value.tolist()
             if isinstance(value, str):
                 text = value.encode("utf-8", "replace").decode()
                 places = split_words(text)

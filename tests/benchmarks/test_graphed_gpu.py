@@ -21,6 +21,7 @@ from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.graphed import GraphedStep
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import make_optimizer, set_learning_rate
+from nbtransfer.engine.recording import Recorder
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.models.buckets import choose_bucket
 from nbtransfer.spec import RunSpec
@@ -89,6 +90,7 @@ class Contender:
                 model=model,
                 step_rows=self.rows,
                 rows_per_step=batch,
+                recorder=Recorder(),
                 compiles=kind == "graphed and compiled",
                 **common,
             )

@@ -220,7 +220,7 @@ VALUES = [
     Row(
         "fractions as label",
         good(label=[0.5, 1.0, 2.0, 0.5, 1.0, 2.0]),
-        r"holds 0.5 in row 0:.*Turn them into classes",
+        r"holds 0.5 in row 0:.*Take --task text-regression .* or turn them into classes",
         {"label": "label"},
     ),
     Row(
@@ -238,7 +238,7 @@ VALUES = [
     Row(
         "lists as label",
         good(label=LISTS),
-        r"\(multi-label\) are not built yet: give one class",
+        r"Take --task multi-label-classification where a row has several classes",
         {"label": "label"},
     ),
     Row(

@@ -8,8 +8,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nbtransfer.data import token_cache
-from nbtransfer.data.encode import EncodedFeatures, EncodedTexts, batches_of
+from nbtransfer.data import encoding
+from nbtransfer.data.encode import EncodedFeatures, EncodedFrozen, EncodedTexts, batches_of
 from nbtransfer.data.encoding import Encoding, encode_texts
 
 
@@ -81,6 +81,12 @@ def test_lengths_are_tokens_of_each_row():
     assert encoded(ROWS).lengths.tolist() == [3, 1, 2, 4]
 
 
+def test_lengths_are_counted_once():
+    rows = encoded(ROWS)
+    frozen = EncodedFrozen(texts=rows, vectors=np.zeros((4, 2), np.float32), first_only=True)
+    assert rows.lengths is rows.lengths is frozen.lengths
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.lists(st.integers(1, 30000), max_size=9), min_size=1, max_size=12),
@@ -115,12 +121,12 @@ def test_texts_are_cut_at_max_length_special_tokens_included():
 
 
 def test_texts_are_handed_over_in_chunks(monkeypatch):
-    monkeypatch.setattr(token_cache, "CHUNK", 3)
+    monkeypatch.setattr(encoding, "_CHUNK", 3)
     tokenizer = FakeTokenizer()
     texts = [" ".join("x" * n) for n in range(8)]
     chunked, _ = encode_texts(tokenizer, texts, 16)
     assert tokenizer.calls == [3, 3, 2]
-    monkeypatch.setattr(token_cache, "CHUNK", 100)
+    monkeypatch.setattr(encoding, "_CHUNK", 100)
     whole, _ = encode_texts(FakeTokenizer(), texts, 16)
     assert chunked.values.tolist() == whole.values.tolist()
     assert chunked.offsets.tolist() == whole.offsets.tolist()
@@ -141,3 +147,25 @@ def test_features_are_taken_by_row():
     features = torch.arange(8.0).reshape(4, 2)
     rows = EncodedFeatures(features=features, lengths=np.array([3, 4, 5, 6]))
     assert rows.batch(np.array([3, 0]))["input"].tolist() == [[6.0, 7.0], [0.0, 1.0]]
+
+
+def test_an_end_token_that_is_a_piece_of_text_too_is_read_as_unknown():
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁a", -2.0), ("▁", -3.0)]
+    inner = Tokenizer(models.Unigram(pieces, unk_id=2))  # T5's kind: the end token is a piece
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    inner.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="</s>", unk_token="<unk>", pad_token="<pad>"
+    )
+    texts = ["a </s> a", "a </s>", "a a"]
+    asked, _ = encode_texts(tokenizer, texts, 8)
+    assert [asked.row(i).tolist().count(1) for i in range(3)] == [2, 2, 1]
+    tokenizer.split_special_tokens = True
+    asked, _ = encode_texts(tokenizer, texts, 8)
+    assert [asked.row(i).tolist().count(1) for i in range(3)] == [1, 1, 1]
+    assert asked.row(1).tolist() == [3, 4, 2, 1]

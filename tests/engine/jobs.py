@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from nbtransfer import api
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.process import BaseProcess
     from pathlib import Path
+
+    from pytest import MonkeyPatch
 
     from nbtransfer.engine.train import Training
 
@@ -40,10 +43,10 @@ def reviews(num_rows: int, seed: int = 0) -> list[dict[str, str]]:
     return rows
 
 
-def write_mini_model(folder: Path, *, num_layers: int = 1) -> str:
+def write_mini_model(folder: Path, *, num_layers: int = 1, **options: object) -> str:
     """Write a BERT of few layers and 16 features, with random weights, and return its folder.
 
-    Its checkpoints are small enough to be written hundreds of times.
+    Its checkpoints are small enough to be written hundreds of times. `options` are of BertConfig.
     """
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
@@ -61,6 +64,7 @@ def write_mini_model(folder: Path, *, num_layers: int = 1) -> str:
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=64,
+        **options,
     )
     BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -106,17 +110,36 @@ def with_all_words(run: Run) -> Run:
     return Run(run.dir)
 
 
-def work(run_dir: str, *, verify_in_process: bool = True, restart: bool = False) -> bool:
+def work(
+    run_dir: str,
+    *,
+    verify_in_process: bool = True,
+    restart: bool = False,
+    patience_s: float = 30.0,
+) -> bool:
     """Train the run in this process, as a worker would; return whether it succeeded.
 
     The saved model is loaded again here rather than in a process of its own, which would take
     longer than all the rest; one test takes the real way.
     """
-    from nbtransfer.engine import export
+    from nbtransfer.engine import export, worker
     from nbtransfer.engine.worker import StopSignal, run_job
 
+    worker._PATIENCE_S = patience_s
     export.Verification = VerificationHere if verify_in_process else verify.Verification
     return run_job({"job": "train", "dir": run_dir, "restart": restart}, StopSignal(), warm=True)
+
+
+def score_here(monkeypatch: MonkeyPatch) -> None:
+    """Let evaluations and predictions be done in this process, as a worker would do them."""
+    from nbtransfer.engine.worker import StopSignal, run_job
+    from nbtransfer.runs import scoring
+
+    def submit(folder: Path, log: Path) -> SimpleNamespace:
+        run_job({"job": "score", "dir": str(folder)}, StopSignal(), warm=True)
+        return SimpleNamespace(is_alive=False)
+
+    monkeypatch.setattr(scoring, "submit_scoring", submit)
 
 
 class VerificationHere:

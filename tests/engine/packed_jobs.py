@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from accelerate import Accelerator
@@ -9,16 +12,30 @@ from accelerate.state import AcceleratorState
 
 from nbtransfer.data.encode import EncodedTexts
 from nbtransfer.data.encoding import Ragged
+from nbtransfer.data.masking import Masking
 from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.graphed import GraphedStep
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import make_optimizer, set_learning_rate
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.spec import RunSpec
-from tests.models.families import LONGEST, NEXT, PADDING, ROWS, TOKENS, tiny_model
+from tests.models.families import (
+    LONGEST,
+    NEXT,
+    PADDING,
+    ROWS,
+    SPANS,
+    TOKENS,
+    give_adapters,
+    let_adapters_speak,
+    tiny_model,
+)
+
+if TYPE_CHECKING:
+    from nbtransfer.engine.recording import Recorder
 
 HEADS = {"classes": ROWS, "score": ROWS, "several classes": ROWS, "tokens": TOKENS}
-HEADS |= {"next tokens": NEXT, "hidden tokens": "MaskedLM"}
+HEADS |= {"next tokens": NEXT, "hidden tokens": "MaskedLM", "spans": SPANS}
 
 
 def accelerator_of(device: str, precision: str | None = None) -> Accelerator:
@@ -41,10 +58,49 @@ def encoded_rows(kind: str = "classes", num_rows: int = 50) -> EncodedTexts:
         "several classes": draw.integers(0, 2, (num_rows, 3)).astype(np.float32),
         "tokens": Ragged(draw.integers(0, 3, offsets[-1]), offsets),
         "next tokens": Ragged(tokens.astype(np.int64), offsets),
+        "spans": draw.integers(0, np.stack([lengths, lengths], 1)),
     }
     return EncodedTexts(
-        tokens=tokens, offsets=offsets, pad_token_id=PADDING, targets=targets.get(kind)
+        tokens=tokens,
+        offsets=offsets,
+        pad_token_id=PADDING,
+        targets=targets.get(kind),
+        masking=Masking(0.3, 49, 50, (0, 1, 2, 3)) if kind == "hidden tokens" else None,
     )
+
+
+class Played:
+    """Recordings that hold the work instead of its kernels: replaying one runs it.
+
+    As with CUDA, recording runs nothing, and a replay sees what lies in the recorded inputs.
+
+    Attributes:
+        recorded: how often something was recorded.
+        replayed: how often something recorded was run.
+        fails: errors that the next recordings end with.
+    """
+
+    def __init__(self) -> None:
+        self.recorded = self.replayed = 0
+        self.fails: list[Exception] = []
+
+    @contextmanager
+    def beside(self):
+        yield
+
+    def record(self, work):
+        if self.fails:
+            raise self.fails.pop(0)
+        self.recorded += 1
+
+        def replay() -> None:
+            self.replayed += 1
+            work()
+
+        return replay
+
+    def forget(self) -> None:
+        pass
 
 
 class Side:
@@ -57,10 +113,12 @@ class Side:
         batch: rows a step.
         micro: rows a forward pass.
         frozen: whether only the head learns.
+        adapters: whether LoRA's adapters learn, and with a head for whole rows that head.
         weights: of the classes.
         dropout: of every dropout layer.
-        step: the class to be used instead of GraphedStep.
-        captures: whether graphs are recorded; None records them on CUDA.
+        recorder: of graphed steps; None takes them without recordings.
+        compiles: whether graphed steps compile the layers.
+        shape: entries of the model's configuration.
         encoded: the rows; by default random ones.
         device: `cpu` or `cuda`.
         precision: as accelerate names it; by default the device's usual one.
@@ -76,20 +134,26 @@ class Side:
         batch: int = 8,
         micro: int | None = None,
         frozen: bool = False,
+        adapters: bool = False,
         weights: list[float] | None = None,
         dropout: float = 0.0,
-        step: type[GraphedStep] = GraphedStep,
-        captures: bool | None = None,
+        recorder: Played | Recorder | None = None,
+        compiles: bool = False,
+        shape: dict[str, int] | None = None,
         encoded: EncodedTexts | None = None,
         device: str = "cpu",
         precision: str | None = None,
         prepares: bool = True,
     ) -> None:
-        labels = {"num_labels": 1} if objective == "score" else {}
-        self.model = tiny_model(family, HEADS[objective], initializer_range=0.05, **labels)
+        labels = {"score": {"num_labels": 1}, "spans": {"num_labels": 2}}.get(objective, {})
+        own = {"initializer_range": 0.05, **labels, **(shape or {})}
+        self.model = tiny_model(family, HEADS[objective], **own)
         for module in self.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = dropout
+        if adapters:
+            give_adapters(self.model, whole_head=HEADS[objective] == ROWS, lora_dropout=dropout)
+            let_adapters_speak(self.model)
         if frozen:
             self.model.base_model.requires_grad_(False)
         self.model.to(device)
@@ -110,8 +174,9 @@ class Side:
             "seed": 5,
         }
         if kind == "graphed":
-            common |= {"step_rows": self.step_rows, "rows_per_step": batch, "captures": captures}
-        self._make = lambda: (step if kind == "graphed" else EagerStep)(**common)
+            common |= {"step_rows": self.step_rows, "rows_per_step": batch}
+            common |= {"recorder": recorder, "compiles": compiles}
+        self._make = lambda: (GraphedStep if kind == "graphed" else EagerStep)(**common)
         if prepares:
             self.prepare()
 

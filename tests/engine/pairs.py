@@ -45,7 +45,9 @@ def write_tokenizer(
     tokenizer.decoder = decoders.WordPiece(prefix="##")
     if not bare:
         tokenizer.post_processor = processors.TemplateProcessing(
-            single="<s> $A </s>" if bart else "$A </s>", special_tokens=[("</s>", 1), ("<s>", 3)]
+            single="<s> $A </s>" if bart else "$A </s>",
+            pair="<s> $A </s> </s> $B </s>" if bart else "$A </s> $B </s>",
+            special_tokens=[("</s>", 1), ("<s>", 3)],
         )
     found = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -53,16 +55,25 @@ def write_tokenizer(
         eos_token="</s>",
         unk_token="<unk>",
         bos_token="<s>" if bart or chat else None,
+        model_input_names=["input_ids", "attention_mask"],  # none of these knows token types
     )
     if chat:
         found.chat_template = CHAT
     found.save_pretrained(folder)
 
 
-def write_model(folder: Path, family: str = "t5", *, seed: int = 0, dropout: float = 0.1) -> str:
+def write_model(
+    folder: Path,
+    family: str = "t5",
+    *,
+    seed: int = 0,
+    dropout: float = 0.1,
+    deviation: float = 0.02,
+) -> str:
     """Write a random encoder-decoder of one block a side and return its folder.
 
-    `gpt2` and `chat` (a Llama with a chat template) are decoders of two blocks.
+    `gpt2` and `chat` (a Llama with a chat template) are decoders of two blocks, whose weights have
+    this deviation.
     """
     import torch
     from transformers import (
@@ -72,11 +83,13 @@ def write_model(folder: Path, family: str = "t5", *, seed: int = 0, dropout: flo
         LlamaConfig,
         LlamaForCausalLM,
         MarianConfig,
+        MT5Config,
         T5Config,
         set_seed,
     )
     from transformers import BartForConditionalGeneration as Bart
     from transformers import MarianMTModel as Marian
+    from transformers import MT5ForConditionalGeneration as MT5
     from transformers import T5ForConditionalGeneration as T5
 
     texts = [t for row in pairs(200, seed=9) for t in row.values()]
@@ -92,7 +105,8 @@ def write_model(folder: Path, family: str = "t5", *, seed: int = 0, dropout: flo
     if family == "gpt2":
         config = GPT2Config(
             vocab_size=size, n_embd=32, n_layer=2, n_head=2, n_positions=48, resid_pdrop=dropout,
-            embd_pdrop=dropout, attn_pdrop=dropout, bos_token_id=1, eos_token_id=1,
+            embd_pdrop=dropout, attn_pdrop=dropout, classifier_dropout=dropout,
+            initializer_range=deviation, bos_token_id=1, eos_token_id=1,
         )  # fmt: skip
         GPT2LMHeadModel(config).save_pretrained(folder)
         return str(folder)
@@ -100,16 +114,18 @@ def write_model(folder: Path, family: str = "t5", *, seed: int = 0, dropout: flo
         config = LlamaConfig(
             vocab_size=size, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
             num_attention_heads=2, max_position_embeddings=48, bos_token_id=3, eos_token_id=1,
-            attention_dropout=dropout,
+            attention_dropout=dropout, classifier_dropout=dropout,
+            initializer_range=deviation,
         )  # fmt: skip
         LlamaForCausalLM(config).save_pretrained(folder)
         return str(folder)
-    if family == "t5":
-        config = T5Config(
+    if family in ("t5", "mt5"):
+        config_class, model_class = (T5Config, T5) if family == "t5" else (MT5Config, MT5)
+        config = config_class(
             vocab_size=size, d_model=32, d_kv=16, d_ff=64, num_layers=1, num_heads=2,
             dropout_rate=dropout, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
         )  # fmt: skip
-        T5(config).save_pretrained(folder)
+        model_class(config).save_pretrained(folder)
         return str(folder)
     shape = {
         "vocab_size": size, "d_model": 32, "encoder_layers": 1, "decoder_layers": 1,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import random
 import signal
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,7 +21,7 @@ from nbtransfer.data.encoding import Encoding, Ragged
 from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.objectives import Tokens
 from nbtransfer.tasks.token_classification import TokenClassification
-from tests.engine.jobs import make_run, start, work, work_until_killed, write_mini_model
+from tests.engine.jobs import make_run, start, work, work_until_killed
 
 pytestmark = pytest.mark.slow
 
@@ -95,16 +93,13 @@ def test_predictions_give_places_in_the_raw_text(finished):
 def _predicted(run, rows):
     """What the worker's job does with the rows, without a worker."""
     from nbtransfer.data.encode import batches_of
-    from nbtransfer.engine.loading import Rows
-    from nbtransfer.engine.reporting import Reader
 
     model, tokenizer = api.load_model(run)
     task, card = TokenClassification(), run.data_card
     encoding = task.encode(tokenizer, rows, run.plan.max_length, card)
     encoded = batches_of(encoding, tokenizer)
     scores = score_rows(CPU, model, encoded, Tokens(), 2)
-    rows = Rows(encoded=encoded, encoding=encoding, table=rows)
-    return Reader(task, card, tokenizer).predictions(rows, scores)
+    return task.decode(scores.answers, encoding, rows, card, tokenizer)
 
 
 def test_transformers_own_pipeline_reads_the_saved_model(finished):
@@ -195,103 +190,3 @@ def test_metrics_and_loss_are_equal_whatever_the_batch():
         parts = measured(batch_size)
         assert parts.keys() == whole.keys()
         assert all(abs(parts[name] - whole[name]) <= 1e-12 for name in whole), batch_size
-
-
-def test_losses_and_predictions_are_those_of_transformers_trainer(tmp_path):
-    model = Path(write_mini_model(tmp_path / "model"))
-    config = json.loads((model / "config.json").read_text())
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (model / "config.json").write_text(json.dumps(config))
-    run = make_run(
-        tmp_path / "runs",
-        data=moves(48),
-        validation=1 / 6,
-        model=str(model),
-        num_train_epochs=3,
-        warmup_steps=0,
-        learning_rate=5e-3,
-        metric_for_best_model="loss",
-    )
-    assert work(str(run.dir)), run.log()
-    losses, predicted = _with_trainer(run, model, tmp_path / "trainer")
-    ours = [row.loss for row in run.state().steps]
-    assert len(ours) == len(losses) == 15
-    assert ours == pytest.approx(losses, abs=1e-5)
-    # Trainer keeps its last weights; ours are the best by loss, the last here.
-    assert run.state().saved_step == 15
-    assert run.report().predictions()["predicted"].to_pylist() == predicted
-
-
-def _with_trainer(run, model_dir, folder):
-    """Train with the recipe of transformers' examples, on the same batches in the same order."""
-    from transformers import (
-        AutoModelForTokenClassification,
-        AutoTokenizer,
-        DataCollatorForTokenClassification,
-        Trainer,
-        TrainingArguments,
-    )
-
-    from nbtransfer.engine.batching import StepRows
-    from nbtransfer.runs.files import read_table
-
-    spec, names = run.spec, run.data_card.label_names
-    tokenizer = AutoTokenizer.from_pretrained(model_dir)
-
-    def recipe(table):
-        rows = []
-        for words, tags in zip(table["tokens"].to_pylist(), table["tags"].to_pylist(), strict=True):
-            found = tokenizer(words, is_split_into_words=True, return_token_type_ids=False)
-            labels, before = [], None
-            for word in found.word_ids():
-                labels.append(-100 if word is None or word == before else tags[word])
-                before = word
-            rows.append({**found, "labels": labels})
-        return rows
-
-    train, held = (recipe(read_table(run.paths.split(s))) for s in ("train", "validation"))
-    lengths = np.array([len(row["input_ids"]) for row in train])
-    steps = StepRows(lengths, spec.per_device_train_batch_size, spec.seed)
-    ordered = [train[row] for step in range(15) for row in steps(step)]
-    assert len(ordered) == 15 * spec.per_device_train_batch_size
-
-    class InOrder(Trainer):
-        def _get_train_sampler(self, *_):
-            return torch.utils.data.SequentialSampler(self.train_dataset)
-
-    torch.manual_seed(spec.seed)
-    model = AutoModelForTokenClassification.from_pretrained(
-        model_dir,
-        num_labels=len(names),
-        id2label=dict(enumerate(names)),
-        label2id={name: i for i, name in enumerate(names)},
-        dtype=torch.float32,
-    )
-    arguments = TrainingArguments(
-        str(folder),
-        num_train_epochs=1,
-        per_device_train_batch_size=spec.per_device_train_batch_size,
-        learning_rate=spec.learning_rate,
-        weight_decay=spec.weight_decay,
-        logging_steps=1,
-        report_to=[],
-        save_strategy="no",
-        use_cpu=True,
-        disable_tqdm=True,
-        seed=spec.seed,
-    )
-    trainer = InOrder(
-        model,
-        arguments,
-        train_dataset=ordered,
-        data_collator=DataCollatorForTokenClassification(tokenizer),
-    )
-    trainer.train()
-    found = trainer.predict(held)
-    best = found.predictions.argmax(-1)
-    predicted = [
-        [names[guess] for guess, label in zip(*pair, strict=True) if label != -100]
-        for pair in zip(best, found.label_ids, strict=True)
-    ]
-    logged = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    return logged, predicted

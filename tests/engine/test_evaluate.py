@@ -8,16 +8,18 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch import nn
 
 from nbtransfer.data.encode import EncodedTexts
-from nbtransfer.engine.evaluate import score_rows
+from nbtransfer.engine import evaluate
+from nbtransfer.engine.evaluate import rows_held, score_rows
 from nbtransfer.engine.memory import MemoryFull
 from nbtransfer.engine.objectives import Classes
 from nbtransfer.runs.faults import plan_faults
-from nbtransfer.tasks.text_classification import metrics, probabilities
+from nbtransfer.tasks.text_classification import TextClassification, metrics, probabilities
 
 NAMES = ("a", "b", "c")
 CPU = SimpleNamespace(device=torch.device("cpu"), autocast=contextlib.nullcontext)
@@ -91,6 +93,59 @@ def test_probabilities_stand_at_their_rows(encoded):
     for row in (0, 17, 60):
         logits = Sums()(**encoded.batch(np.array([row]))).double()
         assert np.allclose(shares[row], torch.softmax(logits, 1)[0], atol=1e-15)
+
+
+def test_nothing_is_read_from_the_device_before_all_is_asked(encoded, monkeypatch):
+    asked, read = [], []
+    whole = score_rows(CPU, Sums(), encoded, Classes(), 8, told=asked.append)
+    fetch = evaluate.fetch
+    monkeypatch.setattr(evaluate, "fetch", lambda found: read.append(len(asked)) or fetch(found))
+    asked.clear()
+    again = score_rows(CPU, Sums(), encoded, Classes(), 8, told=asked.append)
+    assert set(read) == {len(asked)} and sum(asked) == 61
+    monkeypatch.setattr(evaluate, "_FETCH_BYTES", 8 * 3 * 8 * 2)  # of two batches
+    read.clear()
+    asked.clear()
+    parts = score_rows(CPU, Sums(), encoded, Classes(), 8, told=asked.append)
+    assert read[:3] == [2, 2, 2] and len(read) == len(asked)
+    for other in (again, parts):
+        assert np.array_equal(other.answers["logits"], whole.answers["logits"])
+
+
+def test_in_brief_metrics_and_loss_are_the_same_bits(encoded, labels):
+    task, table = (
+        TextClassification(),
+        pa.table({"text": ["t"] * 61, "label": labels, "row": labels}),
+    )
+    known = dataclasses.replace(encoded, targets=labels)
+    card = SimpleNamespace(label_names=NAMES)
+    measured = []
+    for brief in (False, True):
+        scores = score_rows(CPU, Sums(), known, Classes(), 8, brief=brief)
+        assert set(scores.answers) == (
+            {"predicted", "probability", "loss"} if brief else {"logits", "loss"}
+        )
+        predictions = task.decode(scores.answers, None, table, card, None)
+        found = task.measure(scores.answers, scores.loss, table, predictions, card)
+        measured.append((found, predictions["predicted"], predictions["probability"].to_numpy()))
+    (whole, classes, shares), (few, same_classes, same_shares) = measured
+    assert whole == few and classes.equals(same_classes)
+    assert np.abs(shares - same_shares).max() < 1e-15
+    assert predictions.column_names == ["text", "label", "predicted", "probability", "row"]
+
+
+@pytest.mark.parametrize(("faults", "held"), [("", 32), ("1", 13), ("1 2", 6)])
+def test_a_pass_over_the_longest_rows_tells_how_many_the_memory_holds(encoded, faults, held):
+    plan_faults(";".join(f"evaluate.batch:{n}:oom" for n in faults.split()))
+    seen = []
+
+    class Seen(Sums):
+        def forward(self, input_ids, attention_mask):
+            seen.append(input_ids.shape[1])
+            return super().forward(input_ids, attention_mask)
+
+    assert rows_held(CPU, Seen(), encoded, Classes(), 32) == held
+    assert seen[0] == encoded.lengths.max() == 29  # of which 768 tokens hold 26 rows
 
 
 def test_out_of_memory_halves_the_batch_and_keeps_what_is_done(encoded, labels):

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from nbtransfer.data.encode import EncodedTexts
 from nbtransfer.data.encoding import Ragged
+from nbtransfer.engine.found import fetch
 from nbtransfer.engine.objectives import Classes, objective_of
 
 DRAW = torch.Generator().manual_seed(1)
@@ -37,6 +40,24 @@ def output_of(kind):
 KINDS = ("classes", "several classes", "score", "spans", "tokens", "hidden tokens", "next tokens")
 
 
+class NoDoubles(TorchFunctionMode):
+    """A device without float64, as Apple's GPUs are; what came to the host is on the host."""
+
+    def __init__(self):
+        super().__init__()
+        self.on_host = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+        from_host = any(t is host for t in tensors for host in self.on_host)
+        result = func(*args, **(kwargs or {}))
+        if func is torch.Tensor.cpu or from_host:
+            self.on_host += [t for t in tree_leaves(result) if isinstance(t, torch.Tensor)]
+        elif isinstance(result, torch.Tensor):
+            assert result.dtype != torch.float64, f"{func} gave float64 on the device"
+        return result
+
+
 def part(output, rows):
     if isinstance(output, torch.Tensor):
         return output[rows]
@@ -57,7 +78,7 @@ def test_an_evaluation_counts_the_loss_that_training_does(kind):
     objective = objective_of(kind)
     output, labels = output_of(kind)
     batch = {"attention_mask": MASK}
-    answers = objective.answers(lambda **_: output, batch, labels)
+    answers = fetch(objective.answers(lambda **_: output, batch, labels))
     assert answers["loss"].dtype == np.float64
     trained = objective.loss(objective.forward(lambda **_: output, batch, labels), labels)
     assert answers["loss"].sum() == pytest.approx(trained.item(), rel=1e-6)
@@ -105,11 +126,12 @@ def test_next_tokens_are_judged_by_the_token_that_follows():
 
 def test_answers_about_tokens_leave_padding_out():
     output, labels = output_of("tokens")
-    found = objective_of("tokens").answers(lambda **_: output, {"attention_mask": MASK}, labels)
+    batch = {"attention_mask": MASK}
+    found = fetch(objective_of("tokens").answers(lambda **_: output, batch, labels))
     assert [len(row) for row in found["tags"]] == [5, 3]
     assert found["tags"][0].tolist() == output[0].argmax(1).tolist()
     spans, _ = output_of("spans")
-    found = objective_of("spans").answers(lambda **_: spans, {"attention_mask": MASK}, None)
+    found = fetch(objective_of("spans").answers(lambda **_: spans, batch, None))
     assert [len(row) for row in found["start"]] == [5, 3]
     assert "loss" not in found
 
@@ -122,3 +144,13 @@ def test_rows_without_a_labelled_token_divide_nothing():
         targets=Ragged(np.array([-100, -100]), np.array([0, 2])),
     )
     assert objective_of("tokens").weight(encoded, np.array([0])) == 1.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_become_float64_on_the_host_alone(kind):
+    objective = objective_of(kind)
+    output, labels = output_of(kind)
+    batch = {"attention_mask": MASK.clone()}
+    with NoDoubles():
+        answers = objective.answers(lambda **_: output, batch, labels)
+    assert answers["loss"].dtype == np.float64

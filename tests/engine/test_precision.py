@@ -20,6 +20,7 @@ from nbtransfer.engine.objectives import Classes
 from nbtransfer.engine.precision import (
     load_scaler_state,
     scaler_state,
+    set_determinism,
     set_precision,
     usable_precision,
 )
@@ -182,3 +183,15 @@ def test_other_precisions_keep_no_scale():
     accelerator = Accelerator(cpu=True)
     assert scaler_state(accelerator) == {}
     load_scaler_state(accelerator, {"scaler": None})
+
+
+def test_operations_that_give_other_bits_are_refused_for_one_run_and_taken_in_the_next():
+    fills = torch.utils.deterministic.fill_uninitialized_memory
+    try:
+        set_determinism(True)
+        assert torch.get_deterministic_debug_mode() == 2  # fails, for warnings leave attention be
+        assert not torch.utils.deterministic.fill_uninitialized_memory
+    finally:
+        set_determinism(False)
+    assert torch.get_deterministic_debug_mode() == 0
+    assert torch.utils.deterministic.fill_uninitialized_memory is fills

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from types import SimpleNamespace
 
@@ -14,8 +15,8 @@ from transformers import BertConfig, BertForSequenceClassification
 from nbtransfer.data.encode import EncodedTexts
 from nbtransfer.engine import step as step_module
 from nbtransfer.engine.memory import MemoryFull
-from nbtransfer.engine.memory_watch import MemoryWatch
-from nbtransfer.engine.objectives import Classes
+from nbtransfer.engine.memory_watch import MemoryWatch, choose_evaluation_batch
+from nbtransfer.engine.objectives import Classes, Sequence
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.runs.faults import plan_faults
 
@@ -147,3 +148,90 @@ def test_a_cpu_is_not_probed_for_its_memory_is_never_refused(monkeypatch):
     monkeypatch.setattr(EagerStep, "probe", lambda self: pytest.fail("probed"))
     watch = MemoryWatch(taker, None, None, None, 8)
     watch.probe(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("device", "asked"), [("cuda", ["pin", "copy"]), ("cpu", ["copy"])])
+def test_a_gpu_fetches_batches_from_pinned_memory(device, asked):
+    done = []
+
+    class Tensor:
+        def pin_memory(self):
+            done.append("pin")
+            return self
+
+        def to(self, where, *, non_blocking):
+            done.append("copy")
+            assert where.type == device and non_blocking
+
+    step_module.sent(Tensor(), torch.device(device))
+    assert done == asked
+
+
+class Accelerated(str):
+    """A device that takes tensors as the CPU does, and is none."""
+
+    type = "xpu"
+
+
+def training_of(encoded, *, asked=64, objective=None, known=None):
+    """Return what `choose_evaluation_batch` reads of a run, and its log."""
+    log = []
+    model, taker = make_step()
+    return log, SimpleNamespace(
+        accelerator=SimpleNamespace(device=Accelerated("cpu"), autocast=contextlib.nullcontext),
+        learner=model,
+        optimizer=taker._optimizer,
+        validation=None if encoded is None else SimpleNamespace(encoded=encoded),
+        objective=objective or Classes(),
+        progress=SimpleNamespace(eval_batch_size=known),
+        spec=SimpleNamespace(per_device_eval_batch_size=asked),
+        events=SimpleNamespace(append=lambda kind, **fields: log.append((kind, fields))),
+    )
+
+
+def rows_of(count):
+    return EncodedTexts(
+        tokens=np.ones(3 * count, np.int32),
+        offsets=np.arange(0, 3 * count + 1, 3),
+        pad_token_id=0,
+        targets=np.zeros(count, np.int64),
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "asked", "faults", "held"),
+    [
+        (2000, 64, "", 1024),
+        (300, 64, "", 300),
+        (300, 64, "evaluate.batch:1:oom", 150),
+        (20, 64, "", 64),
+        (300, 8, "", 8),
+        (300, 8, "evaluate.batch:1:oom", 4),
+    ],
+)
+def test_before_the_first_step_an_evaluation_s_rows_a_pass_are_chosen(count, asked, faults, held):
+    plan_faults(faults)
+    log, training = training_of(rows_of(count), asked=asked)
+    choose_evaluation_batch(training)
+    assert training.progress.eval_batch_size == held
+    assert [(kind, f["old"], f["new"]) for kind, f in log] == (
+        [] if held == asked else [("plan_changed", asked, held)]
+    )
+    assert all(training.optimizer.state[p] for p in training.learner.parameters())
+
+
+def test_the_rows_a_pass_are_not_chosen_where_they_are_known_or_bounded_otherwise():
+    for log, training in (
+        training_of(None),
+        training_of(rows_of(300), known=16),
+        training_of(rows_of(300)),
+    ):
+        if training.validation is not None and training.progress.eval_batch_size is None:
+            training.accelerator.device = torch.device("cpu")
+        before = training.progress.eval_batch_size
+        choose_evaluation_batch(training)
+        assert training.progress.eval_batch_size == before and not log
+    log, training = training_of(rows_of(300), objective=Sequence(1, 4))
+    training.objective.answers = lambda *_: {}
+    choose_evaluation_batch(training)
+    assert training.progress.eval_batch_size == 64 and not log  # texts to be written take more

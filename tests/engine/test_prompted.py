@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from nbtransfer import api
-from nbtransfer.data.encoding import IGNORED
 from tests.engine.jobs import make_run, start, work, work_until_killed
 from tests.engine.pairs import pairs, write_model
 from tests.faults.comparing import same_bits, same_last_checkpoint
@@ -131,78 +130,3 @@ def test_a_batch_that_is_cut_in_parts_learns_the_same(tmp_path):
         assert work(str(run.dir)), run.log()
     losses = [[row.loss for row in run.state().steps] for run in (whole, parts)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-
-
-@pytest.mark.parametrize("family", ["gpt2", "chat"])
-def test_losses_are_those_of_trainer(tmp_path, family):
-    """Same weights, rows, order and schedule; the rows are put together here, not by the task."""
-    from torch.utils.data import SequentialSampler
-    from transformers import (
-        AutoModelForCausalLM,
-        AutoTokenizer,
-        DataCollatorForSeq2Seq,
-        Trainer,
-        TrainingArguments,
-    )
-
-    from nbtransfer.engine.batching import StepRows
-    from nbtransfer.runs.files import read_table
-
-    run = _run(
-        tmp_path, family, max_steps=10, warmup_steps=0, eval_steps=10, metric_for_best_model="loss"
-    )
-    assert work(str(run.dir)), run.log()
-    ours = [row.loss for row in run.state().steps]
-    tokenizer = AutoTokenizer.from_pretrained(run.model_card.location)
-    tokenizer.pad_token = tokenizer.eos_token
-
-    def encoded(split):
-        table = read_table(run.paths.split(split))
-        rows = []
-        for row in table.to_pylist():
-            source, target = row["source"], row["target"]
-            text = f"Translate from English to French.\nEnglish: {source}\nFrench:"
-            if family == "chat":
-                text = f"<s> {text} </s> <s>"
-            asked = tokenizer(text)["input_ids"]
-            written = [*tokenizer(target)["input_ids"], tokenizer.eos_token_id]
-            rows.append({"input_ids": asked + written, "labels": [IGNORED] * len(asked) + written})
-        return rows
-
-    train, held = encoded("train"), encoded("validation")
-    step_rows = StepRows(np.array([len(r["input_ids"]) for r in train]), 8, run.spec.seed)
-    assert [len(step_rows(step)) for step in range(10)] == [8] * 10
-    theirs = []
-
-    class InOrder(Trainer):
-        def _get_train_sampler(self, *_):
-            return SequentialSampler(self.train_dataset)
-
-        def training_step(self, *arguments, **keywords):
-            loss = super().training_step(*arguments, **keywords)
-            theirs.append(float(loss))
-            return loss
-
-    trainer = InOrder(
-        model=AutoModelForCausalLM.from_pretrained(run.model_card.location, dtype=torch.float32),
-        args=TrainingArguments(
-            output_dir=str(tmp_path / "trainer"),
-            per_device_train_batch_size=8,
-            per_device_eval_batch_size=64,
-            max_steps=10,
-            learning_rate=1e-2,
-            weight_decay=0.01,
-            lr_scheduler_type="linear",
-            report_to=[],
-            save_strategy="no",
-            use_cpu=True,
-            disable_tqdm=True,
-        ),
-        train_dataset=[train[row] for step in range(10) for row in step_rows(step)],
-        data_collator=DataCollatorForSeq2Seq(tokenizer),
-    )
-    trainer.train()
-    assert ours == pytest.approx(theirs, rel=1e-5)
-    assert len(ours) == 10 and ours[-1] < ours[0]
-    found = trainer.evaluate(held)
-    assert run.report().metrics["eval_loss"] == pytest.approx(found["eval_loss"], rel=1e-5)

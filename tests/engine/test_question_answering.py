@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 from types import SimpleNamespace
 
@@ -11,9 +10,11 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from nbtransfer import api
 from nbtransfer.runs.files import read_table
 from nbtransfer.tasks.question_answering import QuestionAnswering
 from tests.engine.jobs import start, work, work_until_killed, write_mini_model
+from tests.engine.pairs import write_model
 from tests.engine.question_jobs import make_question_run, questions
 
 pytestmark = pytest.mark.slow
@@ -118,91 +119,6 @@ def test_metrics_do_not_depend_on_the_batch(done):
             assert parts[name] == pytest.approx(whole[name], abs=1e-12)
 
 
-def without_padding():
-    """Questions whose contexts all have as many tokens, so that no batch is padded."""
-    rows = questions(400, seed=9)
-    return [row for row in rows if len(row["context"].split()) == 12][:48]
-
-
-def test_losses_and_answers_are_those_of_transformers_trainer(tmp_path):
-    import torch
-    from torch.utils.data import SequentialSampler
-    from transformers import (
-        AutoModelForQuestionAnswering,
-        AutoTokenizer,
-        Trainer,
-        TrainingArguments,
-    )
-
-    from nbtransfer.engine.batching import StepRows
-
-    folder = write_mini_model(tmp_path / "model")
-    config = tmp_path / "model" / "config.json"
-    off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    config.write_text(json.dumps(json.loads(config.read_text()) | off))
-    run = make_question_run(
-        tmp_path,
-        without_padding(),
-        model=folder,
-        validation=False,
-        learning_rate=3e-3,
-        weight_decay=0.0,  # Trainer's reaches words that the data does not use
-    )
-    assert work(str(run.dir)), run.log()
-    torch.manual_seed(run.spec.seed)
-    network = AutoModelForQuestionAnswering.from_pretrained(folder)
-    task, card, plan = QuestionAnswering(), run.data_card, run.plan
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    encoding = task.encode(tokenizer, read_table(run.paths.split("train")), plan.max_length, card)
-    lengths = encoding.tokens.lengths
-    assert len(set(lengths.tolist())) == 1
-    order = StepRows(lengths, 8, run.spec.seed)
-    rows = [int(row) for step in range(plan.num_steps) for row in order(step)]
-    assert len(lengths) % 8 == 0
-
-    class InOrder(Trainer):
-        def _get_train_sampler(self, *_):
-            return SequentialSampler(self.train_dataset)
-
-    trainer = InOrder(
-        model=network,
-        args=TrainingArguments(
-            output_dir=str(tmp_path / "trainer"),
-            num_train_epochs=1,
-            per_device_train_batch_size=8,
-            learning_rate=plan.learning_rate,
-            warmup_steps=plan.warmup_steps,
-            weight_decay=run.spec.weight_decay,
-            logging_steps=1,
-            save_strategy="no",
-            use_cpu=True,
-            report_to=[],
-            disable_tqdm=True,
-        ),
-        train_dataset=[
-            {
-                "input_ids": encoding.tokens.row(row).tolist(),
-                "token_type_ids": encoding.segments[
-                    slice(*encoding.tokens.offsets[row : row + 2])
-                ].tolist(),
-                "attention_mask": [1] * int(lengths[row]),
-                "start_positions": int(encoding.targets[row, 0]),
-                "end_positions": int(encoding.targets[row, 1]),
-            }
-            for row in rows
-        ],
-    )
-    trainer.train()
-    theirs = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    ours = [row.loss for row in run.state().steps]
-    assert len(ours) == len(theirs) == plan.num_steps
-    # The Trainer rounds what it logs to four digits or more.
-    assert ours == pytest.approx(theirs, abs=1e-5)
-    weights = load_file(run.paths.model_dir / "model.safetensors")
-    for name, tensor in network.state_dict().items():
-        assert torch.allclose(weights[name], tensor, atol=1e-5), name
-
-
 @pytest.mark.parametrize("technique", ["head", "top:1"])
 def test_frozen_layers_stay_as_they_were(tmp_path, technique):
     from transformers import AutoModel
@@ -220,3 +136,15 @@ def test_frozen_layers_stay_as_they_were(tmp_path, technique):
     }
     assert all(name.startswith("encoder.layer.1.") for name in changed)
     assert bool(changed) == (technique == "top:1")
+
+
+@pytest.mark.parametrize("technique", ["head", "lora"])
+def test_t5_s_new_head_for_spans_learns(tmp_path, technique):
+    model = write_model(tmp_path / "t5", "t5")
+    run = make_question_run(
+        tmp_path / "runs", num_rows=24, model=model, technique=technique, num_train_epochs=1
+    )
+    assert work(str(run.dir)), run.log()
+    saved, _ = api.load_model(run)
+    named = {name.rpartition(".")[2]: p for name, p in saved.qa_outputs.named_parameters()}
+    assert named["bias"].abs().min() > 0  # it starts at zero

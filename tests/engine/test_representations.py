@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from nbtransfer import api
-from nbtransfer.engine.worker import StopSignal, run_job
 from nbtransfer.errors import DataError, SpecError
-from nbtransfer.runs import scoring
+from tests.engine.asking import answer_here
 from tests.engine.jobs import make_run, reviews, work
 
 
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Answer evaluation jobs here: a worker of their own would take longer than all the rest."""
-
-    def submit(folder, log):
-        run_job({"job": "score", "dir": str(folder)}, StopSignal(), warm=True)
-        return SimpleNamespace(is_alive=True)
-
-    monkeypatch.setattr(scoring, "submit_scoring", submit)
+    answer_here(monkeypatch)
 
 
 @pytest.mark.parametrize("technique", ["full", "features"])
@@ -36,7 +28,7 @@ def test_training_moves_classes_apart_and_the_map_shows_it(tmp_path, in_this_pro
         assert found.after.probe_accuracies[-1] >= found.before.probe_accuracies[-1]
     else:  # a frozen backbone sees what it saw
         assert found.after == found.before
-    assert not list((run.dir / "evaluation").glob("embeddings-*"))
+    assert [path.name for path in (run.dir / "evaluation").iterdir()] == ["validation"]
 
 
 def test_rows_are_thinned_out_evenly_and_too_few_are_refused(tmp_path, in_this_process):

@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from nbtransfer.runs.control import change_control
@@ -65,6 +66,21 @@ def test_sigkill_at_any_step_then_resume_ends_with_the_same_bits(tmp_path, clean
     assert work(str(run.dir)), run.log()
     assert run.status == "completed"
     _assert_same(run, clean)
+
+
+def test_a_deterministic_run_resumes_to_the_same_bits_and_leaves_no_such_run_behind(
+    tmp_path, clean
+):
+    run = make_run(tmp_path, num_train_epochs=3, deterministic=True)
+    process = start(run, work_until_killed, 7)
+    process.join()
+    assert work(str(run.dir)), run.log()
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.is_deterministic_algorithms_warn_only_enabled()
+    _assert_same(run, clean)  # on a CPU every run is
+    other = make_run(tmp_path, max_steps=1)
+    assert work(str(other.dir))
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 @pytest.mark.parametrize("stop_at", [1, 6, 9])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -15,13 +16,14 @@ from nbtransfer.engine import stepping
 from nbtransfer.engine.graphed import GraphedStep
 from nbtransfer.models import packed_attention
 from nbtransfer.runs.control import change_control
+from nbtransfer.spec import RunSpec
 from tests.engine.jobs import make_run, start, work
 from tests.engine.packed_jobs import accelerator_of, encoded_rows
-from tests.models.families import tiny_model
+from tests.models.families import ROWS, SPANS, TOKENS, tiny_model
 
 
 def loaded(**changes):
-    """What `usable_kind` reads of a worker on a machine that has everything."""
+    """What a worker has loaded, where the machine has everything; `changes` take some away."""
     accelerator = SimpleNamespace(
         device=torch.device("cuda"), mixed_precision="bf16", num_processes=1
     )
@@ -30,6 +32,12 @@ def loaded(**changes):
     model = changes.get("learner", tiny_model("bert"))
     return SimpleNamespace(
         accelerator=accelerator, learner=model, train=SimpleNamespace(encoded=encoded_rows())
+    )
+
+
+def usable_kind(planned, worker, log):
+    return stepping.usable_kind(
+        planned, worker.accelerator, worker.learner, worker.train.encoded, log
     )
 
 
@@ -53,7 +61,7 @@ class Log:
 )
 def test_a_worker_that_cannot_capture_says_why_and_takes_eager_steps(changes, reason):
     log = Log()
-    assert stepping.usable_kind("graphed", loaded(**changes), log) == "eager"
+    assert usable_kind("graphed", loaded(**changes), log) == "eager"
     ((kind, fields),) = log.events
     assert (kind, fields["field"], fields["new"]) == ("plan_changed", "step_kind", "eager")
     assert reason in fields["reason"]
@@ -62,24 +70,26 @@ def test_a_worker_that_cannot_capture_says_why_and_takes_eager_steps(changes, re
 def test_packed_answers_that_differ_from_padded_ones_are_not_trained_on(monkeypatch):
     log, worker = Log(), loaded()
     monkeypatch.setattr(stepping, "packing_gap", lambda *_: 0.2)
-    assert stepping.usable_kind("graphed", worker, log) == "eager"
+    assert usable_kind("graphed", worker, log) == "eager"
     assert "packed and padded answers differ by 20.0%" in log.events[0][1]["reason"]
     monkeypatch.setattr(stepping, "packing_gap", lambda *_: float("nan"))
-    assert stepping.usable_kind("graphed", worker, log) == "eager"
+    assert usable_kind("graphed", worker, log) == "eager"
     monkeypatch.setattr(stepping, "packing_gap", lambda *_: 0.005)
-    assert stepping.usable_kind("graphed", worker, log) == "graphed"
+    assert usable_kind("graphed", worker, log) == "graphed"
     assert len(log.events) == 2
 
 
 def test_eager_is_taken_without_a_question():
     log = Log()
-    assert stepping.usable_kind("eager", loaded(), log) == "eager"
+    assert usable_kind("eager", loaded(), log) == "eager"
     assert log.events == []
 
 
-@pytest.mark.parametrize("head", ["SequenceClassification", "TokenClassification"])
+@pytest.mark.parametrize("head", [ROWS, TOKENS, SPANS])
 def test_the_gap_is_rounding_where_attention_is_right_and_large_where_it_is_not(head, monkeypatch):
-    model, encoded, accelerator = tiny_model("roberta", head), encoded_rows(), accelerator_of("cpu")
+    labels = {"num_labels": 2} if head == SPANS else {}
+    model = tiny_model("roberta", head, **labels)
+    encoded, accelerator = encoded_rows(), accelerator_of("cpu")
     assert stepping.packing_gap(accelerator, model, encoded) < 1e-5
     monkeypatch.setattr(
         packed_attention, "_block_mask", lambda b, n, *_: torch.ones(n, n, dtype=torch.bool)
@@ -99,6 +109,30 @@ def test_compiling_is_for_runs_long_enough_to_repay_it(monkeypatch):
     assert not stepping.compiling_pays(10**9, 16_320, base)
 
 
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_nothing_is_compiled_where_bits_must_not_depend_on_what_was_fastest(
+    deterministic, monkeypatch
+):
+    made = {}
+    monkeypatch.setattr(stepping, "GraphedStep", lambda **arguments: made.update(arguments))
+    monkeypatch.setattr(stepping, "compiling_pays", lambda *_: True)
+    worker = loaded()
+    worker.accelerator = accelerator_of("cpu")
+    spec = RunSpec(model="m", data="d", deterministic=deterministic)
+    stepping.make_step(
+        "graphed",
+        loaded=worker,
+        learner=worker.learner,
+        optimizer=None,
+        objective=None,
+        step_rows=None,
+        micro_batch_size=8,
+        run=SimpleNamespace(spec=spec, plan=SimpleNamespace(num_steps=10)),
+    )
+    assert made["compiles"] is not deterministic
+    assert made["recorder"] is None
+
+
 @pytest.mark.slow
 def test_a_run_planned_with_graphs_trains_eagerly_where_there_are_none(tmp_path):
     run = packed_run(tmp_path)
@@ -106,6 +140,23 @@ def test_a_run_planned_with_graphs_trains_eagerly_where_there_are_none(tmp_path)
     changed = [e for e in run.events() if e["type"] == "plan_changed"]
     assert [(e["field"], e["new"]) for e in changed] == [("step_kind", "eager")]
     assert run.state().step_kind == "eager"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("technique", ["head", "top:1"])
+def test_a_run_that_falls_back_computes_frozen_layers_once(tmp_path, technique):
+    run = packed_run(tmp_path, technique=technique)
+    assert work(str(run.dir)), run.log()
+    kinds = [event["type"] for event in run.events()]
+    assert kinds.index("plan_changed") < kinds.index("frozen_layers_computed")
+
+
+@pytest.mark.slow
+def test_packed_steps_go_through_frozen_layers_that_are_not_kept(tmp_path):
+    run = packed_run(tmp_path, technique="head")
+    assert train(run) == 0, run.log()
+    assert "frozen_layers_computed" not in [event["type"] for event in run.events()]
+    assert run.state().step_kind == "graphed"
 
 
 def packed_run(folder, **keywords):
@@ -125,6 +176,10 @@ def work_packed(run_dir: str, at_step: int = -1, how: str = "") -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if step == at_step and how == "stop":
             change_control(type(run)(run.dir).paths.control, stop="interrupt")
+        if step == at_step and how == "pause":
+            change_control(run.paths.control, paused=True)
+            # The loop's own way of waiting ends the pause.
+            time.sleep = lambda _: change_control(run.paths.control, paused=False)
         if step == at_step and how == "slide":
             change_control(run.paths.control, learning_rate=3e-4)
         return take(self, rows, step)
@@ -132,7 +187,7 @@ def work_packed(run_dir: str, at_step: int = -1, how: str = "") -> None:
     from nbtransfer.runs.run import Run
 
     run = Run(run_dir)
-    stepping._why_not_graphed = lambda loaded: None
+    stepping._why_not_graphed = lambda *_: None
     GraphedStep.__call__ = taken
     assert work(run_dir)
 
@@ -182,6 +237,15 @@ def test_a_packed_run_that_was_ended_goes_on_to_the_same_bits(tmp_path, clean, h
     change_control(run.paths.control, stop=None)
     assert train(run) == 0, run.log()
     assert run.status == "completed"
+    assert same_bits(run, clean)
+
+
+@pytest.mark.slow
+def test_a_packed_run_that_was_paused_ends_with_the_same_bits(tmp_path, clean):
+    run = packed_run(tmp_path)
+    assert train(run, 8, "pause") == 0, run.log()
+    kinds = [event["type"] for event in run.events()]
+    assert kinds.index("run_paused") < kinds.index("run_unpaused")
     assert same_bits(run, clean)
 
 

@@ -13,14 +13,15 @@ from nbtransfer import api
 from nbtransfer.runs import store
 from nbtransfer.runs.files import read_json
 from tests.engine import jobs
-from tests.engine.jobs import work
+from tests.engine.jobs import work, write_mini_model
+from tests.engine.pairs import write_model
 from tests.faults.comparing import same_bits, same_last_checkpoint
 
 _TOPICS = {"food": ("soup", "bread", "cake"), "film": ("actor", "scene", "plot")}
 
 
 def rows_of(kind: str, count: int = 48) -> list[dict[str, object]]:
-    """Made-up rows: topics in lists, a score by number of words, or two texts and whether alike."""
+    """Made-up rows: topics in lists, a score by number of words, or two texts and how alike."""
     draw = random.Random(1)
     rows = []
     for i in range(count):
@@ -31,6 +32,12 @@ def rows_of(kind: str, count: int = 48) -> list[dict[str, object]]:
             rows.append({"text": text, "labels": topics})
         elif kind == "score":
             rows.append({"text": text, "score": 100.5 + 40 * (i % 4)})
+        elif kind == "similar":
+            other, score = ((text, 4.8), (f"{text} cold", 2.5), ("night", 0.2))[i % 3]
+            rows.append({"sentence1": text, "sentence2": other, "score": score})
+        elif kind == "entailed":
+            other, label = ((text, "yes"), (f"not {text}", "no"), ("a cold night", "maybe"))[i % 3]
+            rows.append({"premise": text, "hypothesis": other, "label": label})
         else:
             other = text if i % 2 else "a cold night"
             rows.append({"sentence1": text, "sentence2": other, "label": ("no", "yes")[i % 2]})
@@ -92,6 +99,27 @@ def test_several_classes_a_text_are_learned_and_their_thresholds_kept(tmp_path):
     assert (run.paths.evaluation("validation").confusion_png).is_file() is False
 
 
+@pytest.mark.parametrize("form", ["lists", "columns"])
+def test_a_zero_or_one_for_each_class_is_read_alike_in_training_and_evaluation(
+    tmp_path, monkeypatch, form
+):
+    def as_flags(row):
+        flags = [int(name in row["labels"]) for name in ("dull", *_TOPICS)]
+        if form == "lists":
+            return {"text": row["text"], "labels": flags}
+        return {"text": row["text"], **dict(zip(("dull", *_TOPICS), flags, strict=True))}
+
+    rows = [as_flags(row) for row in rows_of("several", 64)]
+    job = {"label": ["dull", *_TOPICS]} if form == "columns" else {}
+    run = jobs.make_run(tmp_path, data=rows[:48], validation=rows[48:], num_train_epochs=1, **job)
+    assert work(str(run.dir))
+    jobs.score_here(monkeypatch)
+    own = run.report()
+    assert api.evaluate(run, rows[48:]).metrics == own.metrics
+    names = ("0", "1", "2") if form == "lists" else ("dull", *_TOPICS)
+    assert own.labels == names
+
+
 @pytest.mark.parametrize("technique", ["full", "features"])
 def test_numbers_are_learned_on_their_own_scale(tmp_path, technique):
     run = make_run(tmp_path, "score", technique=technique, learning_rate=None, num_train_epochs=8)
@@ -108,6 +136,25 @@ def test_pairs_are_read_together(tmp_path):
     assert work(str(run.dir))
     assert run.data_card.roles["text_pair"] == "sentence2"
     assert run.report().metrics["eval_accuracy"] > 0.9
+
+
+def test_how_alike_two_texts_are_is_learned_as_a_number(tmp_path, monkeypatch):
+    run = make_run(tmp_path, "similar", num_train_epochs=10)
+    assert work(str(run.dir))
+    assert run.data_card.roles == {"text": "sentence1", "text_pair": "sentence2", "label": "score"}
+    assert run.report().metrics["eval_pearson"] > 0.5
+    jobs.score_here(monkeypatch)
+    far, near = api.answers.predict(run, [("a warm day", "night"), ("a warm day", "a warm day")])
+    assert near.score > far.score
+
+
+def test_three_relations_of_two_texts_are_told_apart(tmp_path):
+    run = make_run(tmp_path, "entailed", num_train_epochs=6)
+    assert work(str(run.dir))
+    assert run.data_card.roles["text_pair"] == "hypothesis"
+    report = run.report()
+    assert report.labels == ("maybe", "no", "yes")
+    assert report.metrics["eval_accuracy"] > 0.6
 
 
 @pytest.mark.parametrize("batch_size", [1, 5])
@@ -137,3 +184,37 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path, kind):
     assert broken.status == "lost"
     assert work(str(broken.dir))
     assert same_last_checkpoint(broken, whole) and same_bits(broken, whole)
+
+
+@pytest.mark.parametrize("family", ["t5", "bart"])
+def test_a_text_that_spells_out_the_end_token_is_read_as_text(tmp_path, monkeypatch, family):
+    model = write_model(tmp_path / "model", family)
+    rows = [{"text": f"open {'</s> ' * (i % 3)}file", "label": "ab"[i % 2]} for i in range(24)]
+    run = jobs.make_run(tmp_path / "runs", model=model, data=rows, num_train_epochs=1)
+    assert work(str(run.dir)), run.log()
+    jobs.score_here(monkeypatch)
+    assert len(api.answers.predict(run, ["open file", "the </s> end </s>"])) == 2
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_head_with_the_data_s_classes_is_kept_where_that_is_asked(tmp_path, kept):
+    from transformers import AutoTokenizer, BertForSequenceClassification
+
+    folder = write_mini_model(tmp_path / "mini")
+    names = {0: "good", 1: "bad"}  # the data's are in the order of the alphabet
+    before = BertForSequenceClassification.from_pretrained(folder, id2label=names)
+    before.save_pretrained(tmp_path / "model")
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "model")
+    run = jobs.make_run(
+        tmp_path / "runs",
+        model=str(tmp_path / "model"),
+        keep_head=kept,
+        learning_rate=1e-6,
+        max_steps=1,
+    )
+    assert work(str(run.dir)), run.log()
+    after, _ = api.load_model(run)
+    same = torch.allclose(after.classifier.weight, before.classifier.weight, atol=1e-5)
+    said = "The checkpoint's head has other classes; a new one is trained." in run.state().notes
+    assert (same, said) == (kept, not kept)
+    assert run.report().labels == (("good", "bad") if kept else ("bad", "good"))

@@ -104,7 +104,15 @@ def test_a_job_that_comes_as_the_idle_worker_leaves_is_not_lost(tmp_path, monkey
     assert run.status == "completed"
 
 
-def test_a_user_s_file_named_like_a_library_is_not_imported(tmp_path, monkeypatch):
+def test_neither_a_launchers_variables_nor_files_named_like_libraries_disturb(
+    tmp_path, monkeypatch
+):
+    """A kernel below torchrun or mpirun: the worker is not one of that launcher's processes."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "29777")
     (tmp_path / "datasets.py").write_text("raise SystemExit('imported')")
     (tmp_path / "torch.py").write_text("raise SystemExit('imported')")
     monkeypatch.chdir(tmp_path)

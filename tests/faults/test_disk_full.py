@@ -211,3 +211,20 @@ def test_a_log_that_finds_no_space_gets_its_lines_later(small_disk, mini_model, 
     events = list(read_events(run.paths.events))
     assert [event["seq"] for event in events] == list(range(len(events)))
     assert [row.step for row in run.state().steps] == list(range(1, 13))
+
+
+@pytest.mark.parametrize("first", [30, 1])
+def test_a_worker_whose_log_stays_full_says_so_by_leaving(
+    tmp_path, make_job, clean, first, monkeypatch
+):
+    """Its log has no ending: were it to wait for another job, the run would be running for ever."""
+    monkeypatch.setattr("nbtransfer.runs.events._TRY_EVERY_S", 0.0)
+    run = make_job(tmp_path)
+    plan_faults(f"event:{first}+:enospc")
+    assert not work(str(run.dir))
+    assert run.state().ending is None
+    plan_faults("")
+    assert work(str(run.dir)), run.log()
+    assert run.status == "completed"
+    assert same_bits(run, clean)
+    assert rows(run) == rows(clean)

@@ -45,7 +45,7 @@ def test_killed_after_its_last_evaluation_it_takes_no_further_step(
 @pytest.fixture
 def ended(tmp_path, make_job, monkeypatch):
     """Such a run that is over, and no worker that would take it up by itself."""
-    monkeypatch.setattr(launch, "submit_run", lambda run, *, restart: None)
+    monkeypatch.setattr(launch, "_hand_over", lambda run, *, restart: None)
     run = make_job(tmp_path, early_stopping_patience=1)
     assert work(str(run.dir)), run.log()
     return run
@@ -70,7 +70,7 @@ def test_with_more_epochs_patience_is_counted_anew(ended):
 
 
 def test_with_less_patience_than_is_lost_already_it_ends_at_once(tmp_path, make_job, monkeypatch):
-    monkeypatch.setattr(launch, "submit_run", lambda run, *, restart: None)
+    monkeypatch.setattr(launch, "_hand_over", lambda run, *, restart: None)
     run = make_job(tmp_path, early_stopping_patience=3)
     start(run, work_until_killed, 9).join()
     run = jobs.resume_job(run, {"early_stopping_patience": 1}, allow=True)

@@ -88,27 +88,28 @@ def test_interrupted_while_the_model_is_saved_it_is_done(tmp_path, make_job, cle
 
 _PREPARE = """
 %load_ext nbtransfer
+from nbtransfer.runs import launch
+launch._WORKER_MODULE = "tests.faults.forking_worker"
 words = ["lovely", "bright", "warm"], ["dull", "cold", "slow"]
 rows = [{"text": f"a {words[i % 2][i % 3]} film", "label": i % 2} for i in range(80)]
 """
-_START = "run = %finetune {model} rows --epochs 900 --eval-steps 100000 --name {name}"
-_HANG_S = 6.0
+_START = "run = %finetune {model} rows --epochs {epochs} --eval-steps {every} --name {name}"
 
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory, mini_model):
-    """A real kernel whose workers take seconds to begin a save; `run(code)` starts a cell."""
+    """A real kernel, whose workers stand still for seconds where a test says so."""
     folder = tmp_path_factory.mktemp("kernel")
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "NBTRANSFER_RUNS_DIR": str(folder / "runs"),
-        "NBTRANSFER_FAULT": "checkpoint.staging:1:hang",
-        "NBTRANSFER_FAULT_HANG_S": str(_HANG_S),
     }
     manager, client = start_new_kernel(kernel_name="python3", cwd=str(folder), env=environment)
     try:
-        yield _Kernel(manager, client, folder / "runs", mini_model)
+        kernel = _Kernel(manager, client, folder / "runs", mini_model)
+        assert kernel.reply(kernel.start(_PREPARE))["status"] == "ok"
+        yield kernel
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
@@ -135,9 +136,12 @@ class _Kernel:
         request = self.client.execute("", user_expressions={"it": expression}, allow_stdin=False)
         return self.reply(request)["user_expressions"]["it"]["data"]["text/plain"]
 
-    def begin(self, name):
-        request = self.start(_START.format(model=self.model, name=name))
+    def begin(self, name, hangs="", epochs=900, every=100_000):
+        self.runs_dir.mkdir(exist_ok=True)
         folder = self.runs_dir / name
+        folder.with_suffix(".faults").write_text(hangs)
+        line = _START.format(model=self.model, name=name, epochs=epochs, every=every)
+        request = self.start(line)
         _wait_for((folder / "spec.json").is_file)
         return request, Run(folder)
 
@@ -149,13 +153,19 @@ def _wait_for(condition, timeout=120):
         time.sleep(0.005)
 
 
+def _has(run, type_, **fields):
+    """Whether the run's log has such an event."""
+    return lambda: any(
+        e["type"] == type_ and all(e[name] == value for name, value in fields.items())
+        for e in run.events()
+    )
+
+
 def test_a_second_interrupt_frees_the_cell_within_a_second_while_the_worker_saves(kernel):
-    assert kernel.reply(kernel.start(_PREPARE))["status"] == "ok"
-    request, run = kernel.begin("twice")
+    request, run = kernel.begin("twice", "checkpoint.staging:1:hang 6")
     _wait_for(lambda: run.state().step >= 3)
     kernel.manager.interrupt_kernel()
-    wanted = lambda: any(e["type"] == "control_applied" for e in run.events())  # noqa: E731
-    _wait_for(wanted)
+    _wait_for(_has(run, "control_applied"))
     assert run.status == "running"
     began = time.monotonic()
     kernel.manager.interrupt_kernel()
@@ -166,20 +176,58 @@ def test_a_second_interrupt_frees_the_cell_within_a_second_while_the_worker_save
     assert kernel.value("6 * 7") == "42"
     assert kernel.value("run.status") == "'running'"
     run.wait(timeout_s=60)
-    assert run.status == "stopped"
-    assert run.state().ending_reason == "interrupt"
-    assert damage(run.paths.checkpoint(run.state().step)) is None
-    assert run.state().verified
+    _assert_kept(run)
     assert kernel.value("run.status") == "'stopped'"
 
 
-def test_an_interrupt_while_the_worker_prepares_stops_the_run_and_keeps_a_model(kernel):
-    assert kernel.reply(kernel.start(_PREPARE))["status"] == "ok"
-    request, run = kernel.begin("early")
-    time.sleep(0.3)
+def _assert_kept(run):
+    state = run.state()
+    assert run.status == "stopped"
+    assert state.ending_reason == "interrupt"
+    assert damage(run.paths.checkpoint(state.step)) is None
+    assert state.verified
+
+
+@pytest.mark.parametrize(
+    ("name", "hangs", "event", "step"),
+    [
+        ("loading", "event:4", ("phase_started", {"phase": "loading"}), 0),
+        ("evaluating", "evaluate.batch:1", ("phase_started", {"phase": "evaluating"}), 4),
+        ("saving", "checkpoint.staging:1", ("evaluation_completed", {}), 4),
+    ],
+)
+def test_an_interrupt_in_a_phase_stops_the_run_and_keeps_a_model(kernel, name, hangs, event, step):
+    request, run = kernel.begin(name, f"{hangs}:hang 1.5", every=4)
+    _wait_for(_has(run, event[0], **event[1]))
     kernel.manager.interrupt_kernel()
-    assert kernel.reply(request, timeout=120)["status"] == "ok"
-    assert run.status == "stopped"
-    assert run.state().ending_reason == "interrupt"
-    assert run.state().verified
+    assert kernel.reply(request)["status"] == "ok"
+    # It is taken at the next boundary: the one after the phase, where steps go on beside it later.
+    assert run.state().step >= step
     assert kernel.value("run.status") == "'stopped'"
+    _assert_kept(run)
+
+
+def test_an_interrupt_while_the_record_is_drawn_lets_it_be_drawn_whole(kernel, tmp_path):
+    drawing, go_on = tmp_path / "drawing", tmp_path / "go-on"
+    slow = f"""
+import pathlib, time
+from nbtransfer.panels import show
+bundles = show.record_bundles
+
+def slow(run, status):
+    pathlib.Path({str(drawing)!r}).touch()
+    while not pathlib.Path({str(go_on)!r}).exists():
+        time.sleep(0.01)
+    return bundles(run, status)
+
+show.record_bundles = slow
+"""
+    assert kernel.reply(kernel.start(slow))["status"] == "ok"
+    request, _ = kernel.begin("drawing", epochs=1)
+    _wait_for(drawing.exists)
+    kernel.manager.interrupt_kernel()
+    time.sleep(0.2)
+    go_on.touch()
+    assert kernel.reply(request)["status"] == "ok"
+    assert kernel.value("run.status") == "'completed'"
+    assert kernel.value("show._OPEN") == "{}"

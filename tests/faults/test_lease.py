@@ -11,8 +11,13 @@ import sys
 import pytest
 
 from nbtransfer import api
+from nbtransfer.engine.worker import StopSignal, run_job
 from nbtransfer.errors import RunError
 from nbtransfer.panels.runs_panel import run_row, runs_text
+from nbtransfer.runs.faults import plan_faults
+from nbtransfer.runs.run import Run
+from tests.engine.jobs import VerificationHere, start, work
+from tests.faults.comparing import same_bits
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +88,55 @@ def test_it_is_killed_by_another_kernel_that_cannot_wait(orphan):
     with pytest.raises(RunError, match="lost its worker"):
         found.wait(timeout_s=30)
     assert not (found.paths.model_dir / "config.json").exists()
+
+
+def _work_as_a_worker(run_dir, faults):
+    """Train as the worker's own process does, which listens for SIGTERM."""
+    from nbtransfer.engine import export
+    from nbtransfer.engine.worker import StopSignal, run_job
+
+    export.Verification = VerificationHere
+    stop_signal = StopSignal()
+    stop_signal.install()
+    stop_signal.busy = True
+    plan_faults(faults)
+    run_job({"job": "train", "dir": run_dir}, stop_signal, warm=True)
+
+
+@pytest.mark.parametrize(
+    ("phase", "point", "step"),
+    [
+        ("loading", "event:4", 0),
+        ("evaluating", "evaluate.batch:1", 4),
+        ("saving", "export.*:1", 12),
+    ],
+)
+def test_a_worker_that_is_terminated_in_a_phase_ends_with_a_model(
+    tmp_path, make_job, clean, phase, point, step
+):
+    run = make_job(tmp_path)
+    process = start(run, _work_as_a_worker, f"{point}:term")
+    process.join()
+    assert process.exitcode == 0
+    assert run.state().step == step
+    if step == 12:
+        assert run.status == "completed"
+    else:
+        _assert_stopped(run, "sigterm")
+        assert work(str(run.dir)), run.log()
+    assert same_bits(run, clean)
+
+
+def test_a_paused_run_whose_kernel_has_gone_ends_with_its_lease(tmp_path, make_job, clean):
+    run = make_job(tmp_path)
+    run.pause()
+    over = StopSignal(lease_s=0.0, orphaned=lambda: Run(run.dir).state().paused)
+    assert run_job({"job": "train", "dir": str(run.dir)}, over, warm=True)
+    assert [e["step"] for e in run.events() if e["type"] == "run_paused"] == [0]
+    _assert_stopped(run, "lease")
+    run.unpause()
+    assert work(str(run.dir)), run.log()
+    assert same_bits(run, clean)
 
 
 def _assert_stopped(run, reason):

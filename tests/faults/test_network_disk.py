@@ -15,6 +15,7 @@ from nbtransfer.panels.record import record_bundles
 from nbtransfer.runs import launch
 from nbtransfer.runs.faults import plan_faults
 from nbtransfer.runs.run import Run
+from tests.engine.asking import answer_here
 from tests.engine.jobs import start, work, work_until_killed
 from tests.faults.comparing import rows, same_bits, same_last_checkpoint
 
@@ -31,7 +32,7 @@ def no_faults_left():
 def submitted(monkeypatch):
     """Runs handed to a worker, which does not come."""
     handed = []
-    monkeypatch.setattr(launch, "submit_run", lambda run, *, restart: handed.append(run))
+    monkeypatch.setattr(launch, "_hand_over", lambda run, *, restart: handed.append(run))
     return handed
 
 
@@ -186,15 +187,16 @@ def read_only(tmp_path, make_job):
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_a_read_only_run_is_shown_and_neither_resumed_nor_asked(read_only, submitted):
+def test_a_read_only_run_is_shown_and_asked_but_not_resumed(read_only, submitted, monkeypatch):
     run = read_only(lambda run: work(str(run.dir)))
     assert run.status == "completed"
     card = next(iter(record_bundles(run, run.status))).data["text/plain"]
     assert "Kept: the best model" in card
     assert api.evaluate(run).num_rows == 8
-    for ask in (lambda: api.predict(run, "a film"), lambda: api.evaluate(run, split="train")):
-        with pytest.raises(RunError, match=r"cannot be written \(Read-only.*Copy the folder"):
-            ask()
+    answer_here(monkeypatch)
+    assert len(api.predict(run, ["a film", "a meal"])) == 2
+    with pytest.raises(RunError, match=r"cannot be written \(Read-only.*Copy the run's folder"):
+        api.evaluate(run, split="train")
     with pytest.raises(RunError, match=r"Read-only file system.*Copy the folder"):
         api.resume_run(run, changes={"epochs": 5}, allow=True)
     assert submitted == []

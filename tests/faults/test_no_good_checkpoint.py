@@ -118,8 +118,12 @@ def test_a_good_copy_put_back_is_gone_on_from(killed, clean, tmp_path):
 
 def test_only_allow_without_changes_means_to_begin_again(killed, monkeypatch):
     handed = []
-    monkeypatch.setattr(launch, "submit_run", lambda run, *, restart: handed.append(restart))
+    monkeypatch.setattr(launch, "_hand_over", lambda run, *, restart: handed.append(restart))
     jobs.resume_job(killed, {}, allow=False)
     jobs.resume_job(killed, {"epochs": 5}, allow=True)
+    jobs.resume_job(killed, {}, allow=True)  # nothing was refused yet
+    _ruin(killed)
+    _assert_refused(killed)
+    jobs.resume_job(killed, {}, allow=False)
     jobs.resume_job(killed, {}, allow=True)
-    assert handed == [False, False, True]
+    assert handed == [False] * 4 + [True]

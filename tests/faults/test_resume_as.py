@@ -17,6 +17,7 @@ from nbtransfer.runs import launch
 from nbtransfer.runs.files import read_json, read_table, write_json, write_table
 from nbtransfer.runs.lock import try_lock
 from nbtransfer.runs.run import Run
+from nbtransfer.runs.store import remove_run
 from tests.engine.jobs import start, work, work_until_killed
 from tests.faults.comparing import rows, same_bits, same_last_checkpoint
 
@@ -35,7 +36,7 @@ def killed(tmp_path, make_job):
 def submitted(monkeypatch):
     """Runs handed to a worker, which does not come."""
     handed = []
-    monkeypatch.setattr(launch, "submit_run", lambda run, *, restart: handed.append(run))
+    monkeypatch.setattr(launch, "_hand_over", lambda run, *, restart: handed.append(run))
     return handed
 
 
@@ -192,8 +193,7 @@ def test_a_folder_that_cannot_be_written_says_what_to_do(killed, monkeypatch, su
 def test_of_two_workers_on_one_run_the_second_leaves_it_alone(killed, clean):
     held = try_lock(killed.paths.lock)
     before = killed.paths.events.read_bytes()
-    process = start(killed, work)
-    process.join()
+    assert work(str(killed.dir), patience_s=0.0)
     assert killed.paths.events.read_bytes() == before
     held.close()
     assert work(str(killed.dir))
@@ -225,6 +225,56 @@ def test_a_second_kernel_is_refused_while_the_worker_lives(killed, submitted):
     assert not _is_running(record["pid"])
     launch.resume_run(killed)
     assert submitted == [killed]
+
+
+def test_changes_are_not_written_where_another_kernel_was_quicker(killed, submitted, monkeypatch):
+    spec = killed.paths.spec.read_bytes()
+    monkeypatch.setattr("nbtransfer.runs.run._PATIENCE_S", 0.0)
+    with try_lock(killed.paths.lock), pytest.raises(RunError, match="running already"):
+        jobs.resume_job(killed, {"epochs": 5}, allow=True)
+    assert killed.paths.spec.read_bytes() == spec
+    assert submitted == []
+
+
+def _move_away(run, ago_s=0.0):
+    """Let the run's worker have been on a machine that is gone, so many seconds ago."""
+    record = read_json(run.paths.process)
+    boot = {"host": "preempted-7", "boot": "another", "time": record["time"] - ago_s}
+    write_json(run.paths.process, {**record, **boot})
+    run.paths.lock.unlink()
+    lines = [json.loads(line) for line in run.paths.events.read_text().splitlines()]
+    dated = [{**line, "time": line["time"] - ago_s} for line in lines]
+    run.paths.events.write_text("".join(json.dumps(line) + "\n" for line in dated))
+    return Run(run.dir)
+
+
+def test_a_run_lost_on_another_machine_goes_on_here(killed, clean, submitted, monkeypatch):
+    run = _move_away(killed, ago_s=600.0)
+    assert run.status == "lost"
+    with pytest.raises(RunError, match=r"lost its worker, last seen on 'preempted-7', at step 8"):
+        run.wait()
+    monkeypatch.setattr("nbtransfer.runs.run._PATIENCE_S", 0.0)
+    with try_lock(run.paths.lock):
+        assert run.status == "running"
+        for refused in (lambda: jobs.resume_job(run, {}, allow=True), lambda: remove_run(run)):
+            with pytest.raises(RunError, match="is running"):
+                refused()
+    jobs.resume_job(run, {}, allow=False)
+    assert submitted == [run]
+    assert work(str(run.dir)), run.log()
+    assert same_bits(run, clean)
+    assert same_last_checkpoint(run, clean)
+    assert rows(run) == rows(clean)
+
+
+def test_a_run_heard_of_on_another_machine_a_moment_ago_is_taken_when_allowed(killed, submitted):
+    run = _move_away(killed)
+    assert run.status == "running"
+    with pytest.raises(RunError, match=r"was running on 'preempted-7' \d+ s ago.*--allow"):
+        jobs.resume_job(run, {}, allow=False)
+    assert submitted == []
+    jobs.resume_job(run, {}, allow=True)
+    assert submitted == [run]
 
 
 def _is_running(pid: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -207,7 +208,7 @@ def test_while_one_process_trains_our_run_a_second_one_is_refused(tmp_path, make
         time.sleep(0.02)
     with pytest.raises(RunError, match=re.escape(f"running already, in process {first.pid}")):
         launch.resume_run(run)
-    start(run, work).join()  # one that comes all the same leaves it alone
+    start(run, partial(work, patience_s=0.0)).join()  # one that comes all the same leaves it alone
     assert run.status == "running"
     run.dir.with_suffix(".go").touch()
     first.join()

@@ -13,12 +13,13 @@ from nbtransfer.magics import extension
 
 
 class Ran(NamedTuple):
-    """What a cell did: its value, its error, what it showed, and what it printed."""
+    """What a cell did: its value, its error, what it showed in words, what it printed, and all."""
 
     value: Any
     error: BaseException | None
     shown: str
     printed: str
+    outputs: list[Any]
 
 
 class Cells:
@@ -33,7 +34,8 @@ class Cells:
             result = self.shell.run_cell(cell)
         shown = "\n".join(o.data.get("text/plain", "") for o in captured.outputs)
         error = result.error_before_exec or result.error_in_exec
-        return Ran(result.result, error, shown, captured.stdout + captured.stderr)
+        printed = captured.stdout + captured.stderr
+        return Ran(result.result, error, shown, printed, captured.outputs)
 
     def ok(self, cell: str) -> Ran:
         ran = self.run(cell)

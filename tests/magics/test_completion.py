@@ -119,6 +119,9 @@ def test_files_and_their_columns_are_offered(notebook, tmp_path):
     assert complete(Place("finetune", "demo:minilm not"), notebook.names)[1] == []
     assert words(notebook, "%finetune demo:minilm data/films.csv --label ") == ["kritik", "note"]
     assert words(notebook, "%finetune demo:minilm lines.jsonl --label ") == ["body", "grade"]
+    assert words(notebook, "%predict data/f") == ["data/films.csv"]
+    assert words(notebook, "%predict lines.jsonl --column ") == ["body", "grade"]
+    assert "lines.jsonl" in words(notebook, "%predict demo:tweets --output li")
 
 
 class Awkward:

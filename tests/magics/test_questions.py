@@ -23,16 +23,17 @@ def asked(monkeypatch, runs_dir):
     write_events(run, completed(6))
     seen = []
 
-    def predict(run, inputs, **_):
-        seen.append(inputs)
-        return [Answer("Ann Lee", 0.75, 0, 7) for _ in inputs]
+    def predict(run, given):
+        seen.append(list(given.begin()))
+        return [Answer("Ann Lee", 0.75, 0, 7) for _ in seen[-1]]
 
     monkeypatch.setattr("nbtransfer.api.predict", predict)
     return seen
 
 
 @pytest.fixture
-def variables(cells):
+def variables(cells, tmp_path):
+    pd.DataFrame([ASKED]).to_csv(tmp_path / "story.csv")
     cells.names["story"] = STORY
     cells.names["one"] = ASKED
     cells.names["several"] = [ASKED, ASKED]
@@ -50,6 +51,7 @@ def variables(cells):
         ("several", 2),
         ("df", 1),
         ("table one", 2),
+        ("story.csv", 1),
     ],
 )
 def test_questions_of_a_line(cells, asked, variables, line, count):

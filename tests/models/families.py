@@ -7,7 +7,13 @@ import torch
 import transformers
 from transformers import AutoConfig, PreTrainedModel
 
+from nbtransfer.models.load import backbone_of
+from nbtransfer.models.lora import add_adapters
+from nbtransfer.spec import RunSpec
+from tests.test_planning import MODEL
+
 ROWS, TOKENS, NEXT = "SequenceClassification", "TokenClassification", "CausalLM"
+SPANS = "QuestionAnswering"
 LONGEST = 30
 PADDING = 1
 
@@ -53,7 +59,7 @@ def tiny_model(family: str, head: str = ROWS, **options: object) -> PreTrainedMo
     own = {"num_labels": 3, **_SHAPE, **_OWN.get(family, {}), **options}
     if family == "distilbert":
         own = {k: v for k, v in own.items() if not k.startswith(("hidden_size", "num_", "inter"))}
-        own["num_labels"] = 3
+        own["num_labels"] = options.get("num_labels", 3)
     config = AutoConfig.for_model(family, **own)
     model = getattr(transformers, f"AutoModelFor{head}").from_config(config)
     for module in model.modules():
@@ -73,3 +79,26 @@ def ragged_batch(lengths: list[int], seed: int = 0) -> dict[str, torch.Tensor]:
     ids[-2, lengths[-2] - 1] = PADDING  # a text may hold the padding's own characters
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     return {"input_ids": ids, "attention_mask": mask.long()}
+
+
+def give_adapters(model: PreTrainedModel, *, whole_head: bool = True, **asked: object) -> str:
+    """Put LoRA's adapters into `model` as a run does; return what is said of them.
+
+    Args:
+        model: it is changed.
+        whole_head: whether the head learns besides.
+        asked: options of LoRA.
+    """
+    outside = {id(p) for p in model.base_model.parameters()}
+    head = {n for n, p in model.named_parameters() if whole_head and id(p) not in outside}
+    spec = RunSpec(model="m", data="d", technique="lora", **asked)
+    return add_adapters(model, backbone_of(model), spec, MODEL, head)
+
+
+def let_adapters_speak(model: PreTrainedModel) -> None:
+    """Give the adapters weights; they begin as nothing."""
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad and "lora_" in name:
+                parameter.normal_(std=0.1)

@@ -43,15 +43,18 @@ def widths_of_last_block(model: PreTrainedModel, batch: dict[str, torch.Tensor])
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_logits_and_gradients_are_those_of_the_whole_block(family: str) -> None:
-    """The same numbers but for rounding, padded rows included."""
-    model, batch = tiny_model(family), ragged_batch(LENGTHS)
+    """The same numbers but for rounding, padded rows included.
+
+    In float64: how float32 rounds sums of other shapes is up to the machine.
+    """
+    model, batch = tiny_model(family).double(), ragged_batch(LENGTHS)
     whole = gradients_of(model, batch)
     with only_first_token(model):
         short = gradients_of(model, batch)
     assert whole.keys() == short.keys()
     for name, values in whole.items():
         largest = float(values.abs().max())
-        torch.testing.assert_close(short[name], values, rtol=1e-5, atol=1e-5 * max(largest, 1.0))
+        torch.testing.assert_close(short[name], values, rtol=1e-9, atol=1e-9 * max(largest, 1.0))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -51,6 +51,12 @@ def test_a_head_is_noted_with_its_classes(save_model):
     assert card.notes[0].endswith("'class 4', 'class 5' and 2 more.")
 
 
+def test_a_head_for_words_is_a_head_with_classes_too(save_model):
+    config = {"architectures": ["BertForTokenClassification"], "id2label": {"0": "O", "1": "B-X"}}
+    card = read(save_model(config=config, tensors={"classifier.weight": ("F32", [2, 4])}))
+    assert card.head_labels == ("O", "B-X")
+
+
 def test_labels_without_a_head_among_the_weights_are_not_a_head(save_model):
     config = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "a"}}
     assert read(save_model(config=config)).head_labels == ()

@@ -16,7 +16,16 @@ from nbtransfer.models.lora import (
 )
 from nbtransfer.models.lora_targets import attention_targets
 from nbtransfer.spec import RunSpec
-from tests.models.families import DECODERS, ENCODERS, NEXT, ROWS, ragged_batch, tiny_model
+from tests.models.families import (
+    DECODERS,
+    ENCODERS,
+    NEXT,
+    ROWS,
+    give_adapters,
+    let_adapters_speak,
+    ragged_batch,
+    tiny_model,
+)
 from tests.test_planning import MODEL
 
 pytestmark = pytest.mark.slow
@@ -26,18 +35,7 @@ def adapted(family, head=ROWS, **asked):
     model = tiny_model(family, head)
     outside = {id(p) for p in model.base_model.parameters()}
     names = {n for n, p in model.named_parameters() if id(p) not in outside}
-    spec = RunSpec(model="m", data="d", technique="lora", **asked)
-    words = add_adapters(model, backbone_of(model), spec, MODEL, names if head == ROWS else set())
-    return model, names, words
-
-
-def learn_something(model):
-    """Adapters begin at zero: give them other weights."""
-    torch.manual_seed(3)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.requires_grad and "lora_" in name:
-                parameter.normal_(std=0.1)
+    return model, names, give_adapters(model, whole_head=head == ROWS, **asked)
 
 
 @pytest.mark.parametrize("family", [*ENCODERS, *DECODERS, "mpnet", "deberta-v2"])
@@ -68,7 +66,7 @@ def test_a_new_adapter_changes_nothing_and_a_merged_one_answers_as_before(family
     model, _, _ = adapted(family, lora_r=4, lora_target_modules="all-linear")
     model.eval()
     torch.testing.assert_close(model(**batch).logits, plain)
-    learn_something(model)
+    let_adapters_speak(model)
     beside = model(**batch).logits
     assert (beside - plain).abs().max() > 0.01
     names = set(tiny_model(family).state_dict())
@@ -83,7 +81,7 @@ def test_peft_loads_the_adapter_onto_the_model_that_training_began_with(tmp_path
 
     batch = ragged_batch([9, 30, 14, 3])
     model, _, _ = adapted(family, head)
-    learn_something(model)
+    let_adapters_speak(model)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.requires_grad and "lora_" not in name:
@@ -96,7 +94,7 @@ def test_peft_loads_the_adapter_onto_the_model_that_training_began_with(tmp_path
 def test_the_hash_is_of_what_does_not_learn():
     model, _, _ = adapted("bert")
     before = frozen_digest(model)
-    learn_something(model)
+    let_adapters_speak(model)
     assert frozen_digest(model) == before
     with torch.no_grad():
         next(p for p in model.parameters() if not p.requires_grad).add_(1e-3)

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from nbtransfer.choices import PACKED_DECODERS, PACKED_FAMILIES
+from nbtransfer.engine.objectives import Spans
 from nbtransfer.models import packed_attention
 from nbtransfer.models.buckets import Bucket
 from nbtransfer.models.packing import IGNORED, PackedModel, filler_lengths, why_not_packed
@@ -16,7 +21,10 @@ from tests.models.families import (
     LONGEST,
     NEXT,
     ROWS,
+    SPANS,
     TOKENS,
+    give_adapters,
+    let_adapters_speak,
     ragged_batch,
     tiny_model,
 )
@@ -50,7 +58,7 @@ def test_every_family_is_tested_here():
     assert set(DECODERS) == PACKED_DECODERS
 
 
-@pytest.mark.parametrize(
+EVERY_MODEL = pytest.mark.parametrize(
     ("family", "head", "options"),
     [
         *((family, head, {}) for family in ENCODERS for head in (ROWS, TOKENS)),
@@ -59,8 +67,33 @@ def test_every_family_is_tested_here():
         ("modernbert", ROWS, {"classifier_pooling": "mean"}),
     ],
 )
+
+
+@EVERY_MODEL
 def test_packed_gives_the_logits_and_gradients_of_padded(family, head, options):
-    model = tiny_model(family, head, **options)
+    assert_parity(tiny_model(family, head, **options), head)
+
+
+EVERY_ADAPTED = pytest.mark.parametrize(
+    ("family", "head"),
+    [*((family, ROWS) for family in (*ENCODERS, *DECODERS)), ("bert", "MaskedLM"), ("gpt2", NEXT)],
+)
+
+
+def adapted(family, head):
+    model = tiny_model(family, head)
+    give_adapters(model, whole_head=head == ROWS)
+    let_adapters_speak(model)
+    return model
+
+
+@EVERY_ADAPTED
+def test_packed_gives_the_logits_and_gradients_of_padded_with_adapters(family, head):
+    assert_parity(adapted(family, head), head)
+
+
+def assert_parity(model, head):
+    """Packed and padded rows give the same logits, and the same gradients of all that learns."""
     assert why_not_packed(model) is None
     batch = ragged_batch(LENGTHS)
     own = batch["attention_mask"].bool()
@@ -85,6 +118,57 @@ def test_packed_gives_the_logits_and_gradients_of_padded(family, head, options):
     largest = max(g.abs().max() for g in theirs.values())
     assert ours.keys() == theirs.keys()
     assert all((ours[n] - theirs[n]).abs().max() <= 1e-5 * largest for n in theirs)
+
+
+class OnOneDevice(TorchDispatchMode):
+    """Refuses what a recording must not contain: tensors that come from the host or go to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.seen.add(func)
+        result = func(*args, **(kwargs or {}))
+        tensors = [t for t in tree_leaves((args, kwargs, result)) if isinstance(t, torch.Tensor)]
+        devices = {t.device.type for t in tensors if t.dim()}  # one number travels with the launch
+        assert len(devices) < 2, f"{func} moves between {devices}"
+        return result
+
+
+@EVERY_MODEL
+def test_a_packed_pass_reads_nothing_back_and_fetches_nothing(family, head, options, capturing):
+    assert_nothing_moves(tiny_model(family, head, **options))
+
+
+@EVERY_ADAPTED
+def test_nor_does_one_with_adapters(family, head, capturing):
+    assert_nothing_moves(adapted(family, head))
+
+
+@pytest.fixture
+def capturing(monkeypatch):
+    """What transformers is told while a step is recorded."""
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+
+
+def assert_nothing_moves(model):
+    """A pass forwards and backwards on the meta device, which knows shapes and no values.
+
+    It takes flash attention there, as on CUDA.
+    """
+    model.to("meta")
+    packed_model = PackedModel(model, LONGEST)
+    inputs = packed_model.pack(ragged_batch(LENGTHS), BUCKET)
+    inputs = {name: tensor.to("meta") for name, tensor in inputs.items()}
+    with OnOneDevice() as mode:
+        output = packed_model(**inputs)
+        logits = output.start_logits if packed_model.answers_spans else output.logits
+        logits.sum().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    assert torch.ops.aten._flash_attention_backward.default in mode.seen
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    assert len(grads) > 5 and all(grad.device.type == "meta" for grad in grads)
 
 
 def test_parity_would_fail_if_sequences_saw_each_other(monkeypatch):
@@ -209,8 +293,39 @@ def test_a_layer_on_stored_features_is_not_packed():
     assert "stored features" in str(why_not_packed(torch.nn.Linear(2, 2)))
 
 
-def test_heads_that_point_into_rows_are_not_packed():
-    assert "QuestionAnswering" in str(why_not_packed(tiny_model("bert", "QuestionAnswering")))
+def test_a_head_of_another_kind_is_not_packed():
+    assert "MultipleChoice" in str(why_not_packed(tiny_model("bert", "MultipleChoice")))
+
+
+@pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
+def test_heads_that_point_into_rows_give_the_logits_and_gradients_of_padded(family):
+    model = tiny_model(family, SPANS, num_labels=2)
+    assert why_not_packed(model) is None
+    batch = ragged_batch(LENGTHS)
+    labels = torch.stack([torch.randint(length, (2,)) for length in LENGTHS])
+    found = []
+    packed_model = PackedModel(model, LONGEST)
+    for asked in (packed_model, model):
+        inputs = dict(batch)
+        if asked is packed_model:
+            inputs = packed_model.pack({**batch, "labels": labels}, BUCKET)
+            assert torch.equal(inputs.pop("labels"), labels)
+        objective = Spans()
+        output = objective.forward(asked, inputs, labels)
+        objective.loss(output, labels).backward()
+        found.append((torch.stack(output), gradients(model)))
+    (ours, our_grads), (theirs, their_grads) = found
+    own = batch["attention_mask"].bool().expand_as(theirs)
+    assert agree(ours[own], theirs[own])
+    assert bool((ours[~own] == -torch.inf).all() and (theirs[~own] == -torch.inf).all())
+    largest = max(g.abs().max() for g in their_grads.values())
+    assert our_grads.keys() == their_grads.keys()
+    assert all((our_grads[n] - their_grads[n]).abs().max() <= 1e-5 * largest for n in their_grads)
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "gpt2", "llama"])
+def test_nor_does_one_whose_head_points_into_rows(family, capturing):
+    assert_nothing_moves(tiny_model(family, SPANS, num_labels=2))
 
 
 @given(missing=st.integers(1, 5000), num_fillers=st.integers(1, 60))
@@ -253,3 +368,44 @@ def test_layers_are_compiled_for_packed_batches_only(family, monkeypatch):
     assert len(ran) == model.config.num_hidden_layers
     assert torch.equal(model(**batch).logits, padded)
     assert len(ran) == model.config.num_hidden_layers
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """The graphs that the compiler is given; they run as they are."""
+    from torch._dynamo.utils import counters
+
+    found, compile_ = [], torch.compile
+
+    def backend(graph, _inputs):
+        found.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(compile_, backend=backend))
+    torch._dynamo.reset()
+    counters.clear()
+    yield found
+    assert not counters["graph_break"]
+    torch._dynamo.reset()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "device", "num_graphs"),
+    [("bert", "cpu", 1), ("bert", "meta", 1), ("llama", "meta", 1), ("modernbert", "meta", 3)],
+)
+def test_a_layer_is_compiled_whole_and_once_for_every_bucket(
+    family, device, num_graphs, traced, capturing
+):
+    # ModernBERT's three layers differ: the first has no norm, the second a window.
+    model = tiny_model(family)
+    batch = ragged_batch(LENGTHS)
+    padded = model(**batch).logits
+    packed_model = PackedModel(model.to(device), LONGEST)
+    packed_model.compile_layers()
+    for bucket in (BUCKET, Bucket(192, 6), Bucket(96, 2), BUCKET):
+        inputs = packed_model.pack(batch, bucket)
+        logits = packed_model(**{k: v.to(device) for k, v in inputs.items()}).logits
+        logits.sum().backward()
+        assert device == "meta" or agree(logits, padded)
+    assert len(traced) == num_graphs

@@ -87,6 +87,59 @@ def test_the_record_of_every_ending_is_static_and_says_what_to_type_next(tmp_pat
         assert status in table
 
 
+_LIVE = """
+import os, signal, threading, time
+from nbtransfer.runs import launch
+from nbtransfer.runs.process import read_process
+from nbtransfer.runs.run import Run
+launch._WORKER_MODULE = "tests.faults.forking_worker"
+rows = [{{"text": f"a {{w}} film", "label": w}} for w in ("warm", "dull")] * 20
+
+def after_steps(name, act):
+    run = Run(os.path.join({runs_dir!r}, name))
+
+    def watch():
+        while run.state().step < 3:
+            time.sleep(0.01)
+        act(run)
+
+    threading.Thread(target=watch, daemon=True).start()
+"""
+_RUN = "run = %finetune {model} rows --epochs 900 --eval-steps 8 --name {name}"
+_INTERRUPT = "after_steps('interrupted', lambda run: os.kill(os.getpid(), signal.SIGINT))\n"
+_KILL = (
+    "after_steps('worker-killed', lambda run: os.kill(read_process(run.paths.process)['pid'], 9))\n"
+)
+
+
+def test_a_cell_that_runs_to_a_bad_end_leaves_a_static_record(tmp_path, model):
+    """Interrupted, failed, diverged and lost while the cell waits, in one notebook."""
+    runs_dir = tmp_path / "runs"
+    runs_dir.mkdir()
+    (runs_dir / "cuda.faults").write_text("step.forward:12:cuda")
+    (runs_dir / "diverged.faults").write_text("nan")
+    cells = {
+        "interrupted": (_INTERRUPT, ["Stopped by an interrupt", "%evaluate interrupted"]),
+        "cuda": ("", ["CUDA error", "%finetune --resume cuda"]),
+        "diverged": ("", ["step 3", "%finetune --resume diverged"]),
+        "worker-killed": (_KILL, ["worker is gone", "%finetune --resume worker-killed"]),
+    }
+    before = {name: cell + _RUN.format(model=model, name=name) for name, (cell, _) in cells.items()}
+    book = _book(_LIVE.format(runs_dir=str(runs_dir)), *before.values(), "%runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NBTRANSFER_RUNS_DIR", str(runs_dir))
+        NotebookClient(
+            book, timeout=300, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}
+        ).execute()
+    _assert_static(book)
+    assert len(json.dumps(book)) < _LIMIT_BYTES
+    for cell, (name, (_, wanted)) in zip(book["cells"][2:], cells.items(), strict=False):
+        for words in wanted:
+            assert words in _text(cell), _text(cell)
+        errors = [o["ename"] for o in cell["outputs"] if o["output_type"] == "error"]
+        assert errors == ([] if name == "interrupted" else ["RunError"]), errors
+
+
 def test_under_papermill_a_run_leaves_a_static_record(tmp_path, model):
     papermill = pytest.importorskip("papermill")
     rows = "rows = [{'text': f'a {w} film', 'label': w} for w in ('warm', 'dull')] * 20"

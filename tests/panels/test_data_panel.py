@@ -1,3 +1,4 @@
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -53,6 +54,14 @@ def test_a_data_set_is_one_card_and_one_figure(shown, reviews):
     card, figure = shown
     assert set(card) == {"text/html", "text/plain"}
     assert figure[0].card.name == "df"
+
+
+def test_each_of_several_columns_of_classes_is_said_to_be_one(shown):
+    rows = {"text": ["a", "b", "c", "d"], "rude": [0, 1, 0, 1], "kind": [1, 0, 1, 1]}
+    data_panel.show_dataset(rows, name="df", model=None, columns={"label": "rude,kind"})
+    text = shown[0]["text/plain"]
+    for column, role in (("text", "text"), ("rude", "label"), ("kind", "label")):
+        assert re.search(rf"^\s*{column} +{role} ", text, re.MULTILINE), text
 
 
 def test_the_card_states_columns_task_classes_and_rows(shown, reviews):

@@ -37,6 +37,23 @@ def test_a_run_whose_process_is_gone_ends_as_lost(run):
     assert [update.status for update in updates] == ["lost"]
 
 
+def test_a_disk_that_does_not_answer_for_a_moment_has_no_news(run, monkeypatch):
+    run.start(2)
+    updates = follow(Run(run.dir))
+    assert next(updates).state.step == 2
+    with monkeypatch.context() as patch:
+        patch.setattr("nbtransfer.runs.run.EventReader.poll", _refuse)
+        update = next(updates)
+    assert (update.status, update.state.step, update.is_new) == ("running", 2, False)
+    run.step(3)
+    update = next(updates)
+    assert (update.status, update.state.step, update.is_new) == ("running", 3, True)
+
+
+def _refuse(_reader):
+    raise OSError(116, "Stale file handle")
+
+
 def test_the_last_state_is_always_rendered(run):
     run.start(2)
     run.complete(2)

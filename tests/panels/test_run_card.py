@@ -1,10 +1,12 @@
 """Tests of nbtransfer.panels.run_card."""
 
+import html
 import re
 
 import pytest
 
 from nbtransfer.panels.run_card import card_bundle
+from nbtransfer.runs.files import write_json
 from tests.panels.live_runs import LiveRun, about
 
 
@@ -17,9 +19,9 @@ def bundle_of(run, **changes):
     return card_bundle(about(**changes), run.state(), run.status, run.dir).data
 
 
-def without_styles(html):
+def without_styles(page):
     """The card as a page shows it that keeps neither styles nor scripts."""
-    return " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", html, flags=re.S).split())
+    return " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.S).split())
 
 
 def test_a_finished_run_says_what_is_kept_and_what_to_type_next(run):
@@ -86,3 +88,9 @@ def test_a_run_that_answers_questions_says_how_to_ask_one(run):
     run.complete(10)
     text = bundle_of(run, task="question-answering")["text/plain"]
     assert '%predict calm-heron --question "Who ...?" --context "a text of yours"' in text
+
+
+def test_a_run_lost_elsewhere_says_where_it_was_seen(run):
+    write_json(run.paths.process, {"pid": 7, "host": "<b>pod-7</b>"})
+    for text in card_bundle(about(), run.state(), "lost", run.dir).data.values():
+        assert "The worker, last seen on '<b>pod-7</b>', is gone" in html.unescape(text)

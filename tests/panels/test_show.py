@@ -125,6 +125,31 @@ def test_without_interrupts_nothing_is_written(run, monkeypatch):
     assert not run.paths.control.exists()
 
 
+def test_a_run_that_cannot_be_told_to_stop_yet_is_told_again(run, monkeypatch):
+    asked, said, clock = [], [], Clock(interrupts=[3])
+
+    def stop(*, reason):
+        asked.append(reason)
+        if len(asked) < 3:
+            raise RunError("no space left")
+        clock.ends = clock.looks + 1
+
+    monkeypatch.setattr(run, "stop", stop)
+    assert wait_by(clock, run, monkeypatch, said)
+    assert asked == ["interrupt"] * 3
+    assert said == [show.STOPPING, "no space left", "no space left"]
+
+
+def test_the_second_interrupt_frees_the_cell_of_a_run_that_cannot_be_told(run, monkeypatch):
+    def stop(*, reason):
+        raise RunError("no space left")
+
+    monkeypatch.setattr(run, "stop", stop)
+    clock = Clock(interrupts=[3, 40])
+    assert not wait_by(clock, run, monkeypatch)
+    assert clock.looks == 40
+
+
 class Silent:
     """A follower without a thread."""
 
@@ -148,6 +173,23 @@ def test_a_detached_run_fills_the_outputs_it_reserved(run, outputs, monkeypatch)
     display.follower.end()
     assert set(outputs) == reserved
     assert "Kept: the best model" in next(iter(outputs.values()))["text/plain"]
+
+
+def test_whatever_breaks_a_waiting_cell_off_its_panel_goes_on(run, outputs, monkeypatch):
+    monkeypatch.setattr(show, "Follower", Silent)
+    monkeypatch.setattr("nbtransfer.panels.record._curves_bundle", lambda *_: show.EMPTY)
+
+    def break_off(*_):
+        raise KeyboardInterrupt  # a third interrupt
+
+    monkeypatch.setattr(show, "_wait", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        show._show_in_notebook(run, "headless", wait=True)
+    (display,) = show._OPEN.values()
+    run.complete(5)
+    display.follower.end()
+    assert "Kept: the best model" in outputs[next(iter(outputs))]["text/plain"]
+    assert not show._OPEN
 
 
 def test_a_waiting_cell_draws_the_record_itself_and_once(run, outputs, monkeypatch):

@@ -16,6 +16,7 @@ from nbtransfer.panels.waiting_line import WaitingLine, waiting_words
         (0, 10, 2, "0 of 10 rows read"),
         (2_500, 100_000, 2, "2,500 of 100,000 rows read, about 1:18 left"),
         (100_000, 100_000, 80, "100,000 rows read in 1:20"),
+        (2_500, None, 2, "2,500 rows read"),
     ],
 )
 def test_the_words_say_how_far_and_how_long(done, total, passed_s, words):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import threading
 
 import pytest
 
@@ -116,3 +118,33 @@ def test_a_file_that_vanishes_wants_nothing_new(path):
     reader.poll()
     path.unlink()
     assert reader.poll() is None
+
+
+def _move_sliders(path, ready, rounds):
+    for _ in range(rounds):
+        ready.wait(10)
+        for number in range(5):
+            change_control(path, learning_rate=(number + 1) * 1e-5)
+        ready.wait(10)
+
+
+@pytest.mark.parametrize("kind", ["thread", "process"])
+def test_a_stop_and_sliders_at_the_same_time_are_both_heard(path, kind):
+    spawn, rounds = multiprocessing.get_context("spawn"), 5
+    start, barrier = {
+        "thread": (threading.Thread, threading.Barrier),
+        "process": (spawn.Process, spawn.Barrier),
+    }[kind]
+    ready = barrier(2)
+    other = start(target=_move_sliders, args=(path, ready, rounds))
+    other.start()
+    found = []
+    for _ in range(rounds):
+        ready.wait(10)
+        change_control(path, stop="interrupt", evaluate=True)
+        ready.wait(10)
+        wanted = read_control(path)
+        found.append((wanted.revision, wanted.stop, wanted.evaluations, wanted.learning_rate))
+        path.unlink()
+    other.join()
+    assert found == [(6, "interrupt", 1, 5e-5)] * rounds

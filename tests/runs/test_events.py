@@ -253,11 +253,23 @@ def test_a_line_of_which_a_part_found_space_is_completed(path):
     assert types_in(path) == ["a", "b"]
 
 
-def test_closing_tries_once_more(path, faults):
+@pytest.mark.parametrize("refusals", [1, 2, 9])
+def test_closing_tries_again_for_a_while(path, faults, monkeypatch, refusals):
+    monkeypatch.setattr(events, "_TRY_EVERY_S", 0.0)
     writer = EventWriter(path)
-    faults("event:1:enospc")
+    faults(";".join(f"event:{n}:enospc" for n in range(1, refusals + 1)))
     writer.append("a")
-    writer.close()
+    assert writer.close()
+    assert types_in(path) == ["a"]
+
+
+def test_closing_says_that_a_disk_stayed_full(path, faults, monkeypatch):
+    monkeypatch.setattr(events, "_TRY_EVERY_S", 0.0)
+    writer = EventWriter(path)
+    writer.append("a")
+    faults("event:1+:enospc")
+    writer.append("b")
+    assert not writer.close()
     assert types_in(path) == ["a"]
 
 

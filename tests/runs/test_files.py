@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -40,7 +41,8 @@ needs_proc = pytest.mark.skipif(
 @needs_proc
 def test_a_file_is_synced_renamed_and_then_its_folder_synced(tmp_path, deeds):
     write_json(tmp_path / "folder" / "plan.json", {"a": 1})
-    staged = f".plan.json.{os.getpid()}.part"
+    staged = deeds[0][1]
+    assert re.fullmatch(r"\.plan\.json\.\w+\.part", staged)
     assert deeds == [("sync", staged), ("rename", staged, "plan.json"), ("sync", "folder")]
 
 

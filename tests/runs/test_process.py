@@ -7,14 +7,18 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 
 import psutil
 import pytest
 
 from nbtransfer.runs import process as processes
+from nbtransfer.runs.lock import try_lock
 from nbtransfer.runs.process import (
     is_alive,
+    is_at_work,
     is_here,
+    last_sign,
     process_start,
     read_process,
     write_process,
@@ -39,6 +43,7 @@ def ended():
 def test_this_process_is_recorded_with_its_start_and_host(path):
     write_process(path, os.getpid())
     record = read_process(path)
+    assert abs(record.pop("time") - time.time()) < 60
     assert record == {
         "pid": os.getpid(),
         "process_start": process_start(os.getpid()),
@@ -123,10 +128,38 @@ def test_a_zombie_is_not_alive():
     process.wait()
 
 
-def test_a_process_of_another_host_is_taken_to_be_alive(ended):
-    record = {"pid": ended, "process_start": 1.0, "host": "elsewhere"}
-    assert is_alive(record)
-    assert not is_here(record)
+ELSEWHERE = {"pid": 1, "process_start": 1.0, "host": "elsewhere"}
+
+
+def test_a_process_of_this_machine_is_judged_by_itself_alone(record, ended, tmp_path):
+    lock = tmp_path / "lock"
+    assert is_at_work(record, lock, 0.0)
+    with try_lock(lock):
+        assert not is_at_work({**record, "pid": ended}, lock, time.time())
+
+
+def test_a_process_of_another_machine_is_at_work_while_its_lock_is_held(tmp_path):
+    assert not is_here(ELSEWHERE)
+    lock = tmp_path / "lock"
+    with try_lock(lock):
+        assert is_at_work(ELSEWHERE, lock, 0.0)
+        assert not is_at_work(ELSEWHERE, None, 0.0), "the lock is our own"
+    assert not is_at_work(ELSEWHERE, lock, 0.0)
+
+
+@pytest.mark.parametrize(("ago_s", "is_there"), [(-9.0, True), (100.0, True), (400.0, False)])
+def test_where_its_lock_does_not_reach_it_counts_what_it_wrote_last(tmp_path, ago_s, is_there):
+    lock, then = tmp_path / "lock", time.time() - ago_s
+    assert is_at_work(ELSEWHERE, lock, last_sign(ELSEWHERE, lock, then)) is is_there
+    handed_over = {**ELSEWHERE, "time": then}
+    assert is_at_work(handed_over, lock, last_sign(handed_over, lock, None)) is is_there
+    lock.write_text(f"{then:.3f}")
+    assert is_at_work(ELSEWHERE, lock, last_sign(ELSEWHERE, lock, 1.0)) is is_there
+
+
+@pytest.mark.parametrize("time", ["soon", None, [1]])
+def test_a_record_without_a_date_gives_no_sign(tmp_path, time):
+    assert last_sign({**ELSEWHERE, "time": time}, tmp_path / "lock", None) == 0.0
 
 
 def test_a_record_without_a_start_goes_by_the_number(ended):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
+import time
+from pathlib import Path
 
 import pytest
 
 from nbtransfer.errors import RunError
 from nbtransfer.runs import run as module
 from nbtransfer.runs.control import read_control
+from nbtransfer.runs.faults import plan_faults
 from nbtransfer.runs.files import write_json
+from nbtransfer.runs.lock import try_lock
 from nbtransfer.runs.process import _boot, process_start, write_process
 from nbtransfer.runs.run import Run
 from tests.runs.folders import (
@@ -26,6 +31,7 @@ from tests.runs.folders import (
 )
 
 STARTED = ("worker_started", {"pid": 1, "process_start": 0.0, "warm": True})
+STOPPED = ("run_stopped", {"step": 3, "reason": "stop", "train_runtime_s": 1.0})
 TRAINING = (
     "training_started",
     {
@@ -108,9 +114,54 @@ def test_a_damaged_process_record_is_none(run, text):
     assert run.status == "lost"
 
 
-def test_a_run_worked_on_elsewhere_is_running_though_no_process_here_has_the_number(run):
-    record(run, host="elsewhere", start_offset=-1000.0)
+def elsewhere(run):
+    """A worker on another machine."""
+    record(run, host="elsewhere", pid=4242)
+
+
+def test_a_run_worked_on_elsewhere_is_running_while_something_is_heard_of_it(run):
+    elsewhere(run)
+    write_events(run, STARTED)
     assert run.status == "running"
+    host, ago_s = run.last_seen()
+    assert host == "elsewhere" and ago_s < 60
+
+
+@pytest.fixture
+def an_hour_later(monkeypatch):
+    now = time.time() + 3600.0
+    return lambda: monkeypatch.setattr("nbtransfer.runs.process.time.time", lambda: now)
+
+
+def test_a_run_worked_on_elsewhere_that_is_silent_for_long_is_lost(run, an_hour_later):
+    write_events(run, STARTED, step(1))
+    elsewhere(run)
+    an_hour_later()
+    with try_lock(run.paths.lock):
+        assert run.status == "running", "its lock is held"
+        assert run.last_seen() is None
+    assert run.status == "lost"
+    with pytest.raises(RunError, match="lost its worker, last seen on 'elsewhere', at step 1"):
+        run.raise_if_failed()
+
+
+def test_a_stopped_run_handed_over_elsewhere_is_running_until_that_is_silent(run, an_hour_later):
+    write_events(run, STARTED, STOPPED)
+    host = {"pid": 4242, "host": "elsewhere", "after_seq": 1, "time": time.time()}
+    write_json(run.paths.process, host)
+    assert run.status == "running"
+    an_hour_later()
+    assert run.status == "stopped"
+
+
+def test_a_run_is_held_by_one_at_a_time(run, monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.0)
+    begun(run)
+    wanted = Run(run.dir).held()
+    with run.held(), pytest.raises(RunError, match="is running already, in process"), wanted:
+        pass
+    with Run(run.dir).held():
+        pass
 
 
 @pytest.mark.parametrize(
@@ -142,7 +193,29 @@ def test_an_end_written_between_the_two_looks_is_not_taken_for_a_loss(run, monke
         write_events(run, completed(6))
         return False
 
-    monkeypatch.setattr(module, "is_alive", is_alive)
+    monkeypatch.setattr("nbtransfer.runs.process.is_alive", is_alive)
+    assert run.status == "completed"
+
+
+@pytest.mark.parametrize("name", ["events", "process"])
+def test_while_its_disk_does_not_answer_a_run_stands_where_it_stood(run, monkeypatch, name):
+    begun(run)
+    fresh, path = Run(run.dir), getattr(run.paths, name)
+    assert run.status == "running"
+    opened = Path.open
+
+    def refuse(self, *arguments, **keywords):
+        if self == path:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return opened(self, *arguments, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        patch.setattr(Path, "read_bytes", lambda self: refuse(self, "rb").read())
+        assert run.status == "running"
+        with pytest.raises(OSError, match="Stale"):
+            _ = fresh.status
+    write_events(run, completed(6))
     assert run.status == "completed"
 
 
@@ -282,7 +355,9 @@ def test_stopping_a_paused_run_lets_it_go_on_to_its_end(run):
 def killed(monkeypatch):
     """Collects what would have been killed."""
     found = []
-    monkeypatch.setattr(module.os, "kill", lambda pid, number: found.append((pid, number)))
+    monkeypatch.setattr(
+        "nbtransfer.runs.process.os.kill", lambda pid, number: found.append((pid, number))
+    )
     return found
 
 
@@ -314,10 +389,42 @@ def test_an_ended_runs_worker_has_other_jobs_and_is_not_killed(run, killed):
 
 
 def test_a_worker_of_another_machine_cannot_be_killed_from_here(run, killed):
-    record(run, pid=4242, host="elsewhere")
-    with pytest.raises(RunError, match="is on 'elsewhere' and cannot be killed from here"):
+    elsewhere(run)
+    write_events(run, STARTED)
+    with pytest.raises(RunError, match=r"4242 on 'elsewhere', is another machine's .* be killed"):
         run.stop(now=True)
     assert killed == []
+
+
+def _raises(error):
+    def kill(pid, number):
+        raise error
+
+    return kill
+
+
+def test_a_worker_that_ends_by_itself_meanwhile_is_as_good_as_killed(run, monkeypatch):
+    begun(run)
+    monkeypatch.setattr("nbtransfer.runs.process.os.kill", _raises(ProcessLookupError()))
+    run.stop(now=True)
+
+
+def test_a_worker_of_another_user_cannot_be_killed(run, monkeypatch):
+    begun(run)
+    monkeypatch.setattr("nbtransfer.runs.process.os.kill", _raises(PermissionError()))
+    with pytest.raises(RunError, match=r"another user's and cannot be killed\. Stop it without"):
+        run.stop(now=True)
+
+
+@pytest.mark.parametrize("point", ["file.write", "file.rename"])
+def test_a_run_whose_folder_is_full_says_how_to_end_it(run, point):
+    plan_faults(f"{point}:1:enospc")
+    try:
+        with pytest.raises(RunError, match=r"No space left on device.*%runs stop calm.* --now"):
+            run.stop()
+    finally:
+        plan_faults("")
+    assert run.stop() == 1
 
 
 @pytest.mark.parametrize("pid", [-1, 0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import signal
+from contextlib import nullcontext
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from nbtransfer.errors import RunError
 from nbtransfer.runs import scoring
 from nbtransfer.runs.events import EventWriter
 from nbtransfer.runs.files import read_json, read_table, write_table
+from nbtransfer.runs.interrupts import InterruptCounter
 from nbtransfer.runs.paths import EvaluationPaths
 from nbtransfer.runs.report import write_report
 from nbtransfer.runs.scoring import evaluate_rows, last_words, predict_rows, require_model
@@ -40,6 +42,20 @@ class FakeWorker:
     """As launch.Worker, to the one who waits."""
 
     is_alive = True
+    is_idle = True
+    killed = False
+
+    def kill(self):
+        self.killed = True
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path, monkeypatch):
+    """Where the system keeps what is temporary; each test's own."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(scoring.tempfile, "tempdir", str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -108,20 +124,90 @@ def test_an_evaluation_is_kept_under_its_name(run, worker):
     assert run.report("other") == report
 
 
-def test_probabilities_come_back_by_class_and_leave_no_folder(run, worker):
+def test_probabilities_come_back_by_class_and_leave_no_folder(run, worker, scratch):
     worker(complete)
     found = predict_rows(run, TEXTS)
     assert found.to_pylist() == [{"p_bad": 0.2, "p_good": 0.8}] * 2
-    assert list((run.dir / "evaluation").iterdir()) == []
+    assert list(scratch.iterdir()) == [] and not (run.dir / "evaluation").exists()
 
 
-def test_two_predictions_use_two_folders(run, worker):
+def test_two_predictions_use_two_folders_that_nobody_else_can_read(run, worker):
     folders = []
-    worker(lambda paths, request: (folders.append(paths.dir.name), complete(paths, request))[1])
+
+    def answer(paths, request):
+        folders.append(paths.dir)
+        assert paths.dir.parent.stat().st_mode & 0o077 == 0
+        return complete(paths, request)
+
+    worker(answer)
     predict_rows(run, TEXTS)
     predict_rows(run, TEXTS)
     assert len(set(folders)) == 2
-    assert all(name.startswith(f"predict-{os.getpid()}-") for name in folders)
+
+
+def test_an_interrupt_ends_the_worker_with_its_job_and_leaves_no_folder(
+    run, worker, scratch, monkeypatch
+):
+    started = []
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    def tells(paths, request):
+        append(paths, ("rows_read", {"done": 1, "total": 2}))
+        return complete(paths, request)
+
+    worker(tells)
+    submit = scoring.submit_scoring
+    monkeypatch.setattr(
+        scoring, "submit_scoring", lambda *a: (started.append(submit(*a)), started[-1])[1]
+    )
+    with pytest.raises(KeyboardInterrupt), scoring.progress_told(interrupt):
+        predict_rows(run, TEXTS)
+    assert started[0].killed and list(scratch.iterdir()) == []
+
+
+def test_the_answer_is_there_once_the_worker_takes_the_next_job(run, worker, monkeypatch):
+    """Otherwise the next part of many rows would go to a second worker, which loads all anew."""
+    looks = []
+
+    class Busy(FakeWorker):
+        @property
+        def is_idle(self):
+            looks.append(len(looks))
+            return len(looks) > 3
+
+    worker(complete)
+    submit = scoring.submit_scoring
+    monkeypatch.setattr(scoring, "submit_scoring", lambda *a: (submit(*a), Busy())[1])
+    assert predict_rows(run, TEXTS).num_rows == 2
+    assert len(looks) == 4
+
+
+def test_without_a_place_for_temporary_files_it_says_what_to_do(run, worker, monkeypatch):
+    def nowhere(prefix):
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(scoring.tempfile, "mkdtemp", nowhere)
+    with pytest.raises(RunError, match=r"no folder for temporary files .*TMPDIR"):
+        predict_rows(run, TEXTS)
+
+
+def test_parts_count_as_one(run, worker):
+    def tells(paths, request):
+        append(paths, ("rows_read", {"done": 2, "total": 2}))
+        return complete(paths, request)
+
+    worker(tells)
+    told = []
+    with scoring.progress_told(lambda *counts: told.append(counts)):
+        for before in (0, 2):
+            with scoring.part_of(5, before):
+                predict_rows(run, TEXTS)
+        with scoring.part_of(None, 4):
+            predict_rows(run, TEXTS)
+        predict_rows(run, TEXTS)
+    assert told == [(2, 5), (4, 5), (6, None), (2, 2)]
 
 
 def test_the_request_names_the_run_and_the_split(run, worker):
@@ -143,12 +229,12 @@ FAILURE = {
 @pytest.mark.parametrize(
     ("advice", "end"), [("Try it.", "the GPU is full. Try it."), ("", "the GPU is full.")]
 )
-def test_a_failed_job_raises_its_words_and_leaves_no_folder(run, worker, advice, end):
+def test_a_failed_job_raises_its_words_and_leaves_no_folder(run, worker, scratch, advice, end):
     worker(lambda paths, request: ("job_failed", {**FAILURE, "advice": advice}))
     with pytest.raises(RunError) as caught:
         predict_rows(run, TEXTS)
     assert str(caught.value) == f"run 'calm-heron-0712': {end}"
-    assert list((run.dir / "evaluation").iterdir()) == []
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_worker_that_ends_without_an_answer_is_quoted(run, worker):
@@ -173,13 +259,41 @@ def test_an_answer_written_just_before_the_end_counts(run, worker, monkeypatch):
     assert predict_rows(run, TEXTS).num_rows == 2
 
 
-def test_what_an_earlier_evaluation_of_the_name_left_is_cleared(run, worker):
-    paths = run.paths.evaluation("other")
-    paths.dir.mkdir(parents=True)
-    append(paths, ("job_completed", {}))
-    worker(lambda paths, request: ("job_failed", FAILURE))
+def test_an_earlier_report_of_the_name_stays_until_the_new_one_is_whole(run, worker):
+    worker(complete)
+    earlier = evaluate_rows(run, ROWS, name="other", split="test")
+    seen = []
+
+    def fail(paths, request):
+        seen.append(run.report("other"))
+        return "job_failed", FAILURE
+
+    worker(fail)
     with pytest.raises(RunError, match="the GPU is full"):
         evaluate_rows(run, ROWS, name="other", split="other")
+    assert seen == [earlier] and run.report("other") == earlier
+    worker(complete)
+    later = evaluate_rows(run, ROWS, name="other", split="validation")
+    assert run.report("other") == later != earlier
+    assert [path.name for path in (run.dir / "evaluation").iterdir()] == ["other"]
+
+
+@pytest.mark.parametrize("outer", [False, True])
+def test_the_first_interrupt_ends_it_also_where_those_of_a_run_are_counted(run, worker, outer):
+    def interrupt(done, total):
+        signal.raise_signal(signal.SIGINT)
+
+    def tells(paths, request):
+        append(paths, ("rows_read", {"done": 1, "total": 2}))
+        return complete(paths, request)
+
+    worker(tells)
+    with (
+        InterruptCounter() if outer else nullcontext(),
+        pytest.raises(KeyboardInterrupt),
+        scoring.progress_told(interrupt),
+    ):
+        predict_rows(run, TEXTS)
 
 
 def test_rows_in_hand_reach_the_worker_as_they_are(run, worker):

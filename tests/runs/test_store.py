@@ -8,7 +8,7 @@ import random
 import re
 import shutil
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -29,9 +29,6 @@ from tests.runs.folders import (
     make_run,
     write_events,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -204,6 +201,48 @@ def test_runs_are_listed_newest_first(runs_dir):
     for age, name in ((30, "old"), (10, "new"), (20, "middle")):
         os.utime(make_run(runs_dir, name).paths.spec, (1e9 - age, 1e9 - age))
     assert [run.id for run in list_runs(runs_dir)] == ["new", "middle", "old"]
+
+
+def test_a_run_that_is_removed_as_they_are_listed_is_left_out(runs_dir, monkeypatch):
+    make_run(runs_dir, "stays")
+    going = make_run(runs_dir, "goes")
+    is_file = Path.is_file
+
+    def looked_at(path):
+        found = is_file(path)
+        if path == going.paths.spec:
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "is_file", looked_at)
+    assert [run.id for run in list_runs(runs_dir)] == ["stays"]
+
+
+def test_a_run_that_two_kernels_remove_is_removed(runs_dir, monkeypatch):
+    run = make_run(runs_dir)
+    held = Run.held
+
+    def late(self):
+        shutil.rmtree(self.dir)
+        return held(self)
+
+    monkeypatch.setattr(Run, "held", late)
+    remove_run(run, runs_dir)
+    assert list_runs(runs_dir) == []
+
+
+def test_a_run_that_is_resumed_as_it_is_to_be_removed_stays(runs_dir, monkeypatch):
+    run = make_run(runs_dir)
+    held = Run.held
+
+    def late(self):
+        begun(self)
+        return held(self)
+
+    monkeypatch.setattr(Run, "held", late)
+    with pytest.raises(RunError, match=r"is running\. Stop it first"):
+        remove_run(run, runs_dir)
+    assert run.paths.plan.is_file()
 
 
 def test_what_is_no_run_is_not_listed(runs_dir):

@@ -99,7 +99,7 @@ def test_other_texts_have_another_fingerprint():
         (["same"] * 9, {}, "every text of corpus is the same, 'same'"),
         (["", None], {}, "every text of corpus is missing or empty"),
         ([], {}, "corpus holds no texts. Give at least one."),
-        (["a", 3], {}, "text 1 of corpus is 3, a int. Give texts"),
+        (["a", 3], {}, "text 1 of corpus is 3, an int. Give texts"),
         (pd.DataFrame({"n": [1, 2]}), {}, "no text column in corpus"),
         (
             pd.DataFrame({"body": ["a", "b"]}),

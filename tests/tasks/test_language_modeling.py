@@ -37,8 +37,9 @@ class Words(Letters):
     def convert_ids_to_tokens(self, ids):
         return [WORDS[i] for i in ids]
 
-    def decode(self, ids, skip_special_tokens):
-        assert skip_special_tokens
+    def decode(self, ids, skip_special_tokens=False):
+        if not skip_special_tokens:  # a candidate for a gap, alone
+            return "".join(WORDS[i] for i in ids)
         return "".join(chr(i - 10) for i in ids)
 
 
@@ -144,6 +145,25 @@ def test_gaps_are_filled_with_the_likeliest_token():
         "filled": "a cats b",
         "candidates": "cat 50 %, the 25 %; s 75 %, cat 12 %",
     }
+
+
+def test_a_candidate_is_shown_as_it_is_read_however_its_vocabulary_spells_it():
+    from tokenizers import Tokenizer, decoders, models
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {token: i for i, token in enumerate(["?", "ĠcafÃ©", "Ã©", "Ġthe", "Ã"])}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
+    inner.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="?")
+    answers = {
+        "guesses": Ragged(np.array([[1, 2, 3, 4]]), np.array([0, 1])),
+        "shares": Ragged(np.array([[0.4, 0.3, 0.2, 0.1]]), np.array([0, 1])),
+    }
+    encoding = SimpleNamespace(sources=np.array([0]))
+    rows = table("a [MASK] b", rows=False)
+    (found,) = MASKED.results(MASKED.decode(answers, encoding, rows, CARD, tokenizer), CARD)
+    assert found.text == "a café b"
+    assert [word for word, _ in found.candidates[0]] == ["café", "é", "the", "�"]
 
 
 def test_a_text_without_a_gap_is_refused():

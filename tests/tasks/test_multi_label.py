@@ -14,6 +14,7 @@ from nbtransfer.data.encoding import Encoding, Ragged
 from nbtransfer.data.sources import load_tables
 from nbtransfer.errors import DataError
 from nbtransfer.tasks.catalog import choose_task
+from nbtransfer.tasks.labelled_data import prepare as prepare_classes
 from nbtransfer.tasks.multi_label import MultiLabelClassification, best_threshold
 
 TASK = MultiLabelClassification()
@@ -68,11 +69,106 @@ def test_lists_of_class_numbers_are_no_flags():
     assert found.splits["train"]["label"].to_pylist()[:3] == [[0, 2], [2], [1]]
 
 
+def test_pairs_of_a_zero_and_a_one_are_flags_although_no_row_repeats_one():
+    found = prepared([[1, 0], [0, 1]] * 6, validation=False)
+    assert found.splits["train"]["label"].to_pylist()[:2] == [[0], [1]]
+    assert "column 'labels' of df is read as a 0 or 1 for each of 2 classes" in found.card.notes
+
+
+def test_rows_of_different_lengths_without_repetition_are_class_numbers():
+    found = prepared([[0, 1], [0], [1]] * 4, validation=False)
+    assert found.splits["train"]["label"].to_pylist()[:3] == [[0, 1], [0], [1]]
+
+
+@pytest.mark.parametrize("form", [[[1, 0, 0], [0, 1, 1]], [[0, 1], [2]], [["a"], ["b", "c"]]])
+def test_rows_to_be_evaluated_are_read_as_those_trained_on(form):
+    trained = prepared(form * 6, validation=False)
+    again = prepared(form[:1], validation=False, trained_on=trained.card)
+    expected = trained.splits["train"]["label"].to_pylist()[:1]
+    assert again.splits["train"]["label"].to_pylist() == expected
+    # Runs of 0.1 have kept no form: their rows tell, and so many as there are classes.
+    old = dataclasses.replace(trained.card, settings={})
+    again = prepared(form, validation=False, trained_on=old)
+    assert (
+        again.splits["train"]["label"].to_pylist()
+        == (trained.splits["train"]["label"].to_pylist()[:2])
+    )
+
+
+def test_flags_of_another_value_are_refused_when_evaluating():
+    card = prepared([[1, 0, 0], [0, 1, 1]] * 6).card
+    tables = load_tables(frame([[2, 0, 0]]), name="new")
+    with pytest.raises(DataError, match="holds 2 in row 0, where a 0 or 1 for each class"):
+        TASK.prepare(tables, {}, validation=False, trained_on=card)
+
+
+def test_class_numbers_of_a_dataset_take_the_names_it_has_for_them():
+    import json
+
+    import pyarrow as pa
+
+    features = {"labels": {"_type": "Sequence", "feature": {"_type": "ClassLabel"}}}
+    features["labels"]["feature"]["names"] = ["joy", "anger", "calm"]
+    table = pa.table({"text": ["a", "b", "c", "d"], "labels": [[0, 1], [1, 0], [0, 1], [1, 0]]})
+    table = table.replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features}})}
+    )
+    found = TASK.prepare(load_tables(table, name="df"), {}, validation=False)
+    assert found.card.label_names == ("joy", "anger", "calm")
+    assert found.splits["train"]["label"].to_pylist() == [[0, 1]] * 4
+
+
+TOXIC = pd.DataFrame(
+    {
+        "comment": [f"comment number {i}" for i in range(12)],
+        "toxic": [1, 0, 1, 0] * 3,
+        "threat": [0.0, 0.0, 1.0, None] * 3,
+        "insult": [True, False, False, False] * 3,
+    }
+)
+
+
+def test_classes_in_columns_of_their_own_are_read_together_by_name():
+    tables = load_tables(TOXIC, name="df")
+    asked = {"label": "threat, toxic,insult"}
+    assert choose_task(None, tables, asked).name == "multi-label-classification"
+    found = TASK.prepare(tables, asked, validation=False)
+    assert found.card.label_names == ("threat", "toxic", "insult")
+    assert found.splits["train"]["label"].to_pylist()[:3] == [[1, 2], [], [0, 1]]
+    assert any("3 rows are left out of df: no label (first: row 3)" in n for n in found.card.notes)
+    other = load_tables(TOXIC[["comment", "insult", "toxic"]][:3], name="new")
+    again = TASK.prepare(other, {"label": "insult,toxic"}, validation=False, trained_on=found.card)
+    assert again.splits["train"]["label"].to_pylist() == [[1, 2], [], [1]]
+
+
+def test_columns_of_zero_and_one_are_offered_as_classes_together():
+    with pytest.raises(DataError) as caught:
+        prepare_classes(load_tables(TOXIC, name="df"))
+    said = "Choose one: --label toxic, or all, as classes of which a row may have several: "
+    assert said + "--label toxic,threat,insult" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ("toxic,insults", "no column 'insults' in df.*Did you mean --label insult?"),
+        ("toxic,stars", "column 'stars' of df holds 3 in row 0, where a 0 or 1 says"),
+        ("toxic,comment", "column 'comment' of df holds string values, where several columns"),
+    ],
+)
+def test_columns_that_are_no_classes_are_named(label, said):
+    tables = load_tables(TOXIC.assign(stars=[3, 1] * 6), name="df")
+    with pytest.raises(DataError, match=said):
+        TASK.prepare(tables, {"label": label})
+
+
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        ([[1, 0, 0], [0, 1]] * 4, "holds 2 values in row 1 but 3 in the first"),
+        ([[1, 0, 0], [0, 1]] * 4, "holds 2 values in row 1, but there are 3 classes"),
         ([["a", None], ["b"]] * 4, "a list with a missing class in row 0. Mend it."),
+        ([[["a"], ["b"]], [["a"]]] * 4, "holds lists of list<"),
+        ([[{"a": 1}], [{"a": 2}]] * 4, "Give each row a list of its classes by name"),
         ([[], [], []] * 4, "no row of df has a class in column 'labels'"),
         ([[f"id {i}"] for i in range(1200)], "1,200 different values: they look like words"),
     ],

@@ -43,6 +43,11 @@ def test_one_named_text_alone_is_read_alone():
     assert "text_pair" not in found.splits["train"].column_names
 
 
+def test_a_column_that_was_named_as_the_label_is_no_text_of_a_pair():
+    found = TASK.prepare(tables(), {"label": "premise"}, validation=False)
+    assert found.card.roles == {"text": "hypothesis", "label": "premise"}
+
+
 def test_other_columns_are_a_pair_where_both_are_named():
     found = TASK.prepare(
         tables("post", "reply"), {"text": "post", "text_pair": "reply"}, validation=False

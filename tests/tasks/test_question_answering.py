@@ -13,7 +13,12 @@ from nbtransfer.data.encoding import Encoding, Ragged
 from nbtransfer.data.sources import load_tables
 from nbtransfer.errors import DataError, SpecError
 from nbtransfer.tasks.catalog import choose_task
-from nbtransfer.tasks.question_answering import Answer, QuestionAnswering, say_answers
+from nbtransfer.tasks.question_answering import (
+    Answer,
+    QuestionAnswering,
+    _trimmed,
+    say_answers,
+)
 
 CONTEXT = "Ann Lee opened the mill in 1901. Her son Tom Lee sold it in 1950."
 TASK = QuestionAnswering()
@@ -37,6 +42,7 @@ def train(data):
         squad({"text": ["Ann Lee"], "answer_start": [0]}),
         squad([{"text": "Ann Lee", "answer_start": 0}]),
         squad({"text": "Ann Lee", "answer_start": 0}),
+        squad({"text": ["Ann Lee"], "answer_start": 3}),
         squad("Ann Lee"),
         squad(["Ann Lee"]),
         [{"question": "Who?", "context": CONTEXT, "answer": "Ann Lee", "answer_start": 0}],
@@ -47,6 +53,23 @@ def train(data):
 )
 def test_every_form_of_answers_is_read(data):
     assert train(data) == {"answers": ["Ann Lee"], "starts": [0]}
+
+
+@pytest.mark.parametrize("year", [{"text": 1901}, {"text": [1901]}, 1901, 1901.0])
+def test_a_number_is_an_answer_too(year):
+    assert train(squad(year)) == {"answers": ["1901"], "starts": [27]}
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"), [(True, False), (1, 0), (1.0, float("nan")), ("True", "False"), ("true", None)]
+)
+def test_a_question_that_is_called_impossible_has_no_answer(yes, no):
+    row = squad("nowhere in the context")[0]
+    found = rows([{**row, "is_impossible": yes}, {**squad("Ann Lee")[0], "is_impossible": no}])
+    assert found.splits["train"]["answers"].to_pylist() == [[], ["Ann Lee"]]
+    assert found.card.num_unanswerable == {"train": 1}
+    note = "1 question of df without an answer, as column 'is_impossible' says (first: row 0)"
+    assert note in found.card.notes
 
 
 def test_prepared_rows_have_the_task_s_own_columns():
@@ -103,6 +126,15 @@ def test_answers_without_a_start_are_found_and_said():
         (
             [{"question": "Who?", "context": CONTEXT, "answer": "Ann", "answer_start": "x"}],
             "answer_start is 'x'",
+        ),
+        (
+            squad({"text": ["Ann"], "answer_start": [float("inf")]}),
+            "answer_start is inf. Give the number",
+        ),
+        (squad({"text": [True], "answer_start": [0]}), "the answer True is no text"),
+        (
+            [{**squad("Ann Lee")[0], "is_impossible": "maybe"}],
+            "column 'is_impossible' holds 'maybe'. Give True or False",
         ),
         (squad("1901", question=" "), r"every question of df is missing or empty .* --question"),
         (squad("1901", context=""), r"every context of df is missing or empty .* --context"),
@@ -286,6 +318,13 @@ def test_the_best_span_is_said_without_space_around_it():
     assert (found.answer, found.start, found.end) == ("Lund", 4, 8)
     total = 1 + np.exp(-3) + np.exp(-6)
     assert found.score == pytest.approx(1 / total) and found.no_answer_score == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "found"), [(1, 2, (1, 1)), (0, 4, (0, 4)), (1, 4, (3, 4)), (0, 3, (0, 1))]
+)
+def test_a_span_ends_nowhere_before_it_starts(start, end, found):
+    assert _trimmed("a  b", start, end) == found
 
 
 @pytest.mark.parametrize(("null", "answer"), [(2.9, "Lund"), (3.1, "")])

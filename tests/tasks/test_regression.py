@@ -39,6 +39,9 @@ def test_whole_numbers_are_scores_where_the_task_is_named():
     found = TASK.prepare(tables([1, 2, 3, 5] * 5), {"label": "score"}, validation=False)
     assert found.splits["train"]["label"].to_pylist()[:4] == [1.0, 2.0, 3.0, 5.0]
     assert found.card.scale == (2.75, pytest.approx(np.std([1, 2, 3, 5])))
+    unnamed = TASK.prepare(tables([1, 2, 3, 5] * 5), {}, validation=False)
+    assert "label column: 'score' (numbers)" in unnamed.card.notes
+    assert not any("classes" in note for note in unnamed.card.notes)
 
 
 def test_the_model_learns_numbers_of_mean_0_and_deviation_1_and_answers_in_the_data_s_own():

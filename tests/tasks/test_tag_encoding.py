@@ -17,7 +17,7 @@ from tokenizers import (
 )
 
 from nbtransfer.errors import ModelError
-from nbtransfer.tasks.tag_encoding import encode_words
+from nbtransfer.tasks.tag_encoding import Window, encode_words, place_words
 from nbtransfer.tasks.tagged_rows import joined
 from nbtransfer.tasks.words import split_words
 
@@ -219,6 +219,31 @@ def test_word_piece_labels_are_those_of_word_ids():
             theirs.append(-100 if word is None or word == before else word)
             before = word
     assert ours.targets.values.tolist() == theirs
+
+
+def test_words_that_the_tokenizer_makes_nothing_of_are_counted():
+    rows = [given_as(["Ada", "lives"]), given_as(["\u200d", "Ada", "\ufeff"])]
+    table = table_of(rows).append_column("row", pa.array([3, 7]))
+    (said,) = encode_words(Called(word_piece()), table, 16).lost
+    assert said.startswith("2 words of 5 have no token (first: row 7): the tokenizer makes nothing")
+    assert encode_words(Called(word_piece()), table.slice(0, 1), 16).lost == ()
+    assert encode_words(Called(word_piece()), table.drop_columns("tags"), 16).lost == ()
+
+
+def test_a_window_is_asked_about_its_own_words_alone():
+    class Counted(list):
+        asked = 0
+
+        def __getitem__(self, place):
+            self.asked += not isinstance(place, slice)
+            return super().__getitem__(place)
+
+    starts = Counted(range(0, 50_000, 5))
+    stretches = [starts[i : i + 100] for i in range(0, len(starts), 75)]
+    windows = [Window(0, [(i, i + 4) for i in part], [0] * len(part)) for part in stretches]
+    found = place_words(starts, [start + 4 for start in starts], windows)
+    assert min(found) >= 0
+    assert starts.asked < 3 * len(starts)
 
 
 def test_without_tags_there_are_no_targets():

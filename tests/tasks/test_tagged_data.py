@@ -237,7 +237,7 @@ BAD = [
     Bad(
         "all spans empty",
         {"text": TEXTS, "spans": [[]] * 12},
-        "every list of spans column 'spans' of df is empty: there is nothing to learn. Mark some "
+        "every list in spans column 'spans' of df is empty: there is nothing to learn. Mark some "
         "entities.",
         {"text": "text", "spans": "spans"},
     ),
@@ -296,3 +296,18 @@ def test_repeated_sentences_rare_and_unseen_types_are_warned_about():
         "no training row has an entity of type 'ORG', but there are 1 in validation" in text
         for text in card.warnings
     )
+
+
+def test_a_validation_split_without_an_entity_is_taken_and_a_training_split_is_not():
+    marked = {"text": "Ada met Alan.", "spans": [{"start": 0, "end": 3, "label": "PER"}]}
+    none = [{"text": "So it was.", "spans": []}]
+    found = prepared({"train": [marked] * 2, "validation": none}, None)
+    assert found.card.num_rows == {"train": 2, "validation": 1}
+    with pytest.raises(DataError, match="every list in spans column 'spans' of df is empty"):
+        prepared(none)
+
+
+def test_places_of_spans_may_be_whole_numbers_with_a_point():
+    spans = [[{"start": 0.0, "end": 9.0, "label": "PER"}]]
+    found = prepared({"text": ["Ada Byron met Alan."], "spans": spans})
+    assert rows_of(found)[0][2] == ["B-PER", "I-PER", "O", "O", "O"]
