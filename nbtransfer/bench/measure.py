@@ -53,8 +53,8 @@ def evaluation(match: Match) -> dict[str, Figures]:
 
 
 def accuracy(match: Match, num_seeds: int) -> dict[str, Figures]:
-    """Train with several seeds; return mean and spread of the accuracy on the test rows."""
-    found: dict[str, list[float]] = {BEST: [], OURS: []}
+    """Train in all settings with several seeds; return mean and spread of the accuracy on the test rows."""
+    found: dict[str, list[float]] = {name: [] for name in (*TRAINERS, OURS)}
     for seed in range(match.seed, match.seed + num_seeds):
         seeded = dataclasses.replace(match, seed=seed)
         for name, course in _courses("score", seeded, tuple(found)).items():
