@@ -245,14 +245,9 @@ def _gauge(run: Run, *, show: bool) -> None:
     """Measure what the run's model forgot; that it cannot be measured costs the run nothing."""
     try:
         found = forgetting(run)
-    except NbTransferError as error:
-        _tell(f"What the model forgot could not be measured: {error}")
-        return
-    except KeyboardInterrupt:
-        _tell(
-            "What the model forgot was not measured, for it was interrupted. Measure it with: "
-            f"%evaluate {run.reference} --forgetting"
-        )
+    except (NbTransferError, KeyboardInterrupt) as error:
+        reason = str(error) or f"interrupted. Later: %evaluate {run.reference} --forgetting"
+        _tell(f"What the model forgot could not be measured: {reason}")
         return
     if show:
         from nbtransfer.panels.forgetting_view import show_forgetting

@@ -222,8 +222,9 @@ def resume_job(run: Run, changes: dict[str, Any], *, allow: bool) -> Run:
 def _has_more_patience(run: Run, spec: RunSpec) -> bool:
     """Return whether early stopping ended `run`, and `spec` gives it more time to gain."""
     old, new = run.spec.early_stopping_patience, spec.early_stopping_patience
-    stopped_early = old is not None and run.state().ending_reason == "early_stopping"
-    return stopped_early and (new is None or new > old)
+    if old is None or run.state().ending_reason != "early_stopping":
+        return False
+    return new is None or new > old
 
 
 def _write_changes(run: Run, spec: RunSpec) -> None:

@@ -104,10 +104,10 @@ class StepLog:
         """
         if not self._pending:
             return
-        losses = torch.stack([r.loss for r, *_ in self._pending]).tolist()
-        norms = torch.stack([r.grad_norm.float() for r, *_ in self._pending]).tolist()
+        both = [f for r, *_ in self._pending for f in (r.loss, r.grad_norm.to(r.loss.dtype))]
+        read = torch.stack(both).view(-1, 2).tolist()
         pending, self._pending = self._pending, []
-        for (_, row, rows), loss, norm in zip(pending, losses, norms, strict=True):
+        for (_, row, rows), (loss, norm) in zip(pending, read, strict=True):
             self._events.append("step_completed", **row, loss=loss, grad_norm=norm)
             self._last = row, rows, loss, norm
             self._skipped = 0 if math.isfinite(norm) else self._skipped + 1

@@ -95,8 +95,13 @@ def raise_problem(answer: dict[str, Any]) -> None:
 
 
 def write_questions(training: Training) -> None:
-    """Write texts as the tokenizer reads them, and the logits of some rows, dropout off."""
+    """Write texts as the tokenizer reads them, and the logits of some rows, dropout off.
+
+    They are computed in float32, as the fresh process does: half precision's own rounding is many
+    times what a model that was saved wrongly may differ by.
+    """
     import numpy as np
+    import torch
 
     rows = training.loaded.train if training.validation is None else training.validation
     encoding = rows.encoding
@@ -104,8 +109,12 @@ def write_questions(training: Training) -> None:
     tokenizer = training.loaded.tokenizer
     inputs = batches_of(encoding, tokenizer).batch(np.arange(count))
     texts = training.reader.task.texts(first_rows(rows.path, NUM_ROWS))[0].to_pylist()
+    # Training is over: accelerate's wrapping, which computes in the run's precision, can go.
+    training.accelerator.unwrap_model(training.learner, keep_fp32_wrapper=False)
     model = training.model.eval()
     device = training.accelerator.device
+    products = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
     questions = {
         "v": 3,
         "task": training.reader.task.name,
@@ -117,6 +126,7 @@ def write_questions(training: Training) -> None:
         "outputs": _outputs(model, {k: v.to(device) for k, v in inputs.items()}),
         "tolerance": _tolerance(device, has_adapters(model)),
     }
+    torch.set_float32_matmul_precision(products)
     write_json(training.paths.verification, questions)
 
 

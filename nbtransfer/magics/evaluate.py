@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbtransfer import api
 from nbtransfer.errors import SpecError
@@ -48,7 +48,7 @@ def evaluate(
     return report
 
 
-def _rows_asked(asked: Arguments) -> dict[str, str | None]:
+def _rows_asked(asked: Arguments) -> dict[str, Any]:
     """Return which rows are asked for: the split, and the column of each role."""
     return {name: asked.get(name) for name in ("split", *ROLES)}
 

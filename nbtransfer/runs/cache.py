@@ -252,7 +252,10 @@ def _read_index(file: IO[bytes]) -> list[_Part] | None:
     listed = file.read(end - start)
     if zlib.crc32(listed[:-4]) != int.from_bytes(listed[-4:], "little"):
         return None
-    return [_Part(*part[:2], tuple(part[2]), *part[3:]) for part in json.loads(listed[:-4])]
+    return [
+        _Part(name, dtype, tuple(shape), start, num_bytes, checksum)
+        for name, dtype, shape, start, num_bytes, checksum in json.loads(listed[:-4])
+    ]
 
 
 def _is_whole(file: IO[bytes], part: _Part) -> bool:

@@ -7,6 +7,7 @@ where that is counted from the system's own start: a date would move whenever th
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -136,3 +137,16 @@ def is_at_work(record: dict[str, Any], lock: Path | None, last: float) -> bool:
     # From here its number says nothing. The lock does, but does not reach all other machines.
     is_held = lock is not None and is_locked(lock)
     return is_held or time.time() - last < _SILENCE_S
+
+
+def kill(record: dict[str, Any]) -> bool:
+    """End the recorded process at once; return False where it is not ours to end."""
+    if not is_here(record):  # its number belongs to some other process of this machine
+        return False
+    try:
+        os.kill(record["pid"], signal.SIGKILL)
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        return True  # it has just ended by itself
+    return True

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import os
 import shlex
-import signal
 import time
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,13 +16,14 @@ from nbtransfer.runs.events import Event, EventReader, read_events
 from nbtransfer.runs.files import read_json
 from nbtransfer.runs.lock import is_locked, try_lock
 from nbtransfer.runs.paths import CACHE_DIR, RunPaths
-from nbtransfer.runs.process import is_at_work, is_here, last_sign, read_process
+from nbtransfer.runs.process import is_at_work, is_here, kill, last_sign, read_process
 from nbtransfer.runs.state import RunState
 from nbtransfer.settings import resolve_runs_dir
 from nbtransfer.spec import RunSpec
 from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator
 
     from nbtransfer.data.card import DataCard
@@ -341,27 +340,15 @@ class Run:
         """
         record = read_process(self.paths.process)
         if now and record is not None and self.status in ("running", "paused"):
-            if not is_here(record):  # its number belongs to some other process of this machine
+            if not kill(record):
                 raise RunError(
-                    f"the worker of run {self.id!r} is on {record.get('host')!r} and cannot be "
-                    f"killed from here. Stop it without 'now': %runs stop {self.id}",
+                    f"the worker of run {self.id!r}, process {record['pid']} on "
+                    f"{quoted(record.get('host'))}, is another machine's or another user's and "
+                    f"cannot be killed. Stop it without 'now': %runs stop {self.id}",
                     self,
                 )
-            self._kill(record["pid"])
             return read_control(self.paths.control).revision
         return self._ask(stop=reason, paused=False)
-
-    def _kill(self, pid: int) -> None:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return  # it has just ended by itself
-        except PermissionError:
-            raise RunError(
-                f"the worker of run {self.id!r}, process {pid}, is another user's and cannot be "
-                f"killed. Stop it without 'now': %runs stop {self.id}",
-                self,
-            ) from None
 
     def resume(self) -> Run:
         """Let a paused run go on, or start an ended one again from its newest checkpoint.

@@ -89,18 +89,19 @@ def evaluate_rows(run: Run, rows: pa.Table, *, name: str, split: str) -> Report:
     Raises:
         RunError: if the run has no model yet, or the evaluation failed.
     """
-    kept = run.paths.evaluation(name).dir
+    paths = run.paths.evaluation(name)
+    kept = paths.dir
     aside = kept.with_name(f".new-{os.urandom(6).hex()}")
     new = EvaluationPaths(aside / name)
     try:
         _score(run, new, rows, split)
-        report = read_report(new)
+        read_report(new)  # it is whole
         with suppress(FileNotFoundError):
             kept.rename(aside / "former")
         new.dir.rename(kept)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return report
+    return read_report(paths)
 
 
 def predict_rows(run: Run, rows: pa.Table) -> pa.Table:

@@ -161,7 +161,10 @@ def test_no_more_of_a_stream_is_read_than_is_asked_for():
         (pd.DataFrame([["a", "b"]], columns=["review", "review"]), "more than one column named"),
         ({"a": pa.table(COLUMNS)}, "no split test, validation or train. Give one of: a."),
     ],
-    ids=str,
+    ids=[
+        *("nothing", "int", "float", "bytes", "type", "matrix", "scalar", "frame", "numbers"),
+        *("dicts", "stream", "twins", "splits"),
+    ],
 )
 def test_what_holds_no_texts_is_refused_in_words(data, says):
     with pytest.raises(DataError) as caught:

@@ -88,7 +88,7 @@ def test_losses_are_read_once_a_group(log, progress, clock, monkeypatch):
     for _ in range(100):
         clock.now += 0.01
         add(log, progress)
-    assert len(stacks) == 2 * 4  # losses and norms, four times a second
+    assert len(stacks) == 4  # losses and norms together, four times a second
 
 
 def test_a_row_says_what_the_step_was(log, progress, clock, path):
@@ -238,3 +238,15 @@ def test_the_throughput_does_not_count_what_is_no_training(log, progress, clock,
         add(log, progress)
     (found,) = written(path, "throughput_measured")
     assert found["examples_per_s"] == pytest.approx(80)
+
+
+def test_all_figures_of_a_group_are_read_at_once(log, progress, path, monkeypatch):
+    reads = []
+    tolist = torch.Tensor.tolist
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda t: reads.append(t.shape) or tolist(t))
+    for loss, norm in ((0.5, 1.0), (0.25, 3.0), (0.125, 2.0)):
+        add(log, progress, loss, norm)
+    log.flush()
+    assert reads == [(3, 2)]
+    rows = [e for e in read_events(path) if e["type"] == "step_completed"]
+    assert [(e["loss"], e["grad_norm"]) for e in rows] == [(0.5, 1.0), (0.25, 3.0), (0.125, 2.0)]
