@@ -38,6 +38,7 @@ HOT = (
     "engine",
     "bench.alone",
     "bench.contestants",
+    "bench.random_model",
     "data.encode",
     "models.load",
     "models.lora",

@@ -18,7 +18,7 @@ from nbtransfer.runs.launch import waiting_threads
 def main() -> None:
     """Do the job as asked, and say what came of it."""
     job, name, path = sys.argv[1:]
-    if name == OURS:  # as its worker is launched
+    if name.startswith(OURS):  # as its worker is launched
         os.environ.update(waiting_threads(os.environ))
     says = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer

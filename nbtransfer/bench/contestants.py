@@ -1,11 +1,11 @@
-"""The contestants of a benchmark: transformers' Trainer in three settings, and nbtransfer."""
+"""The contestants of a benchmark: transformers' Trainer in several settings, and nbtransfer."""
 
 from __future__ import annotations
 
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
 import torch
@@ -21,7 +21,7 @@ from transformers import (
 from transformers.utils import logging
 
 from nbtransfer import jobs
-from nbtransfer.bench.match import BEST, OURS, PAD_TO_MAX, PADDED_TO, Match
+from nbtransfer.bench.match import BEST, DYNAMIC, GPU_CONTESTANTS, OURS, PAD_TO_MAX, Match
 from nbtransfer.engine.evaluate import score_rows
 from nbtransfer.engine.train import Training
 from nbtransfer.engine.worker import StopSignal
@@ -38,6 +38,33 @@ if TYPE_CHECKING:
     from nbtransfer.jobs import Job
 
 _ROUNDS = 7
+_WIDTHS = 4  # that an expert's batches are padded to: each is compiled and recorded
+
+
+class _Setting(NamedTuple):
+    """How Trainer is set; `half` and `compiles` are for GPUs."""
+
+    pads_to_max: bool = False
+    groups: bool = False
+    half: bool = False
+    compiles: bool = False
+
+
+_SETTINGS = {
+    PAD_TO_MAX: _Setting(pads_to_max=True),
+    DYNAMIC: _Setting(),
+    BEST: _Setting(groups=True),
+    GPU_CONTESTANTS["recipe"]: _Setting(pads_to_max=True),
+    GPU_CONTESTANTS["dynamic"]: _Setting(),
+    GPU_CONTESTANTS["bf16"]: _Setting(half=True),
+    GPU_CONTESTANTS["expert"]: _Setting(groups=True, half=True, compiles=True),
+}
+# nbtransfer's contestants, and the way of taking steps each asks for.
+_STEPS = {
+    OURS: "auto",
+    GPU_CONTESTANTS["eager"]: "eager",
+    GPU_CONTESTANTS["graphed"]: "graphed",
+}
 
 
 class _TakesTurns(TrainerCallback):  # type: ignore[misc]  # it has no types
@@ -56,16 +83,18 @@ class _TakesTurns(TrainerCallback):  # type: ignore[misc]  # it has no types
         self._turn.end()
 
 
-def make_trainer(match: Match, setting: str) -> Trainer:
-    """Return Trainer on the match, in one of its three settings, its other options untouched."""
+def make_trainer(match: Match, name: str) -> Trainer:
+    """Return Trainer on the match, in one of its settings, its other options untouched."""
+    setting = _SETTINGS[name]
+    on_gpu = match.device == "cuda"
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(_location(match))
-    padding = {"padding": "max_length"} if setting == PAD_TO_MAX else {}
+    padding = {"padding": "max_length"} if setting.pads_to_max else {}
 
     def rows_of(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
         encoded = tokenizer(
-            [row["text"] for row in rows], truncation=True, max_length=PADDED_TO, **padding
+            [row["text"] for row in rows], truncation=True, max_length=match.max_length, **padding
         )
         return [
             {**{name: values[i] for name, values in encoded.items()}, "label": label}
@@ -80,13 +109,18 @@ def make_trainer(match: Match, setting: str) -> Trainer:
     arguments = TrainingArguments(
         output_dir=str(match.folder / "trainer"),
         num_train_epochs=match.epochs,
+        max_steps=match.max_steps,
         per_device_train_batch_size=match.batch_size,
         learning_rate=match.learning_rate,
         warmup_steps=round(0.1 * match.num_steps),
         weight_decay=0.01,
         seed=match.seed,
-        train_sampling_strategy="group_by_length" if setting == BEST else "random",
-        use_cpu=True,
+        train_sampling_strategy="group_by_length" if setting.groups else "random",
+        bf16=on_gpu and setting.half,
+        tf32=True if on_gpu and setting.compiles else None,
+        torch_compile=on_gpu and setting.compiles,
+        torch_compile_mode="reduce-overhead" if on_gpu and setting.compiles else None,
+        use_cpu=not on_gpu,
         save_strategy="no",
         report_to=[],
         disable_tqdm=True,
@@ -97,7 +131,9 @@ def make_trainer(match: Match, setting: str) -> Trainer:
         train_dataset=rows_of(match.train),
         eval_dataset=rows_of(match.test),
         processing_class=tokenizer,
-        data_collator=DataCollatorWithPadding(tokenizer),
+        data_collator=DataCollatorWithPadding(
+            tokenizer, pad_to_multiple_of=match.max_length // _WIDTHS if setting.compiles else None
+        ),
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -111,9 +147,9 @@ def train_with_trainer(match: Match, setting: str, turn: Turn) -> Trainer:
     return trainer
 
 
-def make_training(match: Match) -> Training:
+def make_training(match: Match, name: str = OURS) -> Training:
     """Return nbtransfer's training of the match, as its worker would begin it in a run folder."""
-    job = prepare(match)
+    job = prepare(match, name)
     run = store.create_run(
         job.runs_dir,
         spec=job.spec,
@@ -130,9 +166,9 @@ def make_training(match: Match) -> Training:
     return training
 
 
-def train_with_nbtransfer(match: Match, turn: Turn) -> Training:
+def train_with_nbtransfer(match: Match, name: str, turn: Turn) -> Training:
     """Train in the real loop, with its event log and control file, a step a turn."""
-    training = make_training(match)
+    training = make_training(match, name)
     take = training.take_step
 
     class Taking:
@@ -158,7 +194,7 @@ def train_with_nbtransfer(match: Match, turn: Turn) -> Training:
     return training
 
 
-def prepare(match: Match) -> Job:
+def prepare(match: Match, name: str = OURS) -> Job:
     """Return the match as nbtransfer plans it."""
     return jobs.prepare_job(
         match.model,
@@ -166,13 +202,15 @@ def prepare(match: Match) -> Job:
         keywords={
             "validation": match.test,
             "num_train_epochs": match.epochs,
+            "max_steps": match.max_steps,
             "per_device_train_batch_size": match.batch_size,
             "learning_rate": match.learning_rate,
             "warmup_steps": 0.1,
             "technique": match.technique,
-            "max_length": PADDED_TO,
+            "max_length": match.max_length,
             "seed": match.seed,
-            "use_cpu": True,
+            "step": _STEPS[name],
+            "use_cpu": match.device == "cpu",
         },
         runs_dir=match.folder / "runs",
     )
@@ -235,34 +273,63 @@ def evaluate(match: Match, name: str, turn: Turn) -> dict[str, float]:
 def start(match: Match, name: str, turn: Turn) -> dict[str, float]:
     """Train without giving way to others; return seconds to the first step, and peak memory."""
     started, imported, base = psutil.Process().create_time(), time.time(), _peak_bytes()
-    first = 0.0
-
-    class Alone:
-        """The interface of `turn`, which waits for nobody."""
-
-        def begin(self) -> None:
-            pass
-
-        def end(self) -> None:
-            nonlocal first
-            first = first or time.time()
-
-    _train(match, name, Alone())  # type: ignore[arg-type]
+    clock = _Clock(match.device, {1})
+    _train(match, name, clock)  # type: ignore[arg-type]
     peak = _peak_bytes()
     return {
-        "first_step_s": first - started,
-        "first_step_after_imports_s": first - imported,
+        "first_step_s": clock.ends[1] - started,
+        "first_step_after_imports_s": clock.ends[1] - imported,
         "peak_bytes": peak,
         "peak_above_imports_bytes": peak - base,
     }
 
 
-JOBS = {"train": train, "score": score, "evaluate": evaluate, "start": start}
+def whole(match: Match, name: str, turn: Turn) -> dict[str, float]:
+    """Train alone, from the text to the last step; return what a user waits for.
+
+    Milliseconds a step are those of the last third, when all is compiled and recorded.
+    """
+    began = time.time()
+    last = match.num_steps
+    mark = max(1, 2 * last // 3)
+    clock = _Clock(match.device, {1, mark, last})
+    trained = _train(match, name, clock)  # type: ignore[arg-type]
+    figures = {
+        "first_step_s": clock.ends[1] - began,
+        "run_s": clock.ends[last] - began,
+        "ms_per_step": 1e3 * (clock.ends[last] - clock.ends[mark]) / (last - mark),
+        "peak_bytes": _peak_bytes() if match.device == "cpu" else torch.cuda.max_memory_reserved(),
+    }
+    if isinstance(trained, Training) and trained.step_kind == "graphed":
+        figures["num_graphs"] = trained.take_step.num_graphs  # type: ignore[union-attr]
+    return figures
+
+
+class _Clock:
+    """The interface of a turn for a contestant that waits for nobody; notes when steps end."""
+
+    def __init__(self, device: str, noted: set[int]) -> None:
+        self._device, self._noted = device, noted
+        self._count = 0
+        self.ends: dict[int, float] = {}
+
+    def begin(self) -> None:
+        pass
+
+    def end(self) -> None:
+        self._count += 1
+        if self._count in self._noted:
+            if self._device == "cuda":
+                torch.cuda.synchronize()
+            self.ends[self._count] = time.time()
+
+
+JOBS = {"train": train, "score": score, "evaluate": evaluate, "start": start, "whole": whole}
 
 
 def _train(match: Match, name: str, turn: Turn) -> Training | Trainer:
-    if name == OURS:
-        return train_with_nbtransfer(match, turn)
+    if name in _STEPS:
+        return train_with_nbtransfer(match, name, turn)
     return train_with_trainer(match, name, turn)
 
 

@@ -27,7 +27,7 @@ def training(match: Match) -> dict[str, Figures]:
             "examples_per_s": num / sum(course.seconds),
             "median_step_s": statistics.median(course.seconds),
         }
-        for name, course in _courses("train", match, (*TRAINERS, OURS)).items()
+        for name, course in courses("train", match, (*TRAINERS, OURS)).items()
     }
 
 
@@ -39,25 +39,25 @@ def frozen(match: Match) -> dict[str, Figures]:
             "first_epoch_s": sum(course.seconds[:a_epoch]),
             "later_epoch_s": sum(course.seconds[a_epoch:]) / (match.epochs - 1),
         }
-        for name, course in _courses("train", match, (BEST, OURS)).items()
+        for name, course in courses("train", match, (BEST, OURS)).items()
     }
 
 
 def evaluation(match: Match) -> dict[str, Figures]:
     """Evaluate the same rows with Trainer's defaults, its best settings, and ours."""
-    courses = _courses("evaluate", match, (DYNAMIC, BEST, OURS))
+    found = courses("evaluate", match, (DYNAMIC, BEST, OURS))
     return {
         EVALUATED[name]: {"examples_per_s": len(match.test) / statistics.median(course.seconds)}
-        for name, course in courses.items()
+        for name, course in found.items()
     }
 
 
 def accuracy(match: Match, num_seeds: int) -> dict[str, Figures]:
-    """Train with several seeds; return mean and spread of the accuracy on the test rows."""
-    found: dict[str, list[float]] = {BEST: [], OURS: []}
+    """Train in all settings with several seeds; return mean and spread of the tested accuracy."""
+    found: dict[str, list[float]] = {name: [] for name in (*TRAINERS, OURS)}
     for seed in range(match.seed, match.seed + num_seeds):
         seeded = dataclasses.replace(match, seed=seed)
-        for name, course in _courses("score", seeded, tuple(found)).items():
+        for name, course in courses("score", seeded, tuple(found)).items():
             found[name].append(course.result["accuracy"])
     return {
         name: {"accuracy": statistics.mean(values), "spread": max(values) - min(values)}
@@ -69,11 +69,12 @@ def start_and_memory(match: Match) -> dict[str, Figures]:
     """Train by itself, each in turn; return the time to the first step, and peak memory."""
     found: dict[str, Figures] = {}
     for name in (*TRAINERS, OURS):
-        found[name] = _courses("start", match, (name,))[name].result
+        found[name] = courses("start", match, (name,))[name].result
     return found
 
 
-def _courses(job: str, match: Match, names: Sequence[str]) -> dict[str, Course]:
+def courses(job: str, match: Match, names: Sequence[str]) -> dict[str, Course]:
+    """Let contestants do a job of `contestants.JOBS`, each in a process; return how it went."""
     path = match.write()
     command = [sys.executable, "-m", "nbtransfer.bench.alone", job]
     return take_turns({name: [*command, name, str(path)] for name in names})

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     Figures = Mapping[str, float]
 
-OURS = "nbtransfer"
+OURS, GRAPHED = "nbtransfer", "nbtransfer, graphed"
 _PARTS = {
     "training": ("Training, examples a second", "examples_per_s", True),
     "evaluation": ("Evaluation, examples a second", "examples_per_s", True),
@@ -51,3 +51,38 @@ def results_text(results: Mapping[str, Any]) -> str:
             note = "" if name == OURS else f"   nbtransfer: {better[name]:.2f}x"
             lines.append(f"  {name:<32} {value:>9.{digits}f}{note}")
     return "\n".join(lines)
+
+
+def columns_text(results: Mapping[str, Any]) -> str:
+    """Return a GPU's result as text: a block a column, with what graphed steps are faster by."""
+    machine = results["machine"]
+    lines = [
+        f"{machine['gpu']}; torch {machine['torch']}, transformers {machine['transformers']}; "
+        f"{results['model']}",
+    ]
+    for column, found in results["columns"].items():
+        done = {name: figures for name, figures in found.items() if "failed" not in figures}
+        first: Figures = next(iter(done.values()), {})
+        runs = [key for key in first if key.startswith("run_of_")]
+        titles = [f"{key.split('_')[2]} steps, s" for key in runs]
+        heads = ["ms a step", "1st step, s", *titles, "peak GB"]
+        lines += ["", f"{column:<32}" + "".join(f"{head:>14}" for head in heads)]
+        ours = done.get(GRAPHED)
+        for name, figures in found.items():
+            if name not in done:
+                lines.append(f"  {name:<30}  failed: {figures['failed']}")
+                continue
+            keys = ["ms_per_step", "first_step_s", *runs]
+            cells = [_with_ratio(figures, ours, key) for key in keys]
+            cells.append(f"{figures['peak_bytes'] / 1e9:.1f}")
+            note = "   took eager steps" if name == GRAPHED and "num_graphs" not in figures else ""
+            lines.append(f"  {name:<30}" + "".join(f"{cell:>14}" for cell in cells) + note)
+    if any(GRAPHED in found for found in results["columns"].values()):
+        lines += ["", f"In brackets: how many times what {GRAPHED} takes."]
+    return "\n".join(lines)
+
+
+def _with_ratio(figures: Figures, ours: Figures | None, key: str) -> str:
+    value = figures[key]
+    shown = f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+    return shown if ours is None or ours is figures else f"{shown} ({value / ours[key]:.1f})"

@@ -7,23 +7,21 @@ import json
 import pytest
 
 from nbtransfer.bench import command
-from nbtransfer.bench.match import BEST, OURS
+from nbtransfer.bench.match import OURS, TRAINERS
 from nbtransfer.cli import main
 
 
 @pytest.mark.slow
 def test_a_short_run_prints_its_table_and_writes_what_it_measured(tmp_path, capsys):
     path = tmp_path / "bench.json"
-    words = "bench --model demo:bert-tiny --steps 2 --only head --only accuracy --seeds 1"
+    words = "bench --model demo:bert-tiny --steps 2 --only accuracy --seeds 1"
     assert main([*words.split(), "--test-rows", "20", "--json", str(path)]) == 0
     out, err = capsys.readouterr()
-    assert err.splitlines() == ["measuring head …", "measuring accuracy …"]
-    assert "Technique head: seconds an epoch" in out
+    assert err.splitlines() == ["measuring accuracy …"]
     assert "Accuracy on the test rows" in out
     assert f"Written: {path}" in out
     results = json.loads(path.read_text())
-    assert set(results["head"]) == set(results["accuracy"]) == {BEST, OURS}
-    assert all(figures["later_epoch_s"] > 0 for figures in results["head"].values())
+    assert set(results["accuracy"]) == {*TRAINERS, OURS}
     assert all(0 <= figures["accuracy"] <= 1 for figures in results["accuracy"].values())
     assert results["num_rows"] == 32
 
