@@ -153,14 +153,6 @@ def test_a_model_without_attention_layers_says_which_it_has():
     assert named.num_trainable_parameters == 8 * 8 + HEAD
 
 
-def test_graphed_steps_are_not_for_lora():
-    from tests.test_planning import A100
-
-    made = plan(model=KNOWN, technique="lora", step="graphed", precision="bf16", hardware=A100)
-    assert made.step_kind == "eager"
-    assert "LoRA's adapters are not proven in packed batches" in made.step_reason
-
-
 def test_language_models_learn_by_adapters_alone():
     assert adapter_weights(KNOWN) == 8 * 12 * 768
     with pytest.raises(SpecError, match="'full', 'lora'"):
