@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ from tests.engine.forks import preload
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.process import BaseProcess
-    from pathlib import Path
 
     from pytest import MonkeyPatch
 
@@ -158,6 +158,18 @@ class VerificationHere:
 def work_slowly(run_dir: str) -> None:
     """Train with 30 ms more a step, so that a test can act between two steps on any machine."""
     _before_each_step(lambda step: time.sleep(0.03))
+    work(run_dir)
+
+
+def work_once_told(run_dir: str) -> None:
+    """Train, but take no step before a file beside the run's folder, `<run>.go`, is there."""
+    told = Path(run_dir).with_suffix(".go")
+
+    def wait(step: int) -> None:
+        while not told.exists():
+            time.sleep(0.01)
+
+    _before_each_step(wait)
     work(run_dir)
 
 
