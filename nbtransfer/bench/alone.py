@@ -18,6 +18,9 @@ from nbtransfer.runs.launch import waiting_threads
 def main() -> None:
     """Do the job as asked, and say what came of it."""
     job, name, path = sys.argv[1:]
+    # One GPU for each: Trainer would spread its batches over all there are.
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
     if name.startswith(OURS):  # as its worker is launched
         os.environ.update(waiting_threads(os.environ))
     says = os.fdopen(os.dup(1), "w")
