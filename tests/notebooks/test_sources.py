@@ -35,6 +35,11 @@ HUB_LINES = {
         "%model google/bert_uncased_L-2_H-128_A-2",
         "%finetune distilbert-base-uncased df --text text",
     ),
+    "06_several_labels_and_pairs": (
+        "%model sentence-transformers/all-MiniLM-L6-v2",
+        "%finetune distilbert-base-uncased df --text comment --label topics",
+        "%finetune distilbert-base-uncased df --text query --text-pair hit --label grade",
+    ),
 }
 
 
