@@ -78,6 +78,7 @@ def adapt(workers, mini_model):
                 adapt_epochs=2,
                 name="mine",
                 runs_dir=runs_dir,
+                show=False,  # by default that is up to whether an earlier test left an IPython
                 **options,
             )
         finally:
