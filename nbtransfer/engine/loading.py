@@ -195,7 +195,7 @@ def _above_frozen(
     encoded = rows.encoded
     if not isinstance(encoded, EncodedTexts) or encoded.masking is not None:
         return rows
-    wanted = run.spec.per_device_eval_batch_size
+    wanted = run.spec.eval_batch_size
     found = compute_once(accelerator, model, part, encoded, wanted, cache)
     if found.batch_size < wanted:
         warning = smaller_evaluation_warning("before the first step", wanted, found.batch_size)

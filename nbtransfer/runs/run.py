@@ -121,7 +121,7 @@ class Run:
             num_threads=self.plan.num_threads,
             use_cpu=self.spec.use_cpu,
             deterministic=self.spec.deterministic,
-            per_device_eval_batch_size=self.spec.per_device_eval_batch_size,
+            per_device_eval_batch_size=self.spec.eval_batch_size,
         )
 
     @property
