@@ -233,13 +233,13 @@ def with_counted_steps(run: Run, num_rows: int, events: EventWriter) -> Run:
 
 def _say_what_is_lost(train: Rows, validation: Rows | None, events: EventWriter) -> None:
     for split, rows in (("train", train), ("validation", validation)):
-        for sentence in () if rows is None else rows.encoding.lost:
-            headline, _, advice = sentence.partition(": ")
+        lost = None if rows is None else rows.encoding.lost
+        if lost is not None and lost.num_lost:
             events.append(
                 "warning_raised",
                 code="answers_lost",
-                headline=f"{split}: {headline}",
-                advice=advice,
+                headline=f"{split}: {lost.headline}",
+                advice=lost.advice,
             )
 
 
