@@ -38,6 +38,7 @@ def one_core():
     os.sched_setaffinity(0, before)
 
 
+@pytest.mark.timeout(3600)  # six minutes of a free core
 def test_accuracy_over_five_seeds_is_trainers_within_noise(tmp_path, one_core):
     from nbtransfer.data.demo import load_demo
 
