@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 
-import nbformat
 import pytest
 
-from nbtransfer.headless import execute, find_notebook
+from tests.notebooks.running import run_whole
 
 pytestmark = [pytest.mark.notebook, pytest.mark.timeout(1200)]
 
@@ -23,13 +21,18 @@ ROWS = (
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory):
-    return execute(find_notebook(), tmp_path_factory.mktemp("demo"), io.StringIO())
+def ran(tmp_path_factory):
+    return run_whole("01_quickstart", tmp_path_factory.mktemp("demo"))
 
 
 @pytest.fixture(scope="module")
-def book(executed):
-    return nbformat.read(executed.notebook, as_version=4)
+def executed(ran):
+    return ran.executed
+
+
+@pytest.fixture(scope="module")
+def book(ran):
+    return ran.book
 
 
 def accuracies(table: str) -> dict[str, float]:
