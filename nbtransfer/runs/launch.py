@@ -135,7 +135,7 @@ def waiting_threads(given: Mapping[str, str]) -> dict[str, str]:
     """
     if "OMP_WAIT_POLICY" in given:
         return {}
-    return {"GOMP_SPINCOUNT": "30000", "KMP_BLOCKTIME": "1"}  # GNU's; LLVM's, in milliseconds
+    return {"GOMP_SPINCOUNT": "5000", "KMP_BLOCKTIME": "1"}  # GNU's; LLVM's, in milliseconds
 
 
 # What torchrun, mpirun and accelerate tell the processes that they start. A kernel below one of

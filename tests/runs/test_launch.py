@@ -321,5 +321,5 @@ def test_what_a_launcher_told_the_kernel_is_not_told_to_the_worker(name, monkeyp
 
 
 def test_threads_spin_a_moment_unless_somebody_has_set_how_they_wait():
-    assert launch.waiting_threads({})["GOMP_SPINCOUNT"] == "30000"
+    assert launch.waiting_threads({})["GOMP_SPINCOUNT"] == "5000"
     assert launch.waiting_threads({"OMP_WAIT_POLICY": "ACTIVE"}) == {}
