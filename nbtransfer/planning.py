@@ -87,8 +87,8 @@ class Plan:
         baseline_accuracy: accuracy of always saying the largest class; None without classes.
         metric_for_best_model: decides which evaluated model is kept.
         eval_generate_rows: validation rows that texts are generated for at each evaluation.
-        products: whose float32 matrix products a CPU takes, `torch` or `onednn`; results depend on it.
-            `auto` until the worker has measured. Plans that do not know it had torch's.
+        products: whose float32 matrix products a CPU takes, `torch` or `onednn`: results depend on
+            it. `auto` until the worker has measured. Plans that do not know it had torch's.
         products_reason: why so.
         trains_used_words: word vectors that no row uses stay as they were pre-trained. False in
             plans that do not know it: their checkpoints hold the whole vocabulary.

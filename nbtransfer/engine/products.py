@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nbtransfer.runs.events import EventWriter
     from nbtransfer.runs.usage import Usage
 
-# 2.1 on an AMD EPYC; an Intel Xeon read 1.25 for single products and gained nothing in a whole step.
+# 2.1 on an AMD EPYC; on an Intel Xeon single products read 1.25 and whole passes gained nothing.
 # Far from both, so that the same machine chooses the same whenever it is asked.
 _CLEAR_GAIN = 1.5
 _ROUNDS = 5
@@ -159,9 +159,7 @@ class _LinearFunction(torch.autograd.Function):
         )
 
 
-def _product(
-    input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-) -> torch.Tensor:
+def _product(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(input, weight, bias, "none", [], "")
     return found
 
