@@ -93,7 +93,7 @@ class _Linear(nn.Linear):
         return linear(input, self.weight, self.bias)
 
 
-class _Conv1D(Conv1D):  # type: ignore[misc]  # it has no types
+class _Conv1D(Conv1D):
     """GPT-2's linear layer, whose weight is (I, O), likewise."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -128,7 +128,7 @@ def linear(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None)
     """
     if not torch.is_grad_enabled():
         return _product(input, weight, bias)
-    found: torch.Tensor = _LinearFunction.apply(input, weight, bias)  # type: ignore[no-untyped-call]
+    found: torch.Tensor = _LinearFunction.apply(input, weight, bias)
     return found
 
 
@@ -144,7 +144,7 @@ class _LinearFunction(torch.autograd.Function):
         return _product(input, weight, bias)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(
         ctx: Any,  # noqa: ANN401 -- torch's context
         grad: torch.Tensor,
