@@ -18,6 +18,7 @@ import torch
 
 from nbtransfer.data.encode import EncodedFrozen
 from nbtransfer.engine.evaluate import in_batches, most_tokens
+from nbtransfer.engine.products import products_of
 from nbtransfer.models.first_token import only_first_token
 from nbtransfer.runs.faults import reach
 
@@ -71,7 +72,7 @@ def compute_once(
     num_vectors = len(rows.lengths) if first_only else len(rows.tokens)
     shape = (num_vectors, model.config.hidden_size)
     num_bytes = 4 * shape[0] * shape[1]
-    key = _key(cut, rows, first_only, accelerator.mixed_precision)
+    key = _key(cut, rows, first_only, _arithmetic(accelerator, model))
     if key in _kept:
         found = EncodedFrozen(texts=rows, vectors=_kept[key], first_only=first_only)
         return Found(found, "memory", True, num_bytes, batch_size)
@@ -133,10 +134,16 @@ def _forget_beyond(num_bytes: int) -> None:
         del _kept[next(iter(_kept))]
 
 
-def _key(cut: Cut, rows: EncodedTexts, first_only: bool, precision: str) -> str:
+def _arithmetic(accelerator: Accelerator, model: nn.Module) -> str:
+    products = products_of(model)
+    precision: str = accelerator.mixed_precision
+    return precision if products == "torch" else f"{precision} {products}"
+
+
+def _key(cut: Cut, rows: EncodedTexts, first_only: bool, arithmetic: str) -> str:
     """Return what the vectors depend on, as a name."""
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{cut.below} {first_only} {precision} {rows.pad_token_id}".encode())
+    digest.update(f"{cut.below} {first_only} {arithmetic} {rows.pad_token_id}".encode())
     for name, weight in cut.frozen_weights():
         digest.update(f"{name} {tuple(weight.shape)}".encode())
         digest.update(weight.detach().cpu().contiguous().numpy().data)
