@@ -87,6 +87,9 @@ class Plan:
         baseline_accuracy: accuracy of always saying the largest class; None without classes.
         metric_for_best_model: decides which evaluated model is kept.
         eval_generate_rows: validation rows that texts are generated for at each evaluation.
+        products: whose float32 matrix products a CPU takes, `torch` or `onednn`: results depend on
+            it. `auto` until the worker has measured. Plans that do not know it had torch's.
+        products_reason: why so.
         trains_used_words: word vectors that no row uses stay as they were pre-trained. False in
             plans that do not know it: their checkpoints hold the whole vocabulary.
         warnings: what the user should look at, in sentences.
@@ -126,6 +129,8 @@ class Plan:
     baseline_accuracy: float | None
     metric_for_best_model: str = "f1_macro"
     eval_generate_rows: int = 0
+    products: str = "torch"
+    products_reason: str = ""
     trains_used_words: bool = False
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -260,6 +265,7 @@ def make_plan(
         baseline_accuracy=None if task.metrics[0] == "f1" else data.majority_share,
         metric_for_best_model=spec.metric_for_best_model or task.metrics[0],
         eval_generate_rows=generation.rows,
+        products="auto" if (hardware.device, precision.chosen) == ("cpu", "fp32") else "torch",
         trains_used_words=spec.technique == "full" and data.task not in LANGUAGE_MODELING,
         notes=(
             *(blocks.notes if blocks is not None else ()),

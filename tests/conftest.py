@@ -42,6 +42,15 @@ def pytest_itemcollected(item):
             item.add_marker(pytest.mark.skip(reason=f"not run: {reason} (pytest -m {mark})"))
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say what each notebook took. It comes in a report: under xdist nothing else does."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", "") == "teardown":
+                said = [value for name, value in report.user_properties if name == "notebook"]
+                terminalreporter.write("".join(f"{line}\n" for line in said))
+
+
 @pytest.fixture
 def runs_dir(tmp_path: Path) -> Path:
     """An empty runs folder."""

@@ -39,10 +39,12 @@ class Wanted(NamedTuple):
     Attributes:
         roles: as its task calls them, such as question and context.
         names: of each, the columns to look for, the one of training first.
+        nested: whether they may stand within another column: `{"en": .., "fr": ..}` in each row.
     """
 
     roles: tuple[str, ...]
     names: tuple[tuple[str, ...], ...]
+    nested: bool = False
 
     def columns(self, there: Sequence[str], data: str, given: str | None) -> list[str]:
         """Return the column of each role.
@@ -152,6 +154,7 @@ def open_inputs(
         data = [data]
     table = _table(data, name)
     if table is not None:
+        table = _with_parts(table, wanted)
         columns = wanted.columns(table.columns, name, column)
         return Inputs(name, lambda: map(wanted.row, table.read(columns)))
     begin = _values(data, name)
@@ -190,6 +193,8 @@ def _picked(
     columns: list[str] | None = None
     for row in rows:
         if isinstance(row, Mapping):
+            if wanted.nested:
+                row = _flat(row)
             if columns is None:
                 columns = wanted.columns([str(key) for key in row], name, column)
             yield wanted.row([row.get(key) for key in columns])
@@ -197,6 +202,38 @@ def _picked(
             raise DataError(f"--column {column} is given, and {name} are no table: leave it out.")
         else:
             yield row
+
+
+def _flat(row: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return a row with what stands within its values beside them; taken names stay theirs."""
+    flat = dict(row)
+    for value in row.values():
+        if isinstance(value, Mapping):
+            flat |= {part: text for part, text in value.items() if part not in row}
+    return flat
+
+
+def _with_parts(rows: TableRows, wanted: Wanted) -> TableRows:
+    """Return the table with what stands within a column as columns too, as training reads it."""
+    first = next(rows.read(rows.columns), []) if wanted.nested else []
+    parts = {
+        str(part): column
+        for column, value in zip(rows.columns, first, strict=False)
+        if isinstance(value, Mapping)
+        for part in value
+        if part not in rows.columns
+    }
+    if not parts:
+        return rows
+
+    def read(names: Sequence[str]) -> Iterator[list[Any]]:
+        for values in rows.read([parts.get(name, name) for name in names]):
+            yield [
+                value.get(name) if name in parts and isinstance(value, Mapping) else value
+                for name, value in zip(names, values, strict=True)
+            ]
+
+    return TableRows([*rows.columns, *parts], read, rows.notes)
 
 
 def _table(data: Any, name: str) -> TableRows | None:  # noqa: ANN401 -- any kind of table
@@ -252,7 +289,8 @@ def _reference(reference: str, wanted: Wanted, column: str | None) -> Inputs:
     """Return the rows of files or demo data."""
     opened = None if reference.startswith("demo:") else _files(reference)
     if opened is not None:
-        paths, rows = opened
+        paths, files = opened
+        rows = [_with_parts(each, wanted) for each in files]
         notes = list(dict.fromkeys(note for each in rows for note in each.notes))
         chosen = [
             wanted.columns(each.columns, path.name, column)
@@ -266,7 +304,7 @@ def _reference(reference: str, wanted: Wanted, column: str | None) -> Inputs:
     else:
         tables = load_tables(reference)
         split = _split_of(tables.splits, tables.name)
-        table = _arrow_rows(tables.splits[split])
+        table = _with_parts(_arrow_rows(tables.splits[split]), wanted)
         paths, notes = ([] if reference.startswith("demo:") else find_files(reference)), []
         chosen = [wanted.columns(table.columns, reference, column)]
         shown = reference if len(tables.splits) == 1 else f"{reference} ({split})"

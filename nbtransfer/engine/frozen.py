@@ -22,6 +22,7 @@ import nbtransfer
 from nbtransfer.data.encode import EncodedFeatures, EncodedFrozen
 from nbtransfer.data.encoding import Ragged
 from nbtransfer.engine.evaluate import in_batches, most_tokens
+from nbtransfer.engine.products import products_of
 from nbtransfer.models.first_token import only_first_token
 from nbtransfer.runs.faults import reach
 
@@ -215,6 +216,7 @@ def _key(
             accelerator.mixed_precision,
             torch.get_float32_matmul_precision(),
             torch.get_num_threads(),
+            products_of(model),
         ],
         "batches": [batch_size, rows.pad_token_id, rows.pad_multiple],
         "versions": [nbtransfer.__version__, torch.__version__, transformers.__version__],

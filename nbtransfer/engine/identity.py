@@ -74,6 +74,8 @@ def job_identity(run: Run, loaded: Loaded) -> dict[str, Any]:
             loaded.model, *(() if words is None else (words.pretrained,))
         ),
         **{_DECIDED + name: value for name, value in data.items() if name not in FREE_FIELDS},
+        # None in checkpoints of versions that had torch's alone.
+        "products": None if run.plan.products == "torch" else run.plan.products,
         # None in checkpoints of versions that trained all words.
         "words that learn": "those used" if run.plan.trains_used_words else None,
         **{f"{path.stem} rows": _sha256(path) for path in splits if path.is_file()},

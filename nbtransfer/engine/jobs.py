@@ -18,6 +18,7 @@ from nbtransfer.engine.forgetting import stage_losses
 from nbtransfer.engine.loading import Rows
 from nbtransfer.engine.objectives import Sequence, objective_of
 from nbtransfer.engine.precision import set_determinism, set_precision, usable_precision
+from nbtransfer.engine.products import take_products, usable_products
 from nbtransfer.engine.reporting import Reader, with_decision, write_evaluation
 from nbtransfer.engine.representations import embedding_map
 from nbtransfer.models.load import load_finetuned
@@ -60,8 +61,8 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
     # As in training: a report made again has the same figures.
     set_determinism(usage.deterministic)
-    precision = set_precision(usable_precision(usage, events))
-    accelerator = Accelerator(cpu=usage.use_cpu, mixed_precision=precision)
+    precision = usable_precision(usage, events)
+    accelerator = Accelerator(cpu=usage.use_cpu, mixed_precision=set_precision(precision))
     events.append("phase_started", phase="loading")
     if request["wanted"] == "forgetting":
         losses = stage_losses(request, read_table(paths.inputs), accelerator)
@@ -70,6 +71,7 @@ def score(paths: EvaluationPaths, events: EventWriter) -> None:
         return
     config = run.paths.model_dir / "config.json"
     model, tokenizer = _load(run.paths.model_dir, task.auto_class, config.stat().st_mtime_ns)
+    take_products(model, usable_products(usage, precision, events))
     table = read_table(paths.inputs)
     if request["wanted"] == "embeddings":
         events.append("phase_started", phase="evaluating")

@@ -17,6 +17,7 @@ from nbtransfer.engine.encoding_once import EncodesOnce
 from nbtransfer.engine.frozen import below_cut, compute_once, mean_pooled
 from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warning
 from nbtransfer.engine.precision import set_determinism, set_precision, usable_precision
+from nbtransfer.engine.products import take_products, usable_products
 from nbtransfer.engine.stepping import usable_kind
 from nbtransfer.language_plan import confirmed_plan
 from nbtransfer.models.freezing import cut_of
@@ -112,6 +113,9 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         run.model_card, run.spec, task, card, run.plan.max_length
     )
     model = model.to(accelerator.device)
+    take_products(model, products := usable_products(run.plan, precision, events))
+    if products == "onednn":
+        notes = (*notes, f"Matrix products are oneDNN's: {run.plan.products_reason}.")
     events.append(
         "model_loaded",
         num_parameters=sum(p.numel() for p in model.parameters()),

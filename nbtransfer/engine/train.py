@@ -25,6 +25,7 @@ from nbtransfer.engine.memory_watch import MemoryWatch, choose_evaluation_batch
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import Schedule, make_optimizer, set_learning_rate
 from nbtransfer.engine.precision import load_scaler_state, scaler_state
+from nbtransfer.engine.products import with_products
 from nbtransfer.engine.progress import Progress
 from nbtransfer.engine.reporting import Reader
 from nbtransfer.engine.resuming import find_checkpoint, is_resumed, say_resumed
@@ -85,6 +86,7 @@ class Training:
         self.main_metric = self.run.plan.metric_for_best_model
         self.ended_by: str | None = None
         self.writer = CheckpointWriter(paths.checkpoints_dir)
+        self.run = with_products(self.run)
         self.loaded = load_run(self.run, events)
         self.run = with_counted_steps(self.run, len(self.loaded.train.encoded.lengths), events)
         self.plan = self.run.plan

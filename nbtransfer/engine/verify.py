@@ -103,6 +103,8 @@ def write_questions(training: Training) -> None:
     import numpy as np
     import torch
 
+    from nbtransfer.engine.products import products_of, take_products
+
     rows = training.loaded.train if training.validation is None else training.validation
     encoding = rows.encoding
     count = min(NUM_ROWS, encoding.tokens.num_rows)
@@ -113,7 +115,8 @@ def write_questions(training: Training) -> None:
     training.accelerator.unwrap_model(training.learner, keep_fp32_wrapper=False)
     model = training.model.eval()
     device = training.accelerator.device
-    products = torch.get_float32_matmul_precision()
+    products, precision = products_of(model), torch.get_float32_matmul_precision()
+    take_products(model, "torch")  # as in the fresh process
     torch.set_float32_matmul_precision("highest")
     questions = {
         "v": 3,
@@ -126,7 +129,8 @@ def write_questions(training: Training) -> None:
         "outputs": _outputs(model, {k: v.to(device) for k, v in inputs.items()}),
         "tolerance": _tolerance(device, has_adapters(model)),
     }
-    torch.set_float32_matmul_precision(products)
+    torch.set_float32_matmul_precision(precision)
+    take_products(model, products)
     write_json(training.paths.verification, questions)
 
 

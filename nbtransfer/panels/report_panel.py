@@ -70,7 +70,8 @@ def report_card(report: Report, *, title: str | None = None, note: str | None = 
         tag(
             "div",
             tag("h3", _cut(title or report.run_id, _MAX_NAME), class_=f"nbt-title {_HEADING}"),
-            tag("span", f"on {report.split} · {_rows(report.num_rows)}", class_="nbt-dim"),
+            # The blank parts it from the note where styles are taken away, as on GitHub.
+            tag("span", f"on {report.split} · {_rows(report.num_rows)} ", class_="nbt-dim"),
             tag("span", note, class_="nbt-right nbt-dim") if note else None,
             class_="nbt-head",
         ),

@@ -121,6 +121,7 @@ class Run:
             num_threads=self.plan.num_threads,
             use_cpu=self.spec.use_cpu,
             deterministic=self.spec.deterministic,
+            products="torch" if self.plan.products == "auto" else self.plan.products,
             per_device_eval_batch_size=self.spec.eval_batch_size,
         )
 

@@ -42,6 +42,7 @@ class Usage:
         precision: arithmetic of the passes, as in training.
         device: what it was trained on; another one is taken where that is not there.
         num_threads: CPU threads.
+        products: whose matrix products a CPU takes, as in training: `torch` or `onednn`.
         use_cpu: leave an accelerator alone.
         deterministic: only operations that give the same bits each time.
         per_device_eval_batch_size: rows a forward pass.
@@ -54,6 +55,7 @@ class Usage:
     num_threads: int
     use_cpu: bool
     deterministic: bool = False
+    products: str = "torch"
     per_device_eval_batch_size: int
 
     def to_json(self) -> dict[str, Any]:
@@ -85,5 +87,6 @@ class Usage:
             device=str(record["device"]),
             use_cpu=record["use_cpu"] is True,
             deterministic=record.get("deterministic") is True,
+            products="onednn" if record.get("products") == "onednn" else "torch",
             **{name: record[name] for name in _NUMBERS},
         )

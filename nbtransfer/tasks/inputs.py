@@ -55,7 +55,7 @@ def wanted_of(task: Task, card: DataCard) -> Wanted:
         first, other = ("tokens", "text") if "tokens" in card.roles else ("text", "tokens")
         return Wanted((first,), (tuple(dict.fromkeys((*names[first], *names[other]))),))
     roles = [r for r in _ASKED if r in names and (r != "text_pair" or r in card.roles)]
-    return Wanted(tuple(roles), tuple(names[role] for role in roles))
+    return Wanted(tuple(roles), tuple(names[role] for role in roles), nested="source" in roles)
 
 
 def text_rows(values: Sequence[object], card: DataCard, first: int = 0) -> pa.Table:

@@ -128,6 +128,59 @@ def test_several_columns_come_by_role_whatever_they_are_called(data):
     assert rows_of(data, TWO) == [{"question": "who?", "context": "Ann."}]
 
 
+ENGLISH = Wanted(("source",), (("en", "source"),), nested=True)
+SIDES = [{"en": "good", "fr": "bon"}, {"en": "bad", "fr": "mauvais"}]
+NESTED = [{"id": i, "translation": sides} for i, sides in enumerate(SIDES)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        NESTED,
+        [{"translation": {"en": sides["en"]}} for sides in SIDES],
+        (row for row in NESTED),
+        pd.DataFrame(NESTED),
+        pd.DataFrame(NESTED)["translation"],
+        pa.Table.from_pylist(NESTED),
+        datasets.Dataset.from_list(NESTED),
+        datasets.Dataset.from_list(NESTED).to_iterable_dataset(),
+        datasets.Dataset.from_list(
+            NESTED,
+            features=datasets.Features(
+                id=datasets.Value("int64"), translation=datasets.Translation(["en", "fr"])
+            ),
+        ),
+        pd.DataFrame(SIDES).assign(translation=[{"en": "taken"}] * 2),
+    ],
+    ids=lambda data: type(data).__name__,
+)
+def test_of_a_column_of_translations_the_source_language_is_read(data):
+    assert rows_of(data, ENGLISH) == ["good", "bad"]
+
+
+@pytest.mark.parametrize("name", ["sides.jsonl", "sides.json", "sides.parquet"])
+def test_of_a_column_of_translations_in_a_file_the_source_language_is_read(folder, name):
+    if name.endswith("parquet"):
+        pq.write_table(pa.Table.from_pylist(NESTED), name)
+    else:
+        pd.DataFrame(NESTED).to_json(name, orient="records", lines=name.endswith("jsonl"))
+    given = open_inputs(name, ENGLISH)
+    assert list(given.begin()) == ["good", "bad"]
+    assert given.said == f"asked about: column 'en' of {name}"
+
+
+@pytest.mark.parametrize("kind", [list, pd.DataFrame, datasets.Dataset.from_list])
+def test_translations_without_the_source_language_are_refused_with_those_there_are(kind):
+    german = [{"translation": {"de": "gut", "fr": "bon"}}]
+    with pytest.raises(DataError) as caught:
+        rows_of(kind(german), ENGLISH)
+    assert str(caught.value) == (
+        "no column 'en' in the inputs. Columns: translation, de, fr. Name the one to read: "
+        "--column NAME"
+    )
+    assert rows_of(kind(german), ENGLISH, column="de") == ["gut"]
+
+
 def test_another_column_is_read_where_one_is_named():
     frame = pd.DataFrame({"review": ["a"], "body": ["b"], 7: ["c"]})
     assert rows_of(frame, column="body") == ["b"]

@@ -77,6 +77,7 @@ def make_run(
     num_rows: int = 60,
     model: str = "demo:bert-tiny",
     data: object = None,
+    products: str = "torch",
     **keywords: object,
 ) -> Run:
     """Write the folder of a small run, on reviews unless `data` is given; nothing is started."""
@@ -96,8 +97,9 @@ def make_run(
     return store.create_run(
         job.runs_dir,
         spec=job.spec,
-        # As many threads whatever else the machine does: other numbers give other bits.
-        plan=dataclasses.replace(job.plan, num_threads=1),
+        # As many threads whatever else the machine does, and products of one kind whatever machine
+        # it is: others give other bits.
+        plan=dataclasses.replace(job.plan, num_threads=1, products=products),
         data_card=job.prepared.card,
         model_card=job.model_card,
         splits=job.prepared.splits,

@@ -110,7 +110,7 @@ def make_run(runs_dir: Path, model: str, corpus: object = None, **keywords: obje
     return store.create_run(
         job.runs_dir,
         spec=job.spec,
-        plan=dataclasses.replace(job.plan, num_threads=1),
+        plan=dataclasses.replace(job.plan, num_threads=1, products="torch"),
         data_card=job.prepared.card,
         model_card=job.model_card,
         splits=job.prepared.splits,

@@ -63,7 +63,7 @@ def make_question_run(
         job.runs_dir,
         spec=job.spec,
         # As many threads whatever else the machine does: other numbers give other bits.
-        plan=dataclasses.replace(job.plan, num_threads=1),
+        plan=dataclasses.replace(job.plan, num_threads=1, products="torch"),
         data_card=job.prepared.card,
         model_card=job.model_card,
         splits=job.prepared.splits,

@@ -75,7 +75,7 @@ def in_process(monkeypatch):
         run = store.create_run(
             job.runs_dir,
             spec=job.spec,
-            plan=dataclasses.replace(job.plan, num_threads=1, notes=job.notes),
+            plan=dataclasses.replace(job.plan, num_threads=1, products="torch", notes=job.notes),
             data_card=job.prepared.card,
             model_card=job.model_card,
             splits=job.prepared.splits,

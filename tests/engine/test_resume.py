@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from nbtransfer.engine.products import why_not_onednn
 from nbtransfer.runs.control import change_control
 from nbtransfer.runs.run import Run
 from tests.engine.jobs import make_run, start, work, work_until_killed
@@ -81,6 +82,23 @@ def test_a_deterministic_run_resumes_to_the_same_bits_and_leaves_no_such_run_beh
     other = make_run(tmp_path, max_steps=1)
     assert work(str(other.dir))
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.skipif(why_not_onednn() is not None, reason="torch has no products of oneDNN here")
+def test_run_on_other_products_keeps_them_and_resumes_to_the_same_bits(tmp_path, clean):
+    undisturbed = make_run(tmp_path / "one", products="onednn", num_train_epochs=3)
+    assert work(str(undisturbed.dir)), undisturbed.log()
+    assert any("oneDNN" in note for note in undisturbed.state().notes)
+    run = make_run(tmp_path / "two", products="onednn", num_train_epochs=3)
+    process = start(run, work_until_killed, 7)
+    process.join()
+    assert work(str(run.dir)), run.log()
+    assert run.plan.products == "onednn"
+    assert run.status == "completed"
+    _assert_same(run, undisturbed)
+    ours, theirs = _bits(run), _bits(clean)
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-3) for name in ours)
+    assert any((ours[name] != theirs[name]).any() for name in ours)  # they were taken at all
 
 
 @pytest.mark.parametrize("stop_at", [1, 6, 9])

@@ -61,7 +61,7 @@ def make_run(runs_dir, kind, model="demo:bert-tiny", **keywords):
     return store.create_run(
         job.runs_dir,
         spec=job.spec,
-        plan=dataclasses.replace(job.plan, num_threads=1),
+        plan=dataclasses.replace(job.plan, num_threads=1, products="torch"),
         data_card=job.prepared.card,
         model_card=job.model_card,
         splits=job.prepared.splits,

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import re
-from pathlib import Path
 
-import nbformat
 import pytest
 
-from nbtransfer.headless import execute
+from tests.notebooks.running import run_whole
 
 pytestmark = [pytest.mark.notebook, pytest.mark.timeout(1200)]
-
-SOURCE = Path(__file__).parents[2] / "notebooks" / "02_entities.ipynb"
 
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
-    done = execute(SOURCE, tmp_path_factory.mktemp("entities"), io.StringIO())
-    return nbformat.read(done.notebook, as_version=4)
+    return run_whole("02_entities", tmp_path_factory.mktemp("entities")).book
 
 
 def texts(book):

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import re
-from pathlib import Path
 
-import nbformat
 import pytest
 
-from nbtransfer.headless import execute
+from tests.notebooks.running import run_whole
 
 pytestmark = [pytest.mark.notebook, pytest.mark.timeout(1200)]
-
-SOURCE = Path(__file__).parents[2] / "notebooks" / "05_pretraining.ipynb"
 
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
-    done = execute(SOURCE, tmp_path_factory.mktemp("pretraining"), io.StringIO())
-    return nbformat.read(done.notebook, as_version=4)
+    return run_whole("05_pretraining", tmp_path_factory.mktemp("pretraining")).book
 
 
 def printed(book):

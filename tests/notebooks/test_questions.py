@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
+
+from tests.notebooks.running import run_whole
 
 pytestmark = [pytest.mark.notebook, pytest.mark.timeout(1200)]
-
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_questions.ipynb"
 
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("questions")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NBTRANSFER_RUNS_DIR", str(folder / "runs"))
-        read = nbformat.read(NOTEBOOK, as_version=4)
-        client = NotebookClient(read, timeout=900, resources={"metadata": {"path": str(folder)}})
-        return client.execute()
+    return run_whole("03_questions", tmp_path_factory.mktemp("questions")).book
 
 
 def shown(book, cell_id):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 
-import nbformat
 import pytest
 
-from nbtransfer.headless import execute, find_notebook
+from tests.notebooks.running import run_whole
 
 pytestmark = [pytest.mark.notebook, pytest.mark.timeout(1200)]
 
@@ -23,13 +21,18 @@ ROWS = (
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory):
-    return execute(find_notebook(), tmp_path_factory.mktemp("demo"), io.StringIO())
+def ran(tmp_path_factory):
+    return run_whole("01_quickstart", tmp_path_factory.mktemp("demo"))
 
 
 @pytest.fixture(scope="module")
-def book(executed):
-    return nbformat.read(executed.notebook, as_version=4)
+def executed(ran):
+    return ran.executed
+
+
+@pytest.fixture(scope="module")
+def book(ran):
+    return ran.book
 
 
 def accuracies(table: str) -> dict[str, float]:
@@ -82,3 +85,17 @@ def test_page_reads_without_scripts(executed):
     body = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert "TF-IDF + logistic regression" in body
     assert body.count("data:image/png;base64,") >= 6
+
+
+def test_map_and_numbers_show_that_the_classes_moved_apart_and_where(book):
+    (drawn,) = [cell for cell in book.cells if cell.id == "inside"]
+    assert [sorted(o.data)[1:] for o in drawn.outputs] == [["image/png", "text/plain"]]
+    (cell,) = [cell for cell in book.cells if cell.id == "inside-numbers"]
+    number = r"(-?\d+\.\d+)(?: %)?"
+    rows = re.findall(rf"^(\S.*?)\s+{number}\s+{number}$", cell.outputs[0].text, re.MULTILINE)
+    numbers = {name: (float(before), float(after)) for name, before, after in rows}
+    before, after = numbers["silhouette"]
+    assert after > before + 0.3
+    before, after = numbers["probe on layer 6"]
+    assert after > before + 2
+    assert after > numbers["probe on the embeddings"][1] + 4

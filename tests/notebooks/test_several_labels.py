@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import re
-from pathlib import Path
 
-import nbformat
 import pytest
 
-from nbtransfer.headless import execute
+from tests.notebooks.running import run_whole
 
 pytestmark = [pytest.mark.notebook, pytest.mark.timeout(1200)]
-
-SOURCE = Path(__file__).parents[2] / "notebooks" / "06_several_labels_and_pairs.ipynb"
 
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
-    done = execute(SOURCE, tmp_path_factory.mktemp("several"), io.StringIO())
-    return nbformat.read(done.notebook, as_version=4)
+    return run_whole("06_several_labels_and_pairs", tmp_path_factory.mktemp("several")).book
 
 
 def shown(book, cell_id):
@@ -47,12 +41,21 @@ def test_with_pre_training_replies_are_graded_and_without_they_are_not(book):
     assert pearson["fine-tuned"] > 0.65
 
 
-def test_each_question_is_answered_with_a_number(book):
-    (text,) = [
-        d["text/plain"] for d in shown(book, "pairs-predict") if "captain" in d["text/plain"]
-    ]
+def test_of_two_questions_one_is_ranked_right_and_one_by_its_words_as_the_prose_says(book):
+    (text,) = [d["text/plain"] for d in shown(book, "pairs-predict") if "clock" in d["text/plain"]]
     scores = [float(value) for value in re.findall(r"(-?\d\.\d+)\s*$", text, re.MULTILINE)]
-    assert len(scores) == 3 and scores[2] < max(scores[:2])
+    answer, subject, elsewhere = scores[:3]
+    assert answer > subject > elsewhere
+    answer, subject, elsewhere = scores[3:]
+    assert subject > answer > elsewhere
+
+
+def test_share_of_questions_whose_right_sentence_is_first_is_in_the_table(book):
+    text = shown(book, "pairs-compare")[-1]["text/plain"]
+    rows = re.findall(r"^([a-zA-Z].*?)\s{2,}.*(\d\.\d+)$", text, re.MULTILINE)
+    first = {name: float(share) for name, share in rows}
+    assert first["fine-tuned"] > 0.85 and first["share of common words"] > 0.85
+    assert first["same network, random weights"] < 0.7
 
 
 def test_no_output_is_an_error_or_a_widget_and_each_has_plain_text(book):

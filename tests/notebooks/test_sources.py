@@ -40,6 +40,11 @@ HUB_LINES = {
         "%finetune distilbert-base-uncased df --text comment --label topics",
         "%finetune distilbert-base-uncased df --text query --text-pair hit --label grade",
     ),
+    "07_writing": (
+        "%pretrain distilgpt2 corpus.txt",
+        "%finetune t5-small",
+        "%finetune google/pegasus-xsum",
+    ),
 }
 
 

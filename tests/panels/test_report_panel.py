@@ -98,7 +98,7 @@ def test_the_card_reads_well_without_styles():
 def test_the_card_says_accuracy_its_interval_and_how_long_it_took():
     html = report_card(report_of())
     assert "80.0 %" in html and "95 %: 49.0 to 94.3" in html
-    assert "on validation · 10 rows" in html and "evaluated in 1:05" in html
+    assert "on validation · 10 rows </span>" in html and "evaluated in 1:05" in html
 
 
 def test_title_and_note_may_be_given():

@@ -100,3 +100,11 @@ def test_what_is_no_text_is_named_by_its_number_among_all(name):
         task, card = task_named(name), dataclasses.replace(DATA_CARD, task=name, roles=roles)
         good = next(iter(row.values())) if len(row) == 1 else row
         task.inputs([good, None], card, 70_000)
+
+
+def test_a_translation_that_lacks_its_source_language_is_named_by_its_row():
+    rows = [{"translation": {"en": "a film", "fr": "un film"}}, {"translation": {"fr": "deux"}}]
+    assert asked("translation", rows[:1])["source"].to_pylist() == ["a film"]
+    for data in (rows, pd.DataFrame(rows)):
+        with pytest.raises(DataError, match="input 1 is None, a NoneType"):
+            asked("translation", data)
