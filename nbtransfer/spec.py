@@ -72,8 +72,8 @@ class RunSpec:
         num_train_epochs: passes over the training rows; may be a fraction.
         max_steps: optimizer steps in all; overrides the epochs when positive.
         per_device_train_batch_size: rows a forward pass.
-        per_device_eval_batch_size: rows a forward pass in evaluation; where it is 64, an
-            accelerator takes as many as its memory holds, up to 1,024.
+        per_device_eval_batch_size: rows a forward pass in evaluation; None takes 64, on an
+            accelerator as many as its memory holds, up to 1,024.
         gradient_accumulation_steps: forward passes an optimizer step.
         learning_rate: the peak of the schedule.
         lr_scheduler_type: how the rate falls after the warm-up.
@@ -138,7 +138,7 @@ class RunSpec:
     num_train_epochs: float = 3.0
     max_steps: int = -1
     per_device_train_batch_size: int = 16
-    per_device_eval_batch_size: int = 64
+    per_device_eval_batch_size: int | None = None
     gradient_accumulation_steps: int = 1
     learning_rate: float | None = None
     lr_scheduler_type: Scheduler = "linear"
@@ -194,6 +194,12 @@ class RunSpec:
         """The columns as named by the user, by role; None where the role is to be recognised."""
         return {role: getattr(self, role) for role in ROLES}
 
+    @property
+    def eval_batch_size(self) -> int:
+        """Rows a forward pass in evaluation as long as it is not known how many memory holds."""
+        asked = self.per_device_eval_batch_size
+        return _EVAL_BATCH_SIZE if asked is None else asked
+
     def check(self) -> None:
         """Raise one SpecError that lists every problem.
 
@@ -215,6 +221,7 @@ class RunSpec:
 
 
 _MAX_LISTED = 6
+_EVAL_BATCH_SIZE = 64
 
 
 def joined_names(value: Any) -> Any:  # noqa: ANN401 -- whatever a user gives

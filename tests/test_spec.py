@@ -17,6 +17,7 @@ from nbtransfer.spec import _CHOICES, _RANGES, RunSpec
 
 WHOLE = [name for name, (_, _, _, whole) in _RANGES.items() if whole]
 OPTIONAL = (
+    "per_device_eval_batch_size",
     "learning_rate",
     "lora_r",
     "lora_alpha",

@@ -336,7 +336,7 @@ def _train(match: Match, name: str, turn: Turn) -> Training | Trainer:
 def _ask(training: Training) -> tuple[Any, Any]:
     """Return the logits of the test rows, and their classes."""
     assert training.loaded.validation is not None
-    size = training.spec.per_device_eval_batch_size
+    size = training.spec.eval_batch_size
     rows = training.loaded.validation.encoded
     scores = score_rows(training.accelerator, training.learner, rows, training.objective, size)
     return scores.answers["logits"], rows.targets

@@ -54,15 +54,20 @@ def evaluation(match: Match) -> dict[str, Figures]:
 
 def accuracy(match: Match, num_seeds: int) -> dict[str, Figures]:
     """Train in all settings with several seeds; return mean and spread of the tested accuracy."""
-    found: dict[str, list[float]] = {name: [] for name in (*TRAINERS, OURS)}
-    for seed in range(match.seed, match.seed + num_seeds):
-        seeded = dataclasses.replace(match, seed=seed)
-        for name, course in courses("score", seeded, tuple(found)).items():
-            found[name].append(course.result["accuracy"])
     return {
         name: {"accuracy": statistics.mean(values), "spread": max(values) - min(values)}
-        for name, values in found.items()
+        for name, values in accuracies(match, num_seeds, (*TRAINERS, OURS)).items()
     }
+
+
+def accuracies(match: Match, num_seeds: int, names: Sequence[str]) -> dict[str, list[float]]:
+    """Train with several seeds; return the tested accuracy of each."""
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for seed in range(match.seed, match.seed + num_seeds):
+        seeded = dataclasses.replace(match, seed=seed)
+        for name, course in courses("score", seeded, names).items():
+            found[name].append(course.result["accuracy"])
+    return found
 
 
 def start_and_memory(match: Match) -> dict[str, Figures]:

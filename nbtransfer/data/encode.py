@@ -114,12 +114,12 @@ class EncodedFeatures:
     """Rows as the frozen encoder's features, computed once.
 
     Attributes:
-        features: float32 tensor (N, H) on the CPU.
+        features: float32 array (N, H).
         lengths: tokens of each row, int64 array (N,), for the throughput.
         targets: as in `EncodedTexts`, none of them ragged.
     """
 
-    features: torch.Tensor
+    features: np.ndarray
     lengths: np.ndarray
     targets: np.ndarray | None = None
 
@@ -132,7 +132,7 @@ class EncodedFeatures:
         self, rows: np.ndarray, draw: tuple[int, int] = FIXED_DRAW
     ) -> dict[str, torch.Tensor]:
         """Return `input`, float tensor (B, H), and `labels` of the rows named; nothing is drawn."""
-        found = {"input": self.features[torch.from_numpy(rows)]}
+        found = {"input": torch.from_numpy(self.features[rows])}
         if self.targets is not None:
             found["labels"] = torch.from_numpy(self.targets[rows])
         return found

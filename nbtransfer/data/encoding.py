@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from nbtransfer.errors import count_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -81,6 +83,33 @@ def count_by_row(rows: Ragged, counts: Callable[[np.ndarray], np.ndarray]) -> np
     return found
 
 
+class Lost(NamedTuple):
+    """How many of the rows' answers an encoding could not keep.
+
+    Attributes:
+        num_lost: how many.
+        num_all: of how many.
+        first_row: the data's row of the first of them; -1 where there are none.
+        what: one of them: `word`.
+        why: in a sentence, `{}` standing for them.
+        advice: what becomes of them, and what helps.
+    """
+
+    num_lost: int
+    num_all: int
+    first_row: int
+    what: str
+    why: str
+    advice: str
+
+    @property
+    def headline(self) -> str:
+        """Say how many are lost."""
+        share = 100 * self.num_lost / max(1, self.num_all)
+        counted = f"{count_of(self.num_lost, self.what)} of {self.num_all:,} ({share:.1f} %)"
+        return f"{self.why.format(counted)}, first in row {self.first_row:,}."
+
+
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
     """Rows as numbers, for any task.
@@ -92,9 +121,10 @@ class Encoding:
             (N, 2), one number a token (Ragged of the same offsets, -100 where there is none), or a
             sequence of its own (Ragged of other offsets); None where nothing is known.
         sources: the table's row that each encoded row came from, int64 array (N,).
-        details: what the task needs to turn answers about tokens into answers about texts.
+        details: what the task needs to turn answers about tokens into answers about texts, arrays
+            that say of each row what they say of it alone: rows are encoded a part at a time.
         masking: how tokens are hidden while training on them; None hides none.
-        lost: in sentences, what of the answers the encoding could not keep.
+        lost: what of the answers could not be kept; None where there are none, or all always are.
     """
 
     tokens: Ragged
@@ -103,7 +133,12 @@ class Encoding:
     sources: np.ndarray
     details: dict[str, Any] = field(default_factory=dict)
     masking: Masking | SpanCorruption | None = None
-    lost: tuple[str, ...] = ()
+    lost: Lost | None = None
+
+
+def first_row(table: pa.Table, places: np.ndarray) -> int:
+    """Return the number, in the user's data, of the first of some rows; -1 where there are none."""
+    return int(table["row"][int(places[0])].as_py()) if len(places) else -1
 
 
 def encode_texts(

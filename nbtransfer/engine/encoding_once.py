@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 import nbtransfer
-from nbtransfer.data.encoding import Encoding, Ragged
+from nbtransfer.data.encoding import Encoding, Lost, Ragged
 from nbtransfer.runs.files import first_rows, read_table, tables_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nbtransfer.runs.cache import Cache, NewArrays
     from nbtransfer.tasks.task import Task
 
-_VERSION = 1  # of what is kept; another version's entries are never found
+_VERSION = 2  # of what is kept; another version's entries are never found
 _ROWS = 5_000  # of a part: bounds the memory of the tokenizer's Python lists
 # Options that decide no number here: with another value, what was kept is still found.
 _NOT_ENCODED = (
@@ -87,9 +87,7 @@ class EncodesOnce:
             try:
                 with self._cache.new_arrays(key) as new:
                     num_rows = 0
-                    # Places among all tokens are no matter of each row: such rows stay together.
-                    tables = [read_table(path)] if like.details else tables_of(path, _ROWS)
-                    for table in tables:
+                    for table in tables_of(path, _ROWS):
                         _append(new, self._encode(table), num_rows)
                         num_rows += table.num_rows
                 stored = self._cache.arrays(key)
@@ -161,8 +159,8 @@ def _append(new: NewArrays, part: Encoding, num_rows: int) -> None:
     new.append("sources", part.sources + num_rows)
     for name, values in part.details.items():
         new.append(f"details {name}", values)
-    if part.lost:
-        new.append("lost", np.frombuffer(json.dumps(part.lost).encode(), np.uint8))
+    if part.lost is not None:
+        new.append("lost", np.array([part.lost[:3]], np.int64))
 
 
 def _append_ragged(new: NewArrays, values: str, offsets: str, rows: Ragged) -> None:
@@ -176,7 +174,12 @@ def _encoding(arrays: dict[str, np.ndarray], like: Encoding) -> Encoding:
     targets: np.ndarray | Ragged | None = arrays.get("targets")
     if "target offsets" in arrays:
         targets = Ragged(arrays["targets"], arrays["target offsets"])
-    lost = arrays.get("lost")
+    lost = like.lost
+    if lost is not None:
+        numbers = arrays["lost"]  # of each part
+        num_lost, num_all, _ = numbers.sum(0).tolist()
+        first_rows = [*numbers[numbers[:, 0] > 0, 2].tolist(), -1]
+        lost = Lost(num_lost, num_all, first_rows[0], *lost[3:])
     return dataclasses.replace(
         like,
         tokens=Ragged(arrays["tokens"], arrays["offsets"]),
@@ -184,5 +187,5 @@ def _encoding(arrays: dict[str, np.ndarray], like: Encoding) -> Encoding:
         targets=targets,
         sources=arrays["sources"],
         details={name: arrays[f"details {name}"] for name in like.details},
-        lost=() if lost is None else tuple(json.loads(lost.tobytes())),
+        lost=lost,
     )

@@ -1,6 +1,6 @@
 """Running a model over rows: sorted by length, one batch in memory at a time."""
 
-# Shapes: N rows, B rows of a batch, H features.
+# Shapes: N rows, B rows of a batch.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,7 +10,6 @@ import torch
 from accelerate.utils import extract_model_from_parallel
 from torch import nn
 
-from nbtransfer.data.encode import Encoded, EncodedFeatures, EncodedTexts
 from nbtransfer.data.encoding import Ragged
 from nbtransfer.data.lengths import spread_rows
 from nbtransfer.engine.batching import by_length
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
 
     from accelerate import Accelerator
 
+    from nbtransfer.data.encode import Encoded
     from nbtransfer.engine.found import Found
     from nbtransfer.engine.objectives import Objective
-    from nbtransfer.models.load import MeanPooledClassifier
 
 
 # Measured on two cores: 500 to 1,000 tokens a pass are fastest; 4,000 take 1.2 times as long.
@@ -195,32 +194,6 @@ class _Answers:
         self._fetch()
         ragged = {name: Ragged.of(rows, rows[0].dtype.str) for name, rows in self.lists.items()}
         return {**self.arrays, **ragged}
-
-
-@torch.inference_mode()
-def extract_features(
-    accelerator: Accelerator, model: MeanPooledClassifier, encoded: EncodedTexts, batch_size: int
-) -> tuple[EncodedFeatures, int]:
-    """Run the frozen encoder once over all rows.
-
-    Returns:
-        The mean-pooled features, float32 tensor (N, H), on the CPU, and how many rows a pass the
-        memory held in the end.
-    """
-    model.eval()
-    features = torch.empty(len(encoded.lengths), model.config.hidden_size)
-
-    def forward(rows: np.ndarray) -> None:
-        batch = {k: v.to(accelerator.device) for k, v in encoded.batch(rows).items()}
-        reach("evaluate.batch")
-        with accelerator.autocast():
-            batch.pop("labels", None)
-            features[torch.from_numpy(rows)] = model.features(**batch).float().cpu()
-
-    batch_size = in_batches(encoded.lengths, batch_size, forward, most_tokens(accelerator))
-    assert not isinstance(encoded.targets, Ragged)
-    found = EncodedFeatures(features=features, lengths=encoded.lengths, targets=encoded.targets)
-    return found, batch_size
 
 
 def most_tokens(accelerator: Accelerator) -> int:

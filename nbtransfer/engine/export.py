@@ -18,12 +18,10 @@ from nbtransfer.errors import NbTransferError
 from nbtransfer.models.lora import has_adapters, merge_adapters, save_adapter
 from nbtransfer.plots.learning_curves import learning_curves_info, learning_curves_png
 from nbtransfer.runs.faults import reach
-from nbtransfer.runs.files import sync, sync_folder, write_bytes, write_json
+from nbtransfer.runs.files import make_durable, sync_folder, write_bytes, write_json
 from nbtransfer.tasks.metric_words import worth
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nbtransfer.engine.train import Training
     from nbtransfer.models.card import ModelCard
 
@@ -178,7 +176,7 @@ def _write_model(training: Training, step: int) -> None:
         write_decision(staging, decision_of(training.card, training.plan.max_length))
         write_json(staging / training.paths.usage.name, training.run.usage.to_json())
         (staging / "README.md").write_text(_model_card(training, step), encoding="utf-8")
-        _make_durable(staging)
+        make_durable(staging, mode=(staging / "README.md").stat().st_mode)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)  # half a model must not take the last space
         raise
@@ -195,19 +193,6 @@ def _write_model(training: Training, step: int) -> None:
         raise NotWritten(what, training.paths.dir, error) from error
     sync_folder(target.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _make_durable(folder: Path) -> None:
-    """Sync every file, with the mode of those that Python wrote (safetensors writes 0600)."""
-    mode = (folder / "README.md").stat().st_mode
-    for path in folder.rglob("*"):
-        if path.is_file():
-            path.chmod(mode)
-            with path.open("rb+") as file:
-                sync(file.fileno())
-        else:
-            sync_folder(path)
-    sync_folder(folder)
 
 
 def _lineage(card: ModelCard) -> str:

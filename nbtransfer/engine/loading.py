@@ -14,8 +14,7 @@ from accelerate.state import AcceleratorState
 from nbtransfer.choices import count_steps
 from nbtransfer.data.encode import EncodedTexts, batches_of
 from nbtransfer.engine.encoding_once import EncodesOnce
-from nbtransfer.engine.evaluate import extract_features
-from nbtransfer.engine.frozen import compute_once
+from nbtransfer.engine.frozen import below_cut, compute_once, mean_pooled
 from nbtransfer.engine.memory import keep_freed_memory, smaller_evaluation_warning
 from nbtransfer.engine.precision import set_determinism, set_precision, usable_precision
 from nbtransfer.engine.products import take_products, usable_products
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
     from nbtransfer.data.encode import Encoded
     from nbtransfer.data.encoding import Encoding
+    from nbtransfer.engine.frozen import FrozenPart
     from nbtransfer.models.vocabulary import UsedWords
     from nbtransfer.runs.events import EventWriter
     from nbtransfer.spec import RunSpec
@@ -155,43 +155,21 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         words=None if words is None else list(words.num_words),
     )
     learner: nn.Module = model
+    part = None
     if isinstance(model, MeanPooledClassifier):
-        events.append("phase_started", phase="extracting features")
-        learner = model.classifier
-
-        def features_of(rows: Rows) -> Rows:
-            wanted = run.spec.per_device_eval_batch_size
-            features, held = extract_features(accelerator, model, rows.encoded, wanted)
-            if held < wanted:
-                warning = smaller_evaluation_warning("before the first step", wanted, held)
-                events.append("warning_raised", **warning._asdict())
-            return dataclasses.replace(rows, encoded=features)
-
-        train = features_of(train)
-        validation = None if validation is None else features_of(validation)
+        learner, part = model.classifier, mean_pooled(model)
     kind = usable_kind(run.plan.step_kind, accelerator, learner, train.encoded, events)
     if (
         run.spec.technique not in ("full", "lora", "features")  # adapters learn in every layer
         and kind == "eager"  # packed steps go through all layers
         and (cut := cut_of(model, backbone_of(model))) is not None
     ):
+        part = below_cut(model, cut)
+    if part is not None:
         events.append("phase_started", phase="computing frozen layers")
 
         def above_frozen(rows: Rows) -> Rows:
-            encoded = rows.encoded
-            if not isinstance(encoded, EncodedTexts) or encoded.masking is not None:
-                return rows
-            wanted = run.spec.per_device_eval_batch_size
-            found = compute_once(accelerator, model, cut, encoded, wanted, cache)
-            events.append(
-                "frozen_layers_computed",
-                num_rows=len(encoded.lengths),
-                num_layers=cut.below,
-                cache=("hit" if found.hit else "miss") if found.place else "no room",
-                place=found.place,
-                num_bytes=found.num_bytes,
-            )
-            return dataclasses.replace(rows, encoded=found.rows)
+            return _above_frozen(run, accelerator, model, part, rows, cache, events)
 
         train = above_frozen(train)
         validation = None if validation is None else above_frozen(validation)
@@ -206,6 +184,35 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         precision=precision,
         step_kind=kind,
     )
+
+
+def _above_frozen(
+    run: Run,
+    accelerator: Accelerator,
+    model: nn.Module,
+    part: FrozenPart,
+    rows: Rows,
+    cache: Cache,
+    events: EventWriter,
+) -> Rows:
+    """Return the rows with what the frozen part says of them, if there is room to keep it."""
+    encoded = rows.encoded
+    if not isinstance(encoded, EncodedTexts) or encoded.masking is not None:
+        return rows
+    wanted = run.spec.eval_batch_size
+    found = compute_once(accelerator, model, part, encoded, wanted, cache)
+    if found.batch_size < wanted:
+        warning = smaller_evaluation_warning("before the first step", wanted, found.batch_size)
+        events.append("warning_raised", **warning._asdict())
+    events.append(
+        "frozen_layers_computed",
+        num_rows=len(encoded.lengths),
+        num_layers=part.num_layers,
+        cache=("hit" if found.hit else "miss") if found.place else "no room",
+        place=found.place,
+        num_bytes=found.num_bytes,
+    )
+    return dataclasses.replace(rows, encoded=found.rows)
 
 
 def with_counted_steps(run: Run, num_rows: int, events: EventWriter) -> Run:
@@ -230,13 +237,13 @@ def with_counted_steps(run: Run, num_rows: int, events: EventWriter) -> Run:
 
 def _say_what_is_lost(train: Rows, validation: Rows | None, events: EventWriter) -> None:
     for split, rows in (("train", train), ("validation", validation)):
-        for sentence in () if rows is None else rows.encoding.lost:
-            headline, _, advice = sentence.partition(": ")
+        lost = None if rows is None else rows.encoding.lost
+        if lost is not None and lost.num_lost:
             events.append(
                 "warning_raised",
                 code="answers_lost",
-                headline=f"{split}: {headline}",
-                advice=advice,
+                headline=f"{split}: {lost.headline}",
+                advice=lost.advice,
             )
 
 

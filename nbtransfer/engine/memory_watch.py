@@ -9,7 +9,6 @@ from nbtransfer.engine.memory import recomputing_warning, smaller_batch_warning
 from nbtransfer.engine.objectives import Sequence
 from nbtransfer.engine.optim import make_moments
 from nbtransfer.engine.step import EagerStep
-from nbtransfer.spec import RunSpec
 
 if TYPE_CHECKING:
     import torch
@@ -33,8 +32,10 @@ def choose_evaluation_batch(training: Training) -> None:
     progress, rows = training.progress, training.validation
     if training.accelerator.device.type == "cpu" or rows is None or progress.eval_batch_size:
         return
-    asked = wanted = training.spec.per_device_eval_batch_size
-    if asked == RunSpec.per_device_eval_batch_size and not isinstance(training.objective, Sequence):
+    spec = training.spec
+    asked = wanted = spec.eval_batch_size
+    is_free = spec.per_device_eval_batch_size is None
+    if is_free and not isinstance(training.objective, Sequence):
         wanted = max(asked, min(_MOST_ROWS, len(rows.encoded.lengths)))
     make_moments(training.optimizer)  # they are there in evaluations too
     progress.eval_batch_size = held = rows_held(

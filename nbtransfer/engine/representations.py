@@ -52,7 +52,7 @@ def embedding_map(
     encoding = task.encode(tokenizer, table, run.plan.max_length, card)
     encoded = batches_of(encoding, tokenizer)
     classes = table["label"].to_numpy()
-    batch_size = run.spec.per_device_eval_batch_size
+    batch_size = run.spec.eval_batch_size
     stages = []
     for backbone in (_pretrained(run), backbone_of(model)):
         layers = layer_vectors(accelerator, backbone, encoded, batch_size)

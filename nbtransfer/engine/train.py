@@ -312,7 +312,7 @@ class Training:
 
         `brief` keeps what metrics need, and generates texts for as many rows as the plan says.
         """
-        batch_size = self.progress.eval_batch_size or self.spec.per_device_eval_batch_size
+        batch_size = self.progress.eval_batch_size or self.spec.eval_batch_size
         few = (self.plan.eval_generate_rows or None) if brief else None
         asked = (self.accelerator, self.learner, rows.encoded, self.objective)
         scores = score_rows(*asked, batch_size, few, brief=brief)

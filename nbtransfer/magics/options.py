@@ -121,7 +121,7 @@ _FIELDS: dict[str, tuple[str, str, str, tuple[str, ...] | Kind]] = {
     "per_device_eval_batch_size": (
         "--eval-batch-size",
         "Evaluation",
-        "rows a pass (64; chosen by memory on an accelerator)",
+        "rows a pass (64; on an accelerator as many as memory holds)",
         (),
     ),
     "precision": ("", "Machine", "arithmetic of the passes (auto)", _choices(Precision)),

@@ -92,6 +92,20 @@ class MeanPooledClassifier(nn.Module):
         """Return the logits, float tensor (B, C)."""
         return self.classifier(self.features(input_ids, attention_mask, **more))
 
+    def let_classifier_read_texts(self) -> None:
+        """Let `classifier` take what the whole model takes as well as features.
+
+        Where features cannot be kept, what learns is called with texts and has the same names.
+        """
+        self.encoder.eval()
+
+        def pooled(
+            _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            return ((self.features(**kwargs),), {}) if "input_ids" in kwargs else (args, kwargs)
+
+        self.classifier.register_forward_pre_hook(pooled, with_kwargs=True)
+
     def save_pretrained(self, folder: Path) -> None:
         """Write the encoder as transformers does and the classifier beside it."""
         self.encoder.save_pretrained(folder)

@@ -31,7 +31,6 @@ PHASE_WORDS = {
     ),
     "loading": "Loading the model.",
     "tokenizing": "Turning the texts into tokens.",
-    "extracting features": "Computing the frozen encoder's features once.",
     "computing frozen layers": "Computing once what the frozen layers say of each text.",
     "training": "Taking the first step.",
     "evaluating": "Evaluating.",

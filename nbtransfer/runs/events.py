@@ -8,8 +8,8 @@ not whole yet.
 The types, and the fields each carries besides these five:
 
     worker_started        pid, process_start, warm (bool)
-    phase_started         phase: importing | loading | tokenizing | extracting features
-                          | computing frozen layers | training | evaluating | saving
+    phase_started         phase: importing | loading | tokenizing | computing frozen layers
+                          | training | evaluating | saving
     plan_changed          field, old, new, reason
     model_loaded          num_parameters, num_trainable_parameters, notes[]
     data_encoded          num_train, num_validation, num_tokens, share_texts_cut, share_tokens_cut,

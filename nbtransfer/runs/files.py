@@ -125,6 +125,21 @@ def sync_folder(folder: Path) -> bool:
         os.close(descriptor)
 
 
+def make_durable(folder: Path, *, mode: int) -> None:
+    """Sync every file in `folder`, with the mode of those that Python writes.
+
+    safetensors writes 0600: who shares the folder could not read the weights.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
+            with path.open("rb+") as file:
+                sync(file.fileno())
+        else:
+            sync_folder(path)
+    sync_folder(folder)
+
+
 def check_folder(folder: Path) -> None:
     """Make sure that folders can be made and renamed in `folder`: a checkpoint is whole by that.
 

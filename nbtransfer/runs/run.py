@@ -122,7 +122,7 @@ class Run:
             use_cpu=self.spec.use_cpu,
             deterministic=self.spec.deterministic,
             products="torch" if self.plan.products == "auto" else self.plan.products,
-            per_device_eval_batch_size=self.spec.per_device_eval_batch_size,
+            per_device_eval_batch_size=self.spec.eval_batch_size,
         )
 
     @property

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbtransfer.data.encoding import Encoding, Ragged
+from nbtransfer.data.encoding import Encoding, Lost, Ragged, first_row
 from nbtransfer.data.windows import longest_question, overlap_of
-from nbtransfer.errors import DataError, count_of, quoted
+from nbtransfer.errors import DataError, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ def encode_windows(
         "null": _null_tokens(tokens, getattr(tokenizer, "cls_token_id", None)),
     }
     targets: np.ndarray | None = None
-    lost: tuple[str, ...] = ()
+    lost: Lost | None = None
     if "answers" in table.column_names:
         targets = _targets(table, offsets, rows, details)
         lost = _lost_answers(table, rows, targets, details["null"])
@@ -164,24 +164,20 @@ def _targets(
     return targets
 
 
-def _lost_answers(
-    table: pa.Table, rows: np.ndarray, targets: np.ndarray, null: np.ndarray
-) -> tuple[str, ...]:
-    """Return, in words, how many answers no window holds whole."""
+def _lost_answers(table: pa.Table, rows: np.ndarray, targets: np.ndarray, null: np.ndarray) -> Lost:
+    """Return how many answers no window holds whole."""
     import numpy as np
     import pyarrow.compute as pc
 
     has_answer = pc.greater(pc.list_value_length(table["answers"]), 0).to_numpy()
     kept = np.zeros(table.num_rows, dtype=bool)
     kept[rows[targets[:, 0] != null]] = True
-    lost = has_answer & ~kept
-    if not lost.any():
-        return ()
-    first = table["row"][int(np.flatnonzero(lost)[0])].as_py() if "row" in table.column_names else 0
-    share = 100 * lost.sum() / has_answer.sum()
-    count = count_of(int(lost.sum()), "answer")
-    return (
-        f"{count} of {int(has_answer.sum()):,} ({share:.1f} %) stand whole in no window (first: "
-        f"row {first:,}): they are taught as if the context held none. A longer max_length keeps "
-        "them.",
+    lost = np.flatnonzero(has_answer & ~kept)
+    return Lost(
+        len(lost),
+        int(has_answer.sum()),
+        first_row(table, lost),
+        "answer",
+        "no window holds {} whole",
+        "They are taught as if the context held none. A longer max_length keeps them.",
     )

@@ -6,14 +6,14 @@ maximum length are read in overlapping windows; each word is asked about in the 
 most context. So no tag is lost to length.
 """
 
-# Shapes: N windows, T tokens of them together, W words of all rows together.
+# Shapes: R rows, N windows, T tokens of them together, W words of all rows together.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nbtransfer.data.encoding import IGNORED, Encoding, Ragged
-from nbtransfer.errors import ModelError, count_of
+from nbtransfer.data.encoding import IGNORED, Encoding, Lost, Ragged, first_row
+from nbtransfer.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,9 +52,10 @@ def encode_words(
         max_length: tokens of a window, special ones included.
 
     Returns:
-        The windows. `details["token"]`, int64 array (W,), is each word's token among all tokens,
-        -1 where the tokenizer makes none of it; `details["is_first"]`, bool array (W,), whether no
-        word before it has the same one. Only such words are targets.
+        The windows. `details["token"]`, int32 array (W,), is each word's token among those of all
+        windows of its row (see `word_tokens`), -1 where the tokenizer makes none of it;
+        `details["is_first"]`, bool array (W,), whether no word before it has the same one. Only
+        such words are targets.
 
     Raises:
         ModelError: if the tokenizer cannot say which characters a token stands for.
@@ -70,7 +71,8 @@ def encode_words(
     words = table["tokens"].to_pylist()
     ids: list[list[int]] = []
     sources: list[int] = []
-    token_of = np.full(sum(map(len, starts)), -1, dtype=np.int64)
+    num_words = np.fromiter(map(len, starts), dtype=np.int64)
+    token_of = np.full(num_words.sum(), -1, dtype=np.int64)
     place = 0
     for row, windows in enumerate(_windows_of(tokenizer, texts, max_length, ids)):
         ends = [start + len(word) for start, word in zip(starts[row], words[row], strict=True)]
@@ -80,37 +82,61 @@ def encode_words(
     is_first = (token_of >= 0) & (np.diff(token_of, prepend=-1) != 0)
     tokens = Ragged.of(ids, "int32")
     targets = None
-    lost: tuple[str, ...] = ()
+    lost: Lost | None = None
     if "tags" in table.column_names:
         tags = np.fromiter((t for row in table["tags"].to_pylist() for t in row), dtype=np.int64)
         values = np.full(len(tokens.values), IGNORED, dtype=np.int64)
         values[token_of[is_first]] = tags[is_first]
         targets = Ragged(values, tokens.offsets)
-        lost = _lost_words(table, token_of)
+        lost = _lost_words(table, token_of, num_words)
+    rows = np.asarray(sources, dtype=np.int64)
+    first = _first_tokens(tokens, rows, num_words)
     return Encoding(
         tokens=tokens,
         targets=targets,
-        sources=np.asarray(sources, dtype=np.int64),
-        details={"token": token_of, "is_first": is_first},
+        sources=rows,
+        details={
+            "token": np.where(token_of < 0, -1, token_of - first).astype(np.int32),
+            "is_first": is_first,
+        },
         lost=lost,
     )
 
 
-def _lost_words(table: pa.Table, token_of: np.ndarray) -> tuple[str, ...]:
-    """Return, in words, for how many words the tokenizer makes no token."""
+def word_tokens(encoding: Encoding, num_words: np.ndarray) -> np.ndarray:
+    """Return each word's token among all tokens, int64 array (W,), -1 where it has none.
+
+    Args:
+        encoding: as `encode_words` made it.
+        num_words: of each row, int array (R,).
+    """
     import numpy as np
 
-    lost = np.flatnonzero(token_of < 0)
-    if not len(lost):
-        return ()
-    offsets = np.cumsum([len(row) for row in table["tokens"].to_pylist()])
-    place = int(np.searchsorted(offsets, lost[0], side="right"))
-    row = table["row"][place].as_py() if "row" in table.column_names else place
-    has = "has" if len(lost) == 1 else "have"
-    return (
-        f"{count_of(len(lost), 'word')} of {len(token_of):,} {has} no token (first: row {row:,}): "
-        "the tokenizer makes nothing of such characters. Their tags are not learnt, and they are "
-        "taken to be outside of entities.",
+    token = encoding.details["token"]
+    first = _first_tokens(encoding.tokens, encoding.sources, num_words)
+    return np.where(token < 0, -1, token + first)
+
+
+def _first_tokens(tokens: Ragged, sources: np.ndarray, num_words: np.ndarray) -> np.ndarray:
+    """Return the first token of each word's row, int64 array (W,)."""
+    import numpy as np
+
+    windows = np.searchsorted(sources, np.arange(len(num_words)))
+    return np.repeat(tokens.offsets[windows], num_words)
+
+
+def _lost_words(table: pa.Table, token_of: np.ndarray, num_words: np.ndarray) -> Lost:
+    """Return of how many words the tokenizer makes no token."""
+    import numpy as np
+
+    lost = np.repeat(np.arange(len(num_words)), num_words)[token_of < 0]
+    return Lost(
+        len(lost),
+        len(token_of),
+        first_row(table, lost),
+        "word",
+        "the tokenizer makes no token of {}",
+        "Their tags are not learnt, and they are taken to be outside of entities.",
     )
 
 

@@ -9,7 +9,7 @@ from nbtransfer.data.encoding import Ragged
 from nbtransfer.errors import DataError, quoted
 from nbtransfer.tasks.entity_metrics import entity_findings, metrics
 from nbtransfer.tasks.tag_columns import looks_tagged
-from nbtransfer.tasks.tag_encoding import encode_words
+from nbtransfer.tasks.tag_encoding import encode_words, word_tokens
 from nbtransfer.tasks.tag_schemes import OUTSIDE, entities_of
 from nbtransfer.tasks.tagged_data import TASK, prepare
 from nbtransfer.tasks.tagged_rows import joined
@@ -120,7 +120,9 @@ class TokenClassification:
         import pyarrow as pa
 
         names = np.array(card.label_names, dtype=object)
-        token, is_first = encoding.details["token"], encoding.details["is_first"]
+        offsets = table["starts"].combine_chunks().offsets.to_numpy()
+        token = word_tokens(encoding, np.diff(offsets))
+        is_first = encoding.details["is_first"]
         predicted = np.full(len(token), OUTSIDE, dtype=object)
         shares = np.zeros(len(token))
         if found := answers.get("tags"):
@@ -132,7 +134,6 @@ class TokenClassification:
             for word in np.flatnonzero(has_token & ~is_first):
                 if predicted[word] != OUTSIDE:
                     predicted[word] = f"I-{predicted[word][2:]}"
-        offsets = table["starts"].combine_chunks().offsets.to_numpy()
         offsets = pa.array(offsets - offsets[0], pa.int32())
         known = "tags" in table.column_names
         columns = {"text": table["text"], "tokens": table["tokens"], "starts": table["starts"]}

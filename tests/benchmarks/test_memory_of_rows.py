@@ -42,18 +42,34 @@ print(peak[0] - before)
 """
 
 
-def texts(num_rows):
-    draw = random.Random(0)
-    words = ("film", "good", "slow", "bright", "story", "acting", "plot", "warm", "music", "scene")
-    for i in range(num_rows):
-        yield {"text": f"{' '.join(draw.choices(words, k=23))} {i}", "label": "xy"[i % 2]}
+WORDS = ("film", "good", "slow", "bright", "story", "acting", "plot", "warm", "music", "scene")
+
+
+def text(draw, i):
+    return {"text": f"{' '.join(draw.choices(WORDS, k=23))} {i}", "label": "xy"[i % 2]}
+
+
+def tagged(draw, i):
+    """Of as many tokens."""
+    tags = ["B-X", "I-X", *["O"] * 22]
+    return {"tokens": [*draw.choices(WORDS, k=23), str(i)], "ner_tags": tags}
+
+
+def question(draw, i):
+    """Of as many tokens, too."""
+    context = f"{' '.join(draw.choices(WORDS, k=15))} {i}"
+    answer = {"text": [str(i)], "answer_start": [context.rindex(" ") + 1]}
+    return {"question": "what is it about ?", "context": context, "answers": answer}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_rows_of_text_take_next_to_no_memory(tmp_path):
+@pytest.mark.parametrize("kind", [text, tagged, question])
+def test_rows_of_text_take_next_to_no_memory(tmp_path, kind):
     grown = {}
     for num_rows in (50_000, 200_000):
-        run = make_run(tmp_path / str(num_rows), data=list(texts(num_rows)))
+        draw = random.Random(0)
+        rows = [kind(draw, i) for i in range(num_rows)]
+        run = make_run(tmp_path / str(num_rows), data=rows)
         command = [sys.executable, "-c", _LOADED, str(run.dir)]
         grown[num_rows] = float(subprocess.run(command, capture_output=True, check=True).stdout)
     print({rows: f"{megabytes:.0f} MB" for rows, megabytes in grown.items()})

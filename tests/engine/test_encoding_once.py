@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from nbtransfer.data.encode import batches_of
@@ -28,6 +28,7 @@ def make_tokenizer(letters="abc", chat_template=None):
     names = [*SPECIAL.values(), *letters, *SENTINELS, "<end>"]
     vocabulary = {name: i for i, name in enumerate(names)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Replace("z", "")
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
@@ -88,10 +89,11 @@ CASES = {
     "tags": (
         "token-classification",
         {
-            "text": ["a b c", "b a", "c a b", "b", "a c", "c b a c", "c"],
-            "tokens": [["a", "c"], ["b"], ["c", "a"], ["b"], ["c"], ["b", "a"], ["c"]],
-            "starts": [[0, 4], [0], [0, 2], [0], [2], [2, 4], [0]],
-            "tags": [[0, 1], [1], [0, 0], [1], [0], [1, 0], [0]],
+            # One is several windows, and z is no token.
+            "text": ["a b c", "b a", "c a b a b c a b c a b c", "b z", "a c", "z b a c", "c"],
+            "tokens": [["a", "c"], ["b"], ["c", "a", "c"], ["b", "z"], ["c"], ["z", "a"], ["c"]],
+            "starts": [[0, 4], [0], [0, 2, 22], [0, 2], [2], [0, 4], [0]],
+            "tags": [[0, 1], [1], [0, 0, 1], [1, 1], [0], [1, 0], [0]],
             **ROW,
         },
         {},
@@ -135,20 +137,36 @@ def test_in_parts_or_found_again_it_is_what_the_task_makes(runs_dir, monkeypatch
         same(found.encoding, plain)
 
 
-def test_answers_that_no_window_holds_are_told_of_again(runs_dir):
+@pytest.mark.parametrize("num_rows", [2, 100])
+def test_answers_that_no_window_holds_are_counted_over_all_parts(runs_dir, monkeypatch, num_rows):
+    monkeypatch.setattr(encoding_once, "_ROWS", num_rows)
     name, columns, _ = CASES["questions"]
-    long = (name, columns | {"answers": [["a b c a b c c a b"], *columns["answers"][1:]]}, {})
-    long[1]["starts"] = [[0], *columns["starts"][1:]]
+    answers, starts = list(columns["answers"]), list(columns["starts"])
+    for row in (2, 6):
+        answers[row], starts[row] = ["a b c a b c c a b"], [0]
+    long = (name, columns | {"answers": answers, "starts": starts}, {})
     for wanted in ("miss", "hit"):
         found, plain = once(runs_dir, long)
-        assert found.cache == wanted and found.encoding.lost == plain.lost != ()
+        said = "no window holds 2 answers of 6 (33.3 %) whole, first in row 2."
+        assert found.cache == wanted and found.encoding.lost == plain.lost
+        assert plain.lost.headline == said
 
 
-def test_no_more_rows_are_held_than_those_of_a_part(runs_dir, monkeypatch):
+@pytest.mark.parametrize("num_rows", [2, 100])
+def test_words_without_a_token_are_counted_over_all_parts(runs_dir, monkeypatch, num_rows):
+    monkeypatch.setattr(encoding_once, "_ROWS", num_rows)
+    for _ in range(2):
+        found, _ = once(runs_dir, "tags")
+        said = "the tokenizer makes no token of 2 words of 12 (16.7 %), first in row 3."
+        assert found.encoding.lost.headline == said
+
+
+@pytest.mark.parametrize("case", ["classes", "questions", "tags"])
+def test_no_more_rows_are_held_than_those_of_a_part(runs_dir, monkeypatch, case):
     """What a table of text takes is bounded, and numbers are mapped: memory stays flat."""
     monkeypatch.setattr(encoding_once, "_ROWS", 2)
     monkeypatch.setattr(cache_module, "_READ_BYTES", 0)
-    task, seen = task_named("text-classification"), []
+    task, seen = task_named(CASES[case][0]), []
     encode = type(task).encode
 
     def counted(self, tokenizer, table, max_length, about):
@@ -156,9 +174,11 @@ def test_no_more_rows_are_held_than_those_of_a_part(runs_dir, monkeypatch):
         return encode(self, tokenizer, table, max_length, about)
 
     monkeypatch.setattr(type(task), "encode", counted)
-    found, _ = once(runs_dir)
+    found, _ = once(runs_dir, case)
     assert seen == [1, 2, 2, 2, 1, 7]  # one to look at, the parts, and this test's own
-    for array in (found.encoding.tokens.values, found.encoding.tokens.offsets):
+    targets, details = found.encoding.targets, found.encoding.details
+    targets = targets if isinstance(targets, Ragged) else [targets]
+    for array in (*found.encoding.tokens, *targets, *details.values()):
         base = array
         while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
             base = base.base

@@ -166,7 +166,10 @@ def test_metrics_and_loss_are_equal_whatever_the_batch():
     encoded = EncodedTexts(
         tokens=tokens.values, offsets=offsets, pad_token_id=0, targets=Ragged(tags, offsets)
     )
-    details = {"token": np.arange(total), "is_first": np.ones(total, bool)}
+    details = {
+        "token": np.concatenate([*map(np.arange, lengths)]),
+        "is_first": np.ones(total, bool),
+    }
     encoding = Encoding(tokens=tokens, sources=np.arange(41), details=details)
     words = [["w"] * n for n in lengths]
     table = pa.table(

@@ -10,6 +10,7 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertForTokenClassification,
+    BertModel,
     DistilBertConfig,
     DistilBertForSequenceClassification,
     ElectraConfig,
@@ -20,11 +21,11 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from nbtransfer.data.encode import EncodedFrozen, EncodedTexts
+from nbtransfer.data.encode import EncodedFeatures, EncodedFrozen, EncodedTexts
 from nbtransfer.engine import frozen
-from nbtransfer.engine.frozen import compute_once
+from nbtransfer.engine.frozen import below_cut, compute_once, mean_pooled
 from nbtransfer.models.freezing import cut_of, top_of
-from nbtransfer.models.load import freeze, set_training_mode
+from nbtransfer.models.load import MeanPooledClassifier, freeze, set_training_mode
 from nbtransfer.runs.cache import Cache
 
 CPU = Accelerator(cpu=True)
@@ -46,6 +47,9 @@ FAMILIES = {
         DistilBertConfig(**DISTIL, max_position_embeddings=40)
     ),
 }
+
+
+TECHNIQUES = ("head", "top:1", "features")
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +84,7 @@ def test_logits_and_gradients_are_those_of_the_whole_model(family, technique, ru
     cut = cut_of(short, short.base_model)
     assert cut is not None
     rows = rows_of()
-    found = compute_once(CPU, short, cut, rows, 8, Cache(runs_dir))
+    found = compute_once(CPU, short, below_cut(short, cut), rows, 8, Cache(runs_dir))
     assert isinstance(found.rows, EncodedFrozen) and not found.hit
     assert found.rows.first_only == (technique == "head" and family != "bert tokens")
     chosen = np.array([3, 1, 12])
@@ -150,40 +154,103 @@ def test_nothing_is_cut_where_the_embeddings_learn():
     assert cut_of(model, model.base_model) is None
 
 
-def test_the_same_rows_and_weights_are_found_again(runs_dir):
-    model = make("bert", "top:1")
-    cut = cut_of(model, model.base_model)
+def frozen_model(technique: str) -> tuple[torch.nn.Module, frozen.FrozenPart]:
+    """Return a model of three blocks with what is frozen of it."""
+    if technique != "features":
+        model = make("bert", technique)
+        return model, below_cut(model, cut_of(model, model.base_model))
+    torch.manual_seed(0)
+    model = MeanPooledClassifier(BertModel(BertConfig(**SMALL)), 2)
+    freeze(model, technique)
+    return model, mean_pooled(model)
+
+
+def test_features_are_the_means_that_the_whole_model_would_see(runs_dir):
+    model, part = frozen_model("features")
+    rows = rows_of()
+    found = compute_once(CPU, model, part, rows, 8, Cache(runs_dir))
+    assert isinstance(found.rows, EncodedFeatures)
+    chosen = np.array([3, 1, 12])
+    whole, short = rows.batch(chosen), found.rows.batch(chosen)
+    assert torch.equal(whole.pop("labels"), short.pop("labels"))
+    logits = model(**whole)
+    torch.testing.assert_close(model.classifier(**short), logits, rtol=1e-5, atol=1e-6)
+    # Where features cannot be kept, what learns is called with the texts themselves.
+    assert torch.equal(model.classifier(**whole), logits)
+    logits.sum().backward()
+    assert all(p.grad is None for p in model.encoder.parameters())
+    assert list(model.classifier.state_dict()) == ["weight", "bias"]
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_the_same_rows_and_weights_are_found_again(runs_dir, technique):
+    model, part = frozen_model(technique)
     cache = Cache(runs_dir)
-    assert not compute_once(CPU, model, cut, rows_of(), 8, cache).hit
-    assert compute_once(CPU, model, cut, rows_of(), 8, cache).hit
-    assert not compute_once(CPU, model, cut, rows_of(12), 8, cache).hit
+
+    def is_hit(rows: EncodedTexts, batch_size: int = 8) -> bool:
+        return compute_once(CPU, model, part, rows, batch_size, cache).hit
+
+    assert not is_hit(rows_of())
+    assert is_hit(rows_of())
+    assert not is_hit(rows_of(12))
+    head = model.bert.encoder.layer[2] if technique == "top:1" else model.classifier
     with torch.no_grad():  # what learns is no part of the key, what is frozen is
-        model.bert.encoder.layer[2].output.dense.weight += 1
-    assert compute_once(CPU, model, cut, rows_of(), 8, cache).hit
+        next(head.parameters()).add_(1)
+    assert is_hit(rows_of())
     with torch.no_grad():
-        model.bert.encoder.layer[1].output.dense.weight += 1
-    assert not compute_once(CPU, model, cut, rows_of(), 8, cache).hit
+        dict(part.weights)["encoder.layer.1.output.dense.weight"].add_(1)
+    assert not is_hit(rows_of())
 
 
-def test_vectors_beyond_memory_are_mapped_from_a_file_and_found_there(runs_dir, monkeypatch):
-    model = make("bert", "top:1")
-    cut = cut_of(model, model.base_model)
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_what_decides_a_bit_of_the_vectors_decides_whether_they_are_found(
+    runs_dir, monkeypatch, technique
+):
+    model, part = frozen_model(technique)
+    rows, cache = rows_of(), Cache(runs_dir)
+
+    def is_hit(batch_size: int = 8) -> bool:
+        return compute_once(CPU, model, part, rows, batch_size, cache).hit
+
+    assert not is_hit()
+    model.config.id2label = {0: "no", 1: "yes"}  # of the head
+    assert is_hit()
+    assert not is_hit(batch_size=4)  # other batches round otherwise
+    model.config.num_attention_heads = 4  # of weights of the same shapes
+    assert not is_hit()
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")  # tf32
+    assert not is_hit()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
+    assert not is_hit()
+    assert is_hit()
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_vectors_beyond_memory_are_mapped_from_a_file_and_found_there(
+    runs_dir, monkeypatch, technique
+):
+    model, part = frozen_model(technique)
     cache = Cache(runs_dir)
-    in_memory = compute_once(CPU, model, cut, rows_of(), 8, cache)
+    in_memory = compute_once(CPU, model, part, rows_of(), 8, cache)
     frozen._kept.clear()
     monkeypatch.setattr(frozen, "_MEMORY_BYTES", 0)
-    first = compute_once(CPU, model, cut, rows_of(), 8, cache)
-    second = compute_once(CPU, model, cut, rows_of(), 8, cache)
+    first = compute_once(CPU, model, part, rows_of(), 8, cache)
+    second = compute_once(CPU, model, part, rows_of(), 8, cache)
     assert (first.place, first.hit, second.place, second.hit) == ("disk", False, "disk", True)
-    assert isinstance(second.rows.vectors, np.memmap)
-    assert np.array_equal(second.rows.vectors, in_memory.rows.vectors)
+    name = "features" if technique == "features" else "vectors"
+    assert isinstance(getattr(second.rows, name), np.memmap)
+    everything = np.arange(13)
+    batches = [found.rows.batch(everything) for found in (in_memory, first, second)]
+    for batch in batches[1:]:
+        assert all(torch.equal(tensor, batches[0][name]) for name, tensor in batch.items())
 
 
-def test_rows_that_neither_budget_holds_stay_as_they_are(runs_dir, monkeypatch):
-    model = make("bert", "top:1")
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_rows_that_neither_budget_holds_stay_as_they_are(runs_dir, monkeypatch, technique):
+    model, part = frozen_model(technique)
     monkeypatch.setattr(frozen, "_MEMORY_BYTES", 0)
     monkeypatch.setattr(frozen, "_DISK_BYTES", 0)
     rows = rows_of()
-    found = compute_once(CPU, model, cut_of(model, model.base_model), rows, 8, Cache(runs_dir))
+    found = compute_once(CPU, model, part, rows, 8, Cache(runs_dir))
     assert found.rows is rows and found.place is None
     assert not list(runs_dir.iterdir())

@@ -18,6 +18,7 @@ from nbtransfer.models.catalog import open_model
 from nbtransfer.runs.events import EventWriter
 from nbtransfer.runs.files import read_table
 from tests.engine.jobs import make_run, write_mini_model
+from tests.engine.trainer_reference import train_in_our_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,29 +50,18 @@ def train_with_trainer(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     folder: Path,
-    *,
-    accumulation: int,
     loss_function: Callable[..., torch.Tensor] | None,
 ) -> tuple[list[float], list[float]]:
     """Let Trainer train `model` on the rows of each of our steps; return losses and norms."""
-    from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
+    from transformers import DataCollatorWithPadding, TrainerCallback
 
-    spec, plan = training.spec, training.plan
+    plan = training.plan
     table = read_table(training.paths.split("train"))
-    texts, labels = table["text"].to_pylist(), table["label"].to_pylist()
-    order = np.concatenate([training.step_rows(step) for step in range(plan.num_steps)])
     rows = [
-        {**tokenizer(texts[i], truncation=True, max_length=plan.max_length), "label": labels[i]}
-        for i in order
+        {**tokenizer(text, truncation=True, max_length=plan.max_length), "label": label}
+        for text, label in zip(table["text"].to_pylist(), table["label"].to_pylist(), strict=True)
     ]
-    losses: list[float] = []
     norms: list[float] = []
-
-    class Losses(Trainer):
-        def training_step(self, *args, **kwargs):
-            loss = super().training_step(*args, **kwargs)
-            losses.append(float(loss))
-            return loss
 
     class Norms(TrainerCallback):
         def on_pre_optimizer_step(self, *args, **kwargs):
@@ -79,32 +69,17 @@ def train_with_trainer(
             grads = [p.grad for p in kwargs["model"].parameters() if p.grad is not None]
             norms.append(float(torch.nn.utils.get_total_norm(grads)))
 
-    trainer = Losses(
-        model=model,
-        args=TrainingArguments(
-            output_dir=str(folder),
-            num_train_epochs=1,
-            per_device_train_batch_size=spec.per_device_train_batch_size,
-            gradient_accumulation_steps=accumulation,
-            learning_rate=plan.learning_rate,
-            warmup_steps=plan.warmup_steps,
-            weight_decay=spec.weight_decay,
-            max_grad_norm=spec.max_grad_norm,
-            train_sampling_strategy="sequential",
-            use_cpu=True,
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-        ),
-        train_dataset=rows,
+    _, losses = train_in_our_order(
+        training,
+        model,
+        rows,
+        folder,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_loss_func=loss_function,
         callbacks=[Norms()],
     )
-    trainer.train()
-    assert trainer.state.global_step == plan.num_steps
-    summed = [sum(losses[i : i + accumulation]) for i in range(0, len(losses), accumulation)]
-    return summed, norms
+    each = training.spec.gradient_accumulation_steps
+    return [sum(losses[i : i + each]) for i in range(0, len(losses), each)], norms
 
 
 @pytest.mark.parametrize(
@@ -159,8 +134,7 @@ def test_losses_agree_with_trainer_step_by_step(
         reference,
         tokenizer,
         tmp_path / "trainer",
-        accumulation=accumulation,
-        loss_function=loss_function,
+        loss_function,
     )
     steps = [event for event in run.events() if event["type"] == "step_completed"]
     assert len(steps) == len(losses) == run.plan.num_steps

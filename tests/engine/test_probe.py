@@ -19,6 +19,7 @@ from nbtransfer.engine.memory_watch import MemoryWatch, choose_evaluation_batch
 from nbtransfer.engine.objectives import Classes, Sequence
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.runs.faults import plan_faults
+from nbtransfer.spec import RunSpec
 
 
 @pytest.fixture(autouse=True)
@@ -173,7 +174,7 @@ class Accelerated(str):
     type = "xpu"
 
 
-def training_of(encoded, *, asked=64, objective=None, known=None):
+def training_of(encoded, *, asked=None, objective=None, known=None):
     """Return what `choose_evaluation_batch` reads of a run, and its log."""
     log = []
     model, taker = make_step()
@@ -184,7 +185,7 @@ def training_of(encoded, *, asked=64, objective=None, known=None):
         validation=None if encoded is None else SimpleNamespace(encoded=encoded),
         objective=objective or Classes(),
         progress=SimpleNamespace(eval_batch_size=known),
-        spec=SimpleNamespace(per_device_eval_batch_size=asked),
+        spec=RunSpec(model="m", data="d", per_device_eval_batch_size=asked),
         events=SimpleNamespace(append=lambda kind, **fields: log.append((kind, fields))),
     )
 
@@ -201,10 +202,12 @@ def rows_of(count):
 @pytest.mark.parametrize(
     ("count", "asked", "faults", "held"),
     [
-        (2000, 64, "", 1024),
-        (300, 64, "", 300),
-        (300, 64, "evaluate.batch:1:oom", 150),
-        (20, 64, "", 64),
+        (2000, None, "", 1024),
+        (300, None, "", 300),
+        (300, None, "evaluate.batch:1:oom", 150),
+        (20, None, "", 64),
+        (300, 64, "", 64),  # what would be taken otherwise too is respected when it is asked for
+        (300, 64, "evaluate.batch:1:oom", 32),
         (300, 8, "", 8),
         (300, 8, "evaluate.batch:1:oom", 4),
     ],
@@ -215,7 +218,7 @@ def test_before_the_first_step_an_evaluation_s_rows_a_pass_are_chosen(count, ask
     choose_evaluation_batch(training)
     assert training.progress.eval_batch_size == held
     assert [(kind, f["old"], f["new"]) for kind, f in log] == (
-        [] if held == asked else [("plan_changed", asked, held)]
+        [] if held == (asked or 64) else [("plan_changed", asked or 64, held)]
     )
     assert all(training.optimizer.state[p] for p in training.learner.parameters())
 

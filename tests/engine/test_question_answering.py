@@ -11,6 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 from nbtransfer import api
+from nbtransfer.engine.loading import load_run
 from nbtransfer.runs.files import read_table
 from nbtransfer.tasks.question_answering import QuestionAnswering
 from tests.engine.jobs import start, work, work_until_killed, write_mini_model
@@ -117,6 +118,21 @@ def test_metrics_do_not_depend_on_the_batch(done):
         assert parts.keys() == whole.keys()
         for name in whole:
             assert parts[name] == pytest.approx(whole[name], abs=1e-12)
+
+
+def test_answers_that_no_window_holds_are_told_of_whole(tmp_path):
+    rows = questions(20)
+    rows[3]["context"] = "anna lives in rome. " * 9
+    rows[3]["answers"] = {"text": [rows[3]["context"].strip()], "answer_start": [0]}
+    run = make_question_run(tmp_path, rows, validation=False, max_length=32)
+    said = []
+    load_run(run, SimpleNamespace(append=lambda kind, **fields: said.append((kind, fields))))
+    (warning,) = [fields for kind, fields in said if kind == "warning_raised"]
+    assert warning == {
+        "code": "answers_lost",
+        "headline": "train: no window holds 1 answer of 20 (5.0 %) whole, first in row 3.",
+        "advice": "They are taught as if the context held none. A longer max_length keeps them.",
+    }
 
 
 @pytest.mark.parametrize("technique", ["head", "top:1"])

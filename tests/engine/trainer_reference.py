@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 import transformers
-from torch.utils.data import SequentialSampler
 from transformers import (
     AutoTokenizer,
     DataCollatorForSeq2Seq,
@@ -27,8 +26,10 @@ from nbtransfer.runs.files import read_table
 from nbtransfer.tasks.catalog import task_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from torch import nn
 
     from nbtransfer.runs.run import Run
 
@@ -57,7 +58,7 @@ def train_ours(run: Run) -> tuple[Trained, Training]:
 
 def train_theirs(run: Run, training: Training, folder: Path) -> Trained:
     """Do the same with Trainer, or Seq2SeqTrainer where a decoder of its own writes texts."""
-    spec, plan, card = run.spec, run.plan, run.data_card
+    spec, card = run.spec, run.data_card
     recipe = _RECIPES["prompted" if card.settings.get("prompt") else card.task]
     head: Row = {}
     if card.label_names:
@@ -70,53 +71,86 @@ def train_theirs(run: Run, training: Training, folder: Path) -> Trained:
     model.config.pad_token_id = tokenizer.pad_token_id
     asked = _Asked(tokenizer, model, run)
     rows = recipe.rows(asked, read_table(run.paths.split("train")).to_pylist())
-    order = np.concatenate([training.step_rows(step) for step in range(plan.num_steps)])
-    assert len(order) == plan.num_steps * spec.per_device_train_batch_size  # Trainer cuts evenly
-    losses: list[float] = []
-
-    class InOrder(transformers.Seq2SeqTrainer if recipe.writes else transformers.Trainer):
-        def _get_train_sampler(self, *_):
-            return SequentialSampler(self.train_dataset)
-
-        def training_step(self, *arguments, **keywords):
-            loss = super().training_step(*arguments, **keywords)
-            losses.append(float(loss))
-            return loss
-
-    options: Row = {}
-    arguments = transformers.TrainingArguments
+    options: Row = {
+        "per_device_eval_batch_size": len(rows)
+    }  # of several batches it means the means
     if recipe.writes:
-        arguments = transformers.Seq2SeqTrainingArguments
         longest = card.settings["max_target_length"] + 1  # the decoder's start among them
-        options = {"predict_with_generate": True, "generation_max_length": longest}
-    trainer = InOrder(
-        model=model,
-        args=arguments(
-            output_dir=str(folder),
-            num_train_epochs=1,
-            per_device_train_batch_size=spec.per_device_train_batch_size,
-            per_device_eval_batch_size=len(rows),  # of several batches it means the means
-            learning_rate=plan.learning_rate,
-            warmup_steps=plan.warmup_steps,
-            weight_decay=spec.weight_decay,
-            max_grad_norm=spec.max_grad_norm,
-            save_strategy="no",
-            use_cpu=True,
-            report_to=[],
-            disable_tqdm=True,
-            **options,
-        ),
-        train_dataset=[rows[i] for i in order],
+        options |= {"predict_with_generate": True, "generation_max_length": longest}
+    trainer, losses = train_in_our_order(
+        training,
+        model,
+        rows,
+        folder,
+        options=options,
+        seq2seq=recipe.writes,
         data_collator=recipe.collator(tokenizer),
     )
-    trainer.train()
-    assert trainer.state.global_step == plan.num_steps
     found = trainer.predict(rows)
     answers = found.predictions
     if isinstance(answers, tuple) and card.task != "question-answering":
         answers = answers[0]  # models of two stacks tell of their encoder too
     said = recipe.said(asked, answers, rows)
     return Trained(losses, found.metrics["test_loss"], said)
+
+
+def train_in_our_order(
+    training: Training,
+    model: nn.Module,
+    rows: Sequence[Row],
+    folder: Path,
+    *,
+    options: Row | None = None,
+    seq2seq: bool = False,
+    **more: object,
+) -> tuple[transformers.Trainer, list[float]]:
+    """Let Trainer train `model` on the rows of each of our steps, with our options.
+
+    Args:
+        training: ours.
+        model: with the weights that ours began with.
+        rows: all of them, as Trainer takes them.
+        folder: Trainer's own.
+        options: further ones of TrainingArguments.
+        seq2seq: whether a decoder of its own writes texts.
+        more: arguments of Trainer.
+
+    Returns:
+        Trainer, and the loss of each of its micro-batches.
+    """
+    spec, plan = training.spec, training.plan
+    order = np.concatenate([training.step_rows(step) for step in range(plan.num_steps)])
+    per_step = spec.per_device_train_batch_size * spec.gradient_accumulation_steps
+    assert len(order) == plan.num_steps * per_step  # Trainer cuts evenly
+    losses: list[float] = []
+
+    class Told(transformers.Seq2SeqTrainer if seq2seq else transformers.Trainer):
+        def training_step(self, *arguments, **keywords):
+            loss = super().training_step(*arguments, **keywords)
+            losses.append(float(loss))
+            return loss
+
+    kind = transformers.Seq2SeqTrainingArguments if seq2seq else transformers.TrainingArguments
+    arguments = kind(
+        output_dir=str(folder),
+        num_train_epochs=1,
+        per_device_train_batch_size=spec.per_device_train_batch_size,
+        gradient_accumulation_steps=spec.gradient_accumulation_steps,
+        learning_rate=plan.learning_rate,
+        warmup_steps=plan.warmup_steps,
+        weight_decay=spec.weight_decay,
+        max_grad_norm=spec.max_grad_norm,
+        train_sampling_strategy="sequential",
+        save_strategy="no",
+        use_cpu=True,
+        report_to=[],
+        disable_tqdm=True,
+        **(options or {}),
+    )
+    trainer = Told(model=model, args=arguments, train_dataset=[rows[i] for i in order], **more)
+    trainer.train()
+    assert trainer.state.global_step == plan.num_steps
+    return trainer, losses
 
 
 class _Asked(NamedTuple):

@@ -113,8 +113,9 @@ def test_out_of_memory_in_an_evaluation_changes_nothing_but_its_batches(
     assert f"after step {4 * count}: 64 -> 4 rows a pass" in warning["headline"]
 
 
-def test_out_of_memory_while_extracting_features_is_survived(tmp_path, make_job):
-    run = make_job(tmp_path, technique="features", per_device_eval_batch_size=8)
+@pytest.mark.parametrize("technique", ["head", "features"])
+def test_out_of_memory_in_the_frozen_layers_is_survived_and_told(tmp_path, make_job, technique):
+    run = make_job(tmp_path, technique=technique, per_device_eval_batch_size=8)
     plan_faults("evaluate.batch:2:oom")
     assert work(str(run.dir)), run.log()
     (warning,) = _warnings(run, "out_of_memory_evaluating")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +83,44 @@ def test_a_conversion_that_fails_leaves_nothing(package, runs_dir, monkeypatch):
     with pytest.raises(ModelError):
         open_model("demo:smollm2", runs_dir=runs_dir)
     assert list((runs_dir / ".cache").iterdir()) == []
+
+
+def test_two_kernels_convert_at_once_whatever_their_machines_call_them(
+    package, runs_dir, monkeypatch
+):
+    convert, others = converted._convert, []
+
+    def convert_slowly(source, target, name):
+        (target / "half").mkdir(parents=True)
+        if not others:  # another kernel begins and ends meanwhile: in its container the same pid
+            others.append(None)
+            others[0] = open_model("demo:smollm2", runs_dir=runs_dir)
+        shutil.rmtree(target)
+        convert(source, target, name)
+
+    monkeypatch.setattr(converted, "_convert", convert_slowly)
+    assert open_model("demo:smollm2", runs_dir=runs_dir) == others[0]
+    assert len(package) == 2
+    (kept,) = (runs_dir / ".cache").iterdir()
+    assert {path.stat().st_mode & 0o777 for path in kept.iterdir()} == {0o666 & ~_umask()}
+
+
+def _umask():
+    found = os.umask(0)
+    os.umask(found)
+    return found
+
+
+def test_what_a_killed_kernel_left_is_removed_a_day_later(package, runs_dir):
+    target = Path(open_model("demo:smollm2", runs_dir=runs_dir).location)
+    shutil.rmtree(target)
+    left, going_on = (target.with_name(f".{target.name}.{name}.part") for name in ("a", "b"))
+    for folder in (left, going_on):
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(b"half")
+    os.utime(left, (0, 0))
+    open_model("demo:smollm2", runs_dir=runs_dir)
+    assert set((runs_dir / ".cache").iterdir()) == {target, going_on}
 
 
 def test_a_run_finds_it_where_the_runs_folder_has_been_moved_to(package, runs_dir):

@@ -271,32 +271,6 @@ def test_dropout_drops_attention_in_training_only():
     assert torch.equal(packed_model(**inputs).logits, packed_model(**inputs).logits)
 
 
-@pytest.mark.parametrize(
-    ("family", "options", "reason"),
-    [
-        ("mpnet", {}, "mpnet models have an attention of their own"),
-        ("deberta-v2", {}, "deberta-v2 models have an attention of their own"),
-        ("bert", {"is_decoder": True}, "set up as a decoder"),
-        ("bert", {"num_attention_heads": 8}, "4 features"),
-        (
-            "llama",
-            {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
-            "positions (dynamic)",
-        ),
-    ],
-)
-def test_what_cannot_be_packed_is_said_in_words(family, options, reason):
-    assert reason in str(why_not_packed(tiny_model(family, **options)))
-
-
-def test_a_layer_on_stored_features_is_not_packed():
-    assert "stored features" in str(why_not_packed(torch.nn.Linear(2, 2)))
-
-
-def test_a_head_of_another_kind_is_not_packed():
-    assert "MultipleChoice" in str(why_not_packed(tiny_model("bert", "MultipleChoice")))
-
-
 @pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
 def test_heads_that_point_into_rows_give_the_logits_and_gradients_of_padded(family):
     model = tiny_model(family, SPANS, num_labels=2)

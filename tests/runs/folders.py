@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import stat
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,7 +12,8 @@ import pyarrow as pa
 from nbtransfer.data.card import ColumnInfo, DataCard
 from nbtransfer.planning import Plan
 from nbtransfer.runs.events import EventWriter
-from nbtransfer.runs.process import write_process
+from nbtransfer.runs.files import write_json
+from nbtransfer.runs.process import _boot, process_start, write_process
 from nbtransfer.runs.store import create_run
 from nbtransfer.spec import RunSpec
 from tests import plans
@@ -53,6 +56,20 @@ DATA_CARD = DataCard(
     num_conflicts=0,
     majority_share=0.0,
     fingerprint="0" * 64,
+)
+
+STARTED = ("worker_started", {"pid": 1, "process_start": 0.0, "warm": True})
+TRAINING = (
+    "training_started",
+    {
+        "num_steps": 6,
+        "steps_per_epoch": 2,
+        "num_train_epochs": 3.0,
+        "learning_rate": 1e-4,
+        "device": "cpu",
+        "precision": "fp32",
+        "step_kind": "eager",
+    },
 )
 
 MODEL_CARD = changed(plans.MODEL, location="/nowhere/minilm")
@@ -196,3 +213,36 @@ def failed(at: int, **changes: object) -> tuple[str, dict[str, object]]:
         "traceback": "Traceback ...",
     }
     return "run_failed", {**fields, **changes}
+
+
+def record(
+    run: Run, *, pid: int | None = None, start_offset: float = 0.0, host: str | None = None
+) -> None:
+    """Write a process.json as a worker (this process, unless said otherwise) would have left it."""
+    pid = pid or os.getpid()
+    start = (process_start(os.getpid()) or 0.0) + start_offset
+    host = host or socket.gethostname()
+    fields = {"pid": pid, "process_start": start, "boot": _boot(), "host": host}
+    write_json(run.paths.process, fields)
+
+
+def gone(run: Run) -> None:
+    """Let the worker be one whose number another process has by now."""
+    record(run, start_offset=-1000.0)
+
+
+def elsewhere(run: Run) -> None:
+    """Let the worker be on another machine."""
+    record(run, host="elsewhere", pid=4242)
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Everything below `folder`: kind and content by name."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode):
+            found[str(path)] = (mode, path.read_bytes())
+        else:
+            found[str(path)] = (mode, str(path.readlink()).encode() if path.is_symlink() else b"")
+    return found

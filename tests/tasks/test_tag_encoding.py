@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,7 @@ from tokenizers import (
 )
 
 from nbtransfer.errors import ModelError
-from nbtransfer.tasks.tag_encoding import Window, encode_words, place_words
+from nbtransfer.tasks.tag_encoding import Window, encode_words, place_words, word_tokens
 from nbtransfer.tasks.tagged_rows import joined
 from nbtransfer.tasks.words import split_words
 
@@ -126,6 +127,7 @@ def table_of(rows: list[tuple[str, list[str], list[int]]]) -> pa.Table:
             "tokens": pa.array([words for _, words, _ in rows], pa.list_(pa.string())),
             "starts": pa.array([starts for _, _, starts in rows], pa.list_(pa.int32())),
             "tags": pa.array([list(range(len(w))) for _, w, _ in rows], pa.list_(pa.int32())),
+            "row": range(3, 3 + len(rows)),
         }
     )
 
@@ -138,6 +140,10 @@ def raw(text: str) -> tuple[str, list[str], list[int]]:
 def given_as(words: list[str]) -> tuple[str, list[str], list[int]]:
     text, starts = joined(words)
     return text, words, starts
+
+
+def tokens_of(encoding, rows):
+    return word_tokens(encoding, np.array([len(words) for _, words, _ in rows]))
 
 
 LETTERS = st.text(alphabet="abcdeiostuvyzAEZ'.,-!@#é東ßŁ👩\u200d½ﬁ", min_size=1, max_size=9)
@@ -155,7 +161,7 @@ ROWS = st.lists(
 @given(rows=ROWS, max_length=st.sampled_from([8, 13, 32, 256]))
 def test_every_word_has_one_target_on_a_token_of_its_own_text(tokenizer, rows, max_length):
     encoding = encode_words(tokenizer, table_of(rows), max_length)
-    token, is_first = encoding.details["token"], encoding.details["is_first"]
+    token, is_first = tokens_of(encoding, rows), encoding.details["is_first"]
     targets = encoding.targets.values
     assert max(encoding.tokens.lengths) <= max_length
     # Each word that has a token of its own is a target once, and nothing else is.
@@ -194,12 +200,15 @@ def _characters(tokenizer, rows, max_length):
 def test_windows_ask_about_the_same_words_as_one_long_row(tokenizer, rows):
     whole = encode_words(tokenizer, table_of(rows), 512)
     parts = encode_words(tokenizer, table_of(rows), 8)
-    assert (whole.details["token"] >= 0).tolist() == (parts.details["token"] >= 0).tolist()
+    token = [tokens_of(encoding, rows) for encoding in (whole, parts)]
+    assert (token[0] >= 0).tolist() == (token[1] >= 0).tolist()
     assert whole.details["is_first"].tolist() == parts.details["is_first"].tolist()
-    asked = [e.targets.values[e.details["token"]][e.details["is_first"]] for e in (whole, parts)]
-    assert asked[0].tolist() == asked[1].tolist()
-    ids = [e.tokens.values[e.details["token"][e.details["token"] >= 0]] for e in (whole, parts)]
-    assert ids[0].tolist() == ids[1].tolist()
+    asked, ids = [], []
+    for encoding, places in zip((whole, parts), token, strict=True):
+        asked.append(encoding.targets.values[places][encoding.details["is_first"]].tolist())
+        ids.append(encoding.tokens.values[places[places >= 0]].tolist())
+    assert asked[0] == asked[1]
+    assert ids[0] == ids[1]
 
 
 def test_ordinary_words_all_have_a_token_of_their_own(tokenizer):
@@ -222,12 +231,12 @@ def test_word_piece_labels_are_those_of_word_ids():
 
 
 def test_words_that_the_tokenizer_makes_nothing_of_are_counted():
-    rows = [given_as(["Ada", "lives"]), given_as(["\u200d", "Ada", "\ufeff"])]
-    table = table_of(rows).append_column("row", pa.array([3, 7]))
-    (said,) = encode_words(Called(word_piece()), table, 16).lost
-    assert said.startswith("2 words of 5 have no token (first: row 7): the tokenizer makes nothing")
-    assert encode_words(Called(word_piece()), table.slice(0, 1), 16).lost == ()
-    assert encode_words(Called(word_piece()), table.drop_columns("tags"), 16).lost == ()
+    table = table_of([given_as(["Ada", "lives"]), given_as(["\u200d", "Ada", "\ufeff"])])
+    lost = encode_words(Called(word_piece()), table, 16).lost
+    said = "the tokenizer makes no token of 2 words of 5 (40.0 %), first in row 4."
+    assert lost.headline == said
+    assert encode_words(Called(word_piece()), table.slice(0, 1), 16).lost[:3] == (0, 2, -1)
+    assert encode_words(Called(word_piece()), table.drop_columns("tags"), 16).lost is None
 
 
 def test_a_window_is_asked_about_its_own_words_alone():
