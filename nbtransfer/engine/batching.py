@@ -11,13 +11,15 @@ from functools import lru_cache
 
 import numpy as np
 
-_POOL = 50  # steps whose rows are sorted by length together
+# Steps whose rows are sorted by length together. Of more, batches differ in more than length: their
+# rows are of one kind where length and kind go together, which cost accuracy (README.md).
+POOL = 8
 
 
 class StepRows:
     """Rows of every step, in length-bucketed, seeded order.
 
-    Each epoch is a fresh permutation; pools of 50 steps' rows are sorted by length (ties stay in
+    Each epoch is a fresh permutation; pools of 8 steps' rows are sorted by length (ties stay in
     permuted order) and cut into steps, so that a batch needs little padding; the steps are then
     shuffled. Every row comes once an epoch; the last step of an epoch may be smaller.
 
@@ -42,7 +44,7 @@ class StepRows:
     def _make_epoch(self, epoch: int) -> list[np.ndarray]:
         draw = np.random.default_rng([self._seed, epoch])
         order = draw.permutation(len(self._lengths))
-        pool = _POOL * self._rows_per_step
+        pool = POOL * self._rows_per_step
         steps: list[np.ndarray] = []
         for start in range(0, len(order), pool):
             rows = order[start : start + pool]

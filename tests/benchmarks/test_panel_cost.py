@@ -51,7 +51,8 @@ def test_the_kernel_takes_less_than_a_hundredth_of_two_cores(tmp_path):
         print(f"one epoch, all of it: {one[0]:.2f} s of CPU time in {one[1]:.0f} s")
         print(f"two more: {used:.2f} s of CPU time in {took:.0f} s, {num_updates:.0f} messages")
         assert used / took / 2 < 0.01
-        assert num_updates / took < 6  # the live part draws four times a second at most
+        # The live part draws four times a second at most; one drawing is up to three messages.
+        assert num_updates / took < 12
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

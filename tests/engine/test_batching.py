@@ -80,7 +80,7 @@ def test_rows_of_a_step_are_of_similar_length():
     bucketed = padding(lengths, epoch_of(StepRows(lengths, 16, 0), 0))
     order = np.random.default_rng(0).permutation(3200)
     plain = padding(lengths, [order[i : i + 16].tolist() for i in range(0, 3200, 16)])
-    assert bucketed < 0.03
+    assert bucketed < 0.12
     assert plain > 0.4
 
 
