@@ -66,5 +66,5 @@ def test_accuracy_over_five_seeds_is_trainers_within_noise(tmp_path, one_core):
         print(name, theirs, f"apart {apart:+.4f}, standard error {error:.4f}")
         assert error < LARGEST_ERROR, name
         assert apart >= -WITHIN * error, name
-        # Trainer's own grouping by length costs accuracy here (engine/README.md): better is no fault.
+        # Trainer's own grouping by length costs accuracy (engine/README.md): better is no fault.
         assert name == BEST or apart <= WITHIN * error, name
