@@ -23,6 +23,11 @@ _GENERATED_ROWS_CPU, _GENERATED_ROWS = 100, 1000
 _DEFAULT_MAX_LENGTH = 512
 _GUESSED_MEAN_TOKENS = 128
 
+# Padded steps whose rows are sorted by length together. Of more, batches differ in more than
+# length: where length and class go together they are of one class, which cost accuracy
+# (engine/README.md).
+GROUPED_STEPS = 8
+
 # Families whose batches can be packed without padding: transformers hands their attention over.
 PACKED_DECODERS = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3"})
 PACKED_OFFSET = frozenset({"camembert", "roberta", "xlm-roberta"})  # positions count from padding's

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbtransfer import estimates
 from nbtransfer.advice import rate_text, warnings_for
 from nbtransfer.choices import (
+    GROUPED_STEPS,
     Length,
     choose_generation,
     choose_length,
@@ -90,6 +91,8 @@ class Plan:
         products: whose float32 matrix products a CPU takes, `torch` or `onednn`: results depend on
             it. `auto` until the worker has measured. Plans that do not know it had torch's.
         products_reason: why so.
+        grouped_steps: padded steps whose rows are sorted by length together; 50 in plans that do
+            not know it.
         trains_used_words: word vectors that no row uses stay as they were pre-trained. False in
             plans that do not know it: their checkpoints hold the whole vocabulary.
         warnings: what the user should look at, in sentences.
@@ -131,6 +134,7 @@ class Plan:
     eval_generate_rows: int = 0
     products: str = "torch"
     products_reason: str = ""
+    grouped_steps: int = 50
     trains_used_words: bool = False
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -266,6 +270,7 @@ def make_plan(
         metric_for_best_model=spec.metric_for_best_model or task.metrics[0],
         eval_generate_rows=generation.rows,
         products="auto" if (hardware.device, precision.chosen) == ("cpu", "fp32") else "torch",
+        grouped_steps=GROUPED_STEPS,
         trains_used_words=spec.technique == "full" and data.task not in LANGUAGE_MODELING,
         notes=(
             *(blocks.notes if blocks is not None else ()),

@@ -11,15 +11,13 @@ from functools import lru_cache
 
 import numpy as np
 
-# Steps whose rows are sorted by length together. Of more, batches differ in more than length: their
-# rows are of one kind where length and kind go together, which cost accuracy (README.md).
-POOL = 8
+from nbtransfer.choices import GROUPED_STEPS
 
 
 class StepRows:
     """Rows of every step, in length-bucketed, seeded order.
 
-    Each epoch is a fresh permutation; pools of 8 steps' rows are sorted by length (ties stay in
+    Each epoch is a fresh permutation; pools of some steps' rows are sorted by length (ties stay in
     permuted order) and cut into steps, so that a batch needs little padding; the steps are then
     shuffled. Every row comes once an epoch; the last step of an epoch may be smaller.
 
@@ -27,12 +25,20 @@ class StepRows:
         lengths: tokens of each row, int array (N,).
         rows_per_step: rows of an optimizer step, over all its micro-batches.
         seed: decides the order, together with the epoch's number.
+        grouped_steps: steps whose rows are sorted together.
     """
 
-    def __init__(self, lengths: np.ndarray, rows_per_step: int, seed: int) -> None:
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        rows_per_step: int,
+        seed: int,
+        grouped_steps: int = GROUPED_STEPS,
+    ) -> None:
         self._lengths = lengths
         self._rows_per_step = rows_per_step
         self._seed = seed
+        self._pool = grouped_steps * rows_per_step
         self.steps_per_epoch = math.ceil(len(lengths) / rows_per_step)
         self._epoch = lru_cache(maxsize=2)(self._make_epoch)
 
@@ -44,10 +50,9 @@ class StepRows:
     def _make_epoch(self, epoch: int) -> list[np.ndarray]:
         draw = np.random.default_rng([self._seed, epoch])
         order = draw.permutation(len(self._lengths))
-        pool = POOL * self._rows_per_step
         steps: list[np.ndarray] = []
-        for start in range(0, len(order), pool):
-            rows = order[start : start + pool]
+        for start in range(0, len(order), self._pool):
+            rows = order[start : start + self._pool]
             rows = rows[np.argsort(self._lengths[rows], kind="stable")]
             steps += [
                 rows[i : i + self._rows_per_step] for i in range(0, len(rows), self._rows_per_step)

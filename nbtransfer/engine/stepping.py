@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nbtransfer.data.encode import Encoded
     from nbtransfer.engine.loading import Loaded
     from nbtransfer.engine.objectives import Objective
+    from nbtransfer.planning import Plan
     from nbtransfer.runs.events import EventWriter
     from nbtransfer.runs.run import Run
     from nbtransfer.spec import RunSpec
@@ -62,7 +63,7 @@ def usable_kind(
     return "eager"
 
 
-def rows_of_steps(kind: str, lengths: np.ndarray, spec: RunSpec) -> StepRows:
+def rows_of_steps(kind: str, lengths: np.ndarray, spec: RunSpec, plan: Plan) -> StepRows:
     """Return which rows make up which step.
 
     Batches of rows of like lengths need little padding. Packed ones need none, and differ least in
@@ -72,10 +73,10 @@ def rows_of_steps(kind: str, lengths: np.ndarray, spec: RunSpec) -> StepRows:
         kind: `eager` or `graphed`.
         lengths: tokens of each row, int array (N,).
         spec: what was asked for.
+        plan: what was decided.
     """
-    return StepRows(
-        lengths if kind == "eager" else np.zeros_like(lengths), _rows_per_step(spec), spec.seed
-    )
+    compared = lengths if kind == "eager" else np.zeros_like(lengths)
+    return StepRows(compared, _rows_per_step(spec), spec.seed, plan.grouped_steps)
 
 
 def _rows_per_step(spec: RunSpec) -> int:

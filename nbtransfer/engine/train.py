@@ -109,7 +109,7 @@ class Training:
         self.step_kind = self.loaded.step_kind
         if self.step_kind == "graphed":
             self.identity["step kind"] = self.step_kind  # other rows make up its steps
-        self.step_rows = rows_of_steps(self.step_kind, self.train_rows.lengths, spec)
+        self.step_rows = rows_of_steps(self.step_kind, self.train_rows.lengths, spec, plan)
         schedule = Schedule.start(
             peak=plan.learning_rate,
             num_steps=plan.num_steps,

@@ -44,7 +44,7 @@ def moves(num_rows: int, seed: int = 0) -> dict[str, list[list[str]]]:
 def finished(tmp_path_factory):
     run = make_run(
         tmp_path_factory.mktemp("run"),
-        data=moves(60),
+        data=moves(90),
         num_train_epochs=4,
         learning_rate=3e-3,
         max_length=10,
@@ -61,7 +61,7 @@ def test_a_run_learns_reports_and_is_kept(finished):
     assert [row.label for row in report.per_class] == ["LOC", "PER"]
     assert len(report.confusion_matrix) == len(report.labels) == 5
     table = report.predictions()
-    assert table.num_rows == report.num_rows == 12
+    assert table.num_rows == report.num_rows == 18
     assert sum(map(sum, report.confusion_matrix)) == sum(map(len, table["tokens"].to_pylist()))
 
 
@@ -116,7 +116,7 @@ def test_the_saved_model_s_card_names_task_and_tags(finished):
 
 
 def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path, finished):
-    run = make_run(tmp_path, data=moves(60), num_train_epochs=4, learning_rate=3e-3, max_length=10)
+    run = make_run(tmp_path, data=moves(90), num_train_epochs=4, learning_rate=3e-3, max_length=10)
     process = start(run, work_until_killed, 15)
     process.join()
     assert process.exitcode == -signal.SIGKILL

@@ -24,7 +24,7 @@ def _run(folder, family="bart", num_rows=60, *, dropout=0.1, **keywords):
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
     folder = tmp_path_factory.mktemp("learned")
-    run = _run(folder, num_rows=120, num_train_epochs=30, eval_steps=180, eval_generate_rows=5)
+    run = _run(folder, num_rows=120, num_train_epochs=40, eval_steps=240, eval_generate_rows=5)
     assert work(str(run.dir)), run.log()
     return run
 
