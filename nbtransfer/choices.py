@@ -23,10 +23,10 @@ _GENERATED_ROWS_CPU, _GENERATED_ROWS = 100, 1000
 _DEFAULT_MAX_LENGTH = 512
 _GUESSED_MEAN_TOKENS = 128
 
-# Padded steps whose rows are sorted by length together. Of more, batches differ in more than
-# length: where length and class go together they are of one class, which cost accuracy
-# (engine/README.md).
-GROUPED_STEPS = 8
+# Padded steps whose rows are sorted by length together: saves padding. But where length tells the
+# class, batches of one length are of one class, which cost accuracy (engine/README.md); only texts
+# without answers are sorted.
+UNSORTED, SORTED_TEXTS = 1, 50
 
 # Families whose batches can be packed without padding: transformers hands their attention over.
 PACKED_DECODERS = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3"})
@@ -177,7 +177,7 @@ def choose_step(
     if spec.step == "eager":
         return StepChoice("eager", "padded batches, as asked")
     if spec.step == "auto" and hardware.device != "cuda":
-        return StepChoice("eager", "padded batches of similar lengths")
+        return StepChoice("eager", "padded batches")
     if problem := _why_not_graphed(spec, hardware, model, precision, in_prompts):
         return StepChoice("eager", f"padded batches: {problem}")
     if spec.step == "auto":
@@ -186,9 +186,7 @@ def choose_step(
             return StepChoice("eager", f"padded batches: {reason}")
         # This is the line to change once tests and benchmark were green on a GPU; see
         # engine/README.md.
-        return StepChoice(
-            "eager", "padded batches of similar lengths: graphed steps are unmeasured"
-        )
+        return StepChoice("eager", "padded batches: graphed steps are unmeasured")
     return StepChoice("graphed", "packed batches and CUDA graphs, not measured on this release")
 
 

@@ -11,29 +11,24 @@ from functools import lru_cache
 
 import numpy as np
 
-from nbtransfer.choices import GROUPED_STEPS
-
 
 class StepRows:
-    """Rows of every step, in length-bucketed, seeded order.
+    """Rows of every step, in seeded order.
 
-    Each epoch is a fresh permutation; pools of some steps' rows are sorted by length (ties stay in
-    permuted order) and cut into steps, so that a batch needs little padding; the steps are then
-    shuffled. Every row comes once an epoch; the last step of an epoch may be smaller.
+    Each epoch is a fresh permutation; the rows of some steps are sorted by length together (ties
+    stay in permuted order) and cut into steps, so that a batch needs less padding; the steps are
+    then shuffled. Of one step they are any, and its micro-batches of like lengths. Every row comes
+    once an epoch; the last step of an epoch may be smaller.
 
     Args:
         lengths: tokens of each row, int array (N,).
         rows_per_step: rows of an optimizer step, over all its micro-batches.
         seed: decides the order, together with the epoch's number.
-        grouped_steps: steps whose rows are sorted together.
+        grouped_steps: of how many steps the rows are sorted together.
     """
 
     def __init__(
-        self,
-        lengths: np.ndarray,
-        rows_per_step: int,
-        seed: int,
-        grouped_steps: int = GROUPED_STEPS,
+        self, lengths: np.ndarray, rows_per_step: int, seed: int, grouped_steps: int
     ) -> None:
         self._lengths = lengths
         self._rows_per_step = rows_per_step

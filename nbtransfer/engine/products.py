@@ -14,6 +14,7 @@ speed for BERT-base's shapes.)
 # Shapes: R rows, the tokens of a batch; I features in; O features out.
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from functools import lru_cache
@@ -25,7 +26,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
-from nbtransfer.runs.files import read_json, write_json
+from nbtransfer.runs.files import write_json
 from nbtransfer.runs.run import Run
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def with_products(run: Run) -> Run:
     if run.plan.products != "auto":
         return run
     chosen, reason = _chosen_here()
-    record = read_json(run.paths.plan)
-    write_json(run.paths.plan, {**record, "products": chosen, "products_reason": reason})
+    plan = dataclasses.replace(run.plan, products=chosen, products_reason=reason)
+    write_json(run.paths.plan, plan.to_json())
     return Run(run.dir)
 
 

@@ -66,8 +66,9 @@ def usable_kind(
 def rows_of_steps(kind: str, lengths: np.ndarray, spec: RunSpec, plan: Plan) -> StepRows:
     """Return which rows make up which step.
 
-    Batches of rows of like lengths need little padding. Packed ones need none, and differ least in
-    their totals when rows come in any order: lengths that are all the same sort nothing.
+    The rows of a padded step are sorted by length, those of several steps together where the plan
+    says so. Packed ones differ least in their totals when rows come in any order: lengths that are
+    all the same sort nothing.
 
     Args:
         kind: `eager` or `graphed`.

@@ -161,7 +161,9 @@ class Side:
         self.encoded = encoded or encoded_rows(objective)
         spec = RunSpec(model="m", data="d", per_device_train_batch_size=batch)
         self.optimizer = make_optimizer(self.model, spec)
-        self.step_rows = StepRows(np.zeros_like(self.encoded.lengths), batch, seed=3)
+        self.step_rows = StepRows(
+            np.zeros_like(self.encoded.lengths), batch, seed=3, grouped_steps=8
+        )
         class_weights = None if weights is None else torch.tensor(weights)
         common = {
             "accelerator": self.accelerator,

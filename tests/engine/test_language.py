@@ -112,7 +112,7 @@ def test_step_losses_and_weights_are_those_of_transformers_trainer(tmp_path, fam
     start = load_run(run, EventWriter(tmp_path / "events.jsonl"))
     from nbtransfer.engine.batching import StepRows
 
-    steps = StepRows(start.train.encoded.lengths, 8, run.spec.seed)
+    steps = StepRows(start.train.encoded.lengths, 8, run.spec.seed, run.plan.grouped_steps)
     theirs = []
 
     class Recording(trainer_class):

@@ -1,7 +1,7 @@
 """Resuming equals never having stopped, whatever the options (promises R1 and R2).
 
 Every pair of values of any two options is tried; with NBTRANSFER_ALL_FAULTS=1 every combination of
-the options, each with one of the ways to end. Rows of a step are of similar length in all of them.
+the options, each with one of the ways to end. Rows of a step are sorted by length in all of them.
 """
 
 from __future__ import annotations

@@ -70,6 +70,14 @@ def test_other_word_vectors_to_train_are_refused(killed):
     assert "another job" in message
 
 
+def test_another_order_by_the_plan_is_refused(killed):
+    plan = read_json(killed.paths.plan)
+    assert plan["grouped_steps"] == 1
+    del plan["grouped_steps"]  # as in plans of versions that always sorted 50 steps' rows
+    write_json(killed.paths.plan, plan)
+    assert "steps sorted by length together 1 -> None" in _refusal(killed)
+
+
 def test_changed_order_is_refused(killed):
     path = killed.paths.split("train")
     table = read_table(path)

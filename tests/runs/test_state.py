@@ -8,7 +8,17 @@ import math
 import pytest
 
 from nbtransfer.runs.state import RunState, fold
-from tests.runs.folders import checkpoint, completed, control, evaluation, failed, resumed, step
+from tests.runs.folders import (
+    STARTED,
+    TRAINING,
+    checkpoint,
+    completed,
+    control,
+    evaluation,
+    failed,
+    resumed,
+    step,
+)
 
 
 def numbered(*events, start=0):
@@ -23,20 +33,9 @@ def folded(*events):
     return fold(numbered(*events))
 
 
-STARTED = ("worker_started", {"pid": 1, "process_start": 0.0, "warm": True})
-
-
 def training(**changes):
-    fields = {
-        "num_steps": 6,
-        "steps_per_epoch": 2,
-        "num_train_epochs": 3.0,
-        "learning_rate": 1e-4,
-        "device": "cpu",
-        "precision": "fp32",
-        "step_kind": "eager",
-    }
-    return "training_started", {**fields, **changes}
+    name, fields = TRAINING
+    return name, {**fields, **changes}
 
 
 def test_no_events_are_a_run_that_has_not_begun():
