@@ -88,7 +88,7 @@ TASKS = {
 
 WRITTEN = ("translation", "summaries")
 # Until a decoder no longer writes the same for every row, and before rounding has grown.
-EPOCHS = {"mt5": 2, "marian": 8}
+EPOCHS = {"t5": 2, "mt5": 2, "marian": 8}
 
 
 def model_of(family: str, folder: Path) -> str:

@@ -35,7 +35,7 @@ def test_the_last_two_and_the_best_are_left(often):
 
 def test_the_best_is_kept_though_it_is_the_oldest(tmp_path, make_job):
     # Far too high a rate: what was measured first stays the best.
-    options = {"learning_rate": 0.5, "warmup_steps": 6, "metric_for_best_model": "loss"}
+    options = {"learning_rate": 1.0, "warmup_steps": 2, "metric_for_best_model": "loss"}
     run = make_job(tmp_path, eval_steps=2, num_train_epochs=4, **options)
     assert work(str(run.dir)), run.log()
     best = run.state().best_evaluation.step
