@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.errors import quoted
-from nbtransfer.spec import top_layers
+from nbtransfer.spec import LANGUAGE_MODELING, top_layers
 
 if TYPE_CHECKING:
     from nbtransfer.data.lengths import Lengths
@@ -164,16 +164,43 @@ def choose_length(spec: RunSpec, lengths: Lengths | None, model: ModelCard) -> L
 
 
 class StepChoice(NamedTuple):
-    """How steps are taken, and why."""
+    """How steps are taken, and why; `packed` where eager ones take batches without padding."""
 
     kind: str
     reason: str
+    packed: bool = False
 
 
 def choose_step(
-    spec: RunSpec, hardware: Hardware, model: ModelCard, precision: str, *, in_prompts: bool = False
+    spec: RunSpec,
+    hardware: Hardware,
+    model: ModelCard,
+    precision: str,
+    task: str,
+    *,
+    in_prompts: bool = False,
 ) -> StepChoice:
-    """Return the way of taking steps asked for, or eager ones and why."""
+    """Return the way of taking steps asked for, or eager ones and why.
+
+    Args:
+        spec: what was asked for.
+        hardware: the machine.
+        model: the model.
+        precision: the arithmetic chosen.
+        task: its name.
+        in_prompts: whether the task is written into prompts.
+    """
+    if hardware.device == "cpu":
+        # Arithmetic is what a step costs there, and two fifths of it would be padding; little of it
+        # is where rows are sorted by length.
+        kept = freezes_below(spec.technique) and model.model_type in CUT_FAMILIES
+        packed = task not in LANGUAGE_MODELING and not (
+            kept or _why_not_packed(spec, model, in_prompts)
+        )
+        reason = "batches without padding" if packed else "padded batches"
+        if spec.step == "graphed":
+            reason += f": {hardware.name} has no CUDA graphs"
+        return StepChoice("eager", reason, packed)
     if spec.step == "eager":
         return StepChoice("eager", "padded batches, as asked")
     if spec.step == "auto" and hardware.device != "cuda":
@@ -204,6 +231,10 @@ def _why_not_graphed(
         return "with fp16 the host must look at each step's gradients"
     if precision != "bf16":
         return f"flash attention takes bf16, and this run is in {precision}"
+    return _why_not_packed(spec, model, in_prompts)
+
+
+def _why_not_packed(spec: RunSpec, model: ModelCard, in_prompts: bool) -> str | None:
     if spec.technique == "features":
         return "only a layer on top of stored features learns"
     if model.model_type not in PACKED_FAMILIES:

@@ -48,10 +48,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Hardware", "Plan", "detect_hardware", "make_plan", "memory_by_technique"]
 
-# Tokens a pass for each of the texts': rows are evaluated with rows of similar length, so little is
-# padding; in steps they come in any order, 16 of 1,000 tweets or 1,500 sentences 1.6 and 1.7.
-_PADDING, _PADDING_IN_ANY_ORDER = 1.1, 1.65
-
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -95,6 +91,7 @@ class Plan:
         products_reason: why so.
         grouped_steps: padded steps whose rows are sorted by length together, 1 for rows in any
             order; 50 in plans that do not know it.
+        packed: eager steps take batches without padding, where the worker finds that it can.
         trains_used_words: word vectors that no row uses stay as they were pre-trained. False in
             plans that do not know it: their checkpoints hold the whole vocabulary.
         warnings: what the user should look at, in sentences.
@@ -137,6 +134,7 @@ class Plan:
     products: str = "torch"
     products_reason: str = ""
     grouped_steps: int = 50
+    packed: bool = False
     trains_used_words: bool = False
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -201,7 +199,7 @@ def make_plan(
         steps = count_steps(spec, round(data.num_rows["train"] * length.rows_per_text))
     precision = choose_precision(spec, hardware, model)
     in_prompts = decided is not None and decided.in_one_sequence
-    step = choose_step(spec, hardware, model, precision.chosen, in_prompts=in_prompts)
+    step = choose_step(spec, hardware, model, precision.chosen, data.task, in_prompts=in_prompts)
     num_validation = data.num_rows.get("validation", 0)
     problems += [
         *task_problems(spec, task),
@@ -273,6 +271,7 @@ def make_plan(
         eval_generate_rows=generation.rows,
         products="auto" if (hardware.device, precision.chosen) == ("cpu", "fp32") else "torch",
         grouped_steps=SORTED_TEXTS if data.task in LANGUAGE_MODELING else UNSORTED,
+        packed=step.packed,
         trains_used_words=spec.technique == "full" and data.task not in LANGUAGE_MODELING,
         notes=(
             *(blocks.notes if blocks is not None else ()),
@@ -299,7 +298,7 @@ def _estimate_time(
     length: Length,
     decided: Decisions | None,
 ) -> float:
-    mean_tokens, writing_s = length.mean * _PADDING, 0.0
+    mean_tokens, writing_s = length.mean * estimates.PADDING, 0.0
     if decided is not None:
         # Half of the blocks read the source, half the target, unless all read both.
         mean_tokens += decided.mean_target_tokens
@@ -328,13 +327,13 @@ def _estimate_time(
     if plan.technique == "features":  # every text goes through the encoder once, then only the head
         head_s = estimates.HEAD_STEP_S * plan.num_steps
         return evaluate(plan.num_train_rows + plan.num_validation_rows) + head_s
-    shuffled = _PADDING_IN_ANY_ORDER / _PADDING
+    unlike = plan.grouped_steps == UNSORTED and not plan.packed and plan.technique != "head"
     step_s = estimates.step_seconds(
         model,
         hardware,
         batch_size=plan.per_device_train_batch_size,
         accumulation=plan.gradient_accumulation_steps,
-        tokens=mean_tokens * (shuffled if plan.grouped_steps == UNSORTED else 1),
+        tokens=mean_tokens * (estimates.IN_ANY_ORDER if unlike else 1),
         technique=plan.technique,
         precision=plan.precision,
         num_trainable=plan.num_trainable_parameters,

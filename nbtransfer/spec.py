@@ -102,8 +102,9 @@ class RunSpec:
         early_stopping_patience: evaluations without a better metric after which training stops.
         eval_steps: optimizer steps between evaluations; None evaluates after each epoch.
         precision: arithmetic of the forward and backward pass; weights stay float32.
-        step: how a step is taken: `eager` (padded batches, any device) or `graphed` (packed batches
-            and CUDA graphs, not measured on this release); `auto` takes eager.
+        step: how a step is taken: `eager` (any device; on a CPU without padding where the model's
+            family can) or `graphed` (packed batches and CUDA graphs, not measured on this release);
+            `auto` takes eager.
         deterministic: take only operations that give the same bits each time, so that on a GPU too
             a resumed run equals one that never stopped. On a CPU it does in any case.
         use_cpu: train on the CPU even where an accelerator is there.

@@ -112,7 +112,9 @@ def test_use_cpu_leaves_the_gpu_aside():
 @pytest.mark.parametrize(
     ("arguments", "kind", "reason"),
     [
-        ({}, "eager", "padded batches"),
+        ({}, "eager", "batches without padding"),
+        ({"model": changed(MODEL, model_type="mpnet")}, "eager", "padded batches"),
+        ({"technique": "top:2"}, "eager", "padded batches"),
         ({"hardware": A100}, "eager", "graphed steps are unmeasured"),
         ({"hardware": A100, "model": changed(MODEL, model_type="mpnet")}, "eager", "mpnet models"),
         ({"hardware": A100, "model": changed(MODEL, model_type="deberta-v2")}, "eager", "deberta"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
@@ -16,12 +17,14 @@ from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     import numpy as np
     from accelerate import Accelerator
 
     from nbtransfer.data.encode import Encoded
     from nbtransfer.engine.objectives import Objective
+    from nbtransfer.models.packing import PackedModel
 
 Result = TypeVar("Result")
 
@@ -36,7 +39,7 @@ class StepResult(NamedTuple):
 
 
 class EagerStep:
-    """Take optimizer steps on any device, in micro-batches padded to their longest row.
+    """Take optimizer steps on any device, in micro-batches padded to their longest row, or packed.
 
     Dropout's random numbers depend on (seed, step, micro-batch) alone, so an interrupted run needs
     no generator state to go on with the same bits.
@@ -54,6 +57,7 @@ class EagerStep:
         micro_batch_size: rows a forward pass, to begin with.
         max_grad_norm: 0 turns clipping off.
         seed: seeds dropout.
+        packed: the same model for batches without padding; None pads them.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class EagerStep:
         micro_batch_size: int,
         max_grad_norm: float,
         seed: int,
+        packed: PackedModel | None = None,
     ) -> None:
         self._accelerator = accelerator
         self._model = model
@@ -77,6 +82,7 @@ class EagerStep:
         self.micro_batch_size = micro_batch_size
         self._max_grad_norm = max_grad_norm
         self._seed = seed
+        self._packed = packed
         self.recomputes = False
         self._noise = cheapen_dropout(model) if accelerator.device.type == "cpu" else None
         self._learning = [p for p in model.parameters() if p.requires_grad]
@@ -144,9 +150,13 @@ class EagerStep:
         return self._noise is None and able
 
     def recompute_layers(self) -> None:
-        """Keep the activations between layers alone (Chen et al., 2016), where that is possible."""
+        """Keep the activations between layers alone (Chen et al., 2016), where that is possible.
+
+        Batches are padded then: a packed pass is not there any more when its layers come again.
+        """
         if not self._can_recompute():
             return
+        self._packed = None
         self._plain.gradient_checkpointing_enable(
             gradient_checkpointing_kwargs={"use_reentrant": False}
         )
@@ -185,22 +195,24 @@ class EagerStep:
             torch.manual_seed(dropout_seed(self._seed, step, start))
             if self._noise is not None:
                 self._noise.seed((self._seed, step, start))
-            batch = {
-                name: sent(tensor, device)
-                for name, tensor in self._encoded.batch(
-                    rows[start : start + size], (self._seed, step)
-                ).items()
-            }
+            batch = self._encoded.batch(rows[start : start + size], (self._seed, step))
+            if self._packed is not None:
+                batch = self._packed.pack(batch)
+            batch = {name: sent(tensor, device) for name, tensor in batch.items()}
             labels = batch.pop("labels")
             reach("step.forward")
-            with only_first_token(self._plain):  # and backwards: layers may be computed again there
+            with self._whole_or_cut():  # and backwards: layers may be computed again there
                 with self._accelerator.autocast():
-                    output = self._objective.forward(self._model, batch, labels)
+                    output = self._objective.forward(self._packed or self._model, batch, labels)
                 loss = self._objective.loss(output, labels) / total_weight
                 reach("step.backward")
                 self._accelerator.backward(loss)
             total += loss.detach()
         return total
+
+    def _whole_or_cut(self) -> AbstractContextManager[object]:
+        """Return what leaves out answers that no head reads; a packed model does so itself."""
+        return only_first_token(self._plain) if self._packed is None else nullcontext()
 
 
 def pinned(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

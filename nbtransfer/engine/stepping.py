@@ -15,7 +15,7 @@ from nbtransfer.engine.graphed import GraphedStep
 from nbtransfer.engine.recording import Recorder
 from nbtransfer.engine.step import EagerStep
 from nbtransfer.models.buckets import Bucket
-from nbtransfer.models.packing import PackedModel, why_not_packed
+from nbtransfer.models.packing import PackedModel, why_not_flash, why_not_packed
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -108,6 +108,7 @@ def make_step(
         run: what was asked for and planned.
     """
     spec, encoded = run.spec, loaded.train.encoded
+    model = loaded.accelerator.unwrap_model(learner)
     if kind == "eager":
         return EagerStep(
             accelerator=loaded.accelerator,
@@ -118,9 +119,9 @@ def make_step(
             micro_batch_size=micro_batch_size,
             max_grad_norm=spec.max_grad_norm,
             seed=spec.seed,
+            packed=packed_for(loaded.accelerator, model, encoded, run.plan),
         )
     assert isinstance(encoded, EncodedTexts)  # `usable_kind` saw to it
-    model = loaded.accelerator.unwrap_model(learner)
     tokens = float(encoded.lengths.mean()) * _rows_per_step(spec)
     return GraphedStep(
         accelerator=loaded.accelerator,
@@ -138,6 +139,25 @@ def make_step(
         compiles=not spec.deterministic
         and compiling_pays(run.plan.num_steps, tokens, model.config),
     )
+
+
+def packed_for(
+    accelerator: Accelerator, model: nn.Module, encoded: Encoded, plan: Plan
+) -> PackedModel | None:
+    """Return the model for eager steps without padding, or None where they are padded.
+
+    The plan knows the family; this model's own shape and this worker decide in the end.
+
+    Args:
+        accelerator: places tensors.
+        model: what learns, without any wrapping.
+        encoded: the training rows.
+        plan: says whether steps are to be packed.
+    """
+    here = accelerator.device.type == "cpu" and accelerator.num_processes == 1
+    if not (plan.packed and here and isinstance(encoded, EncodedTexts)):
+        return None
+    return None if why_not_packed(model) else PackedModel(model, int(encoded.lengths.max()))
 
 
 def compiling_pays(num_steps: int, tokens_per_step: float, config: PretrainedConfig) -> bool:
@@ -162,7 +182,7 @@ def _why_not_graphed(accelerator: Accelerator, learner: nn.Module, encoded: Enco
         return "a graph covers one device"
     if not isinstance(encoded, EncodedTexts):
         return "only a layer on top of stored features learns"
-    if reason := why_not_packed(learner):
+    if reason := why_not_packed(learner) or why_not_flash(learner):
         return reason
     gap = packing_gap(accelerator, learner, encoded)
     if not gap < _CLOSE:

@@ -5,7 +5,7 @@ values of every token, and everything else of one: of six blocks' work a seventh
 and backwards, and the logits are the same but for rounding.
 """
 
-# Shapes: B rows, T tokens, A heads, H hidden size.
+# Shapes: B rows, T tokens, A heads, H hidden size; a packed batch has B = 1 and S sequences.
 from __future__ import annotations
 
 from contextlib import contextmanager
@@ -27,19 +27,22 @@ _ATTENTION = ("sdpa", "nbtransfer_cpu")
 
 
 @contextmanager
-def only_first_token(model: nn.Module) -> Iterator[None]:
+def only_first_token(model: nn.Module) -> Iterator[bool]:
     """Let the last block answer for the first token only, where no more is read; see above.
 
     Args:
         model: without any wrapping. One whose head reads more is left as it is.
+
+    Yields:
+        Whether it does.
     """
     last = _last_block(model)
     if last is None:
-        yield
+        yield False
         return
     last.forward = partial(_of_distilbert if hasattr(last, "ffn") else _of_bert, last)
     try:
-        yield
+        yield True
     finally:
         del last.forward
 
@@ -58,9 +61,9 @@ def _of_bert(
     *_: object,
     **rest: Any,  # noqa: ANN401 -- what transformers passes on to attention
 ) -> torch.Tensor:
-    """Return the first token's vector, (B, 1, H), of all tokens' (B, T, H)."""
+    """Return the first token's vector, (B, 1, H) or (1, S, H), of all tokens' (B, T, H)."""
     attention = block.attention.self
-    first = hidden[:, :1]
+    first = _first(hidden, rest)
     seen = _attend(
         attention,
         (attention.query(first), attention.key(hidden), attention.value(hidden)),
@@ -77,9 +80,9 @@ def _of_distilbert(
     *_: object,
     **rest: Any,  # noqa: ANN401 -- what transformers passes on to attention
 ) -> torch.Tensor:
-    """Return the first token's vector, (B, 1, H), of all tokens' (B, T, H)."""
+    """Return the first token's vector, (B, 1, H) or (1, S, H), of all tokens' (B, T, H)."""
     attention = block.attention
-    first = hidden[:, :1]
+    first = _first(hidden, rest)
     seen = _attend(
         attention,
         (attention.q_lin(first), attention.k_lin(hidden), attention.v_lin(hidden)),
@@ -90,13 +93,18 @@ def _of_distilbert(
     return block.output_layer_norm(block.ffn(seen) + seen)
 
 
+def _first(hidden: torch.Tensor, rest: dict[str, Any]) -> torch.Tensor:
+    boundaries = rest.get("cu_seq_lens_q")
+    return hidden[:, :1] if boundaries is None else hidden[:, boundaries[:-1]]
+
+
 def _attend(
     module: Any,  # noqa: ANN401 -- attention of any of the families
     vectors: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     mask: torch.Tensor | None,
     rest: dict[str, Any],
 ) -> torch.Tensor:
-    """Return what the first token gathers, (B, 1, H); `mask` has a row of keys for each query."""
+    """Return what first tokens gather, (B, 1, H) or (1, S, H); `mask` has keys for each query."""
     query, key, value = (
         states.view(*states.shape[:2], -1, module.attention_head_size).transpose(1, 2)
         for states in vectors
@@ -113,4 +121,4 @@ def _attend(
         scaling=module.scaling,
         **kept,
     )
-    return seen.reshape(len(seen), 1, -1)
+    return seen.flatten(2)

@@ -1,8 +1,8 @@
 """Batches without padding: rows end to end, and heads that find their own in them.
 
-A packed batch is one row of B sequences and a few of filler; positions restart with each. The
-fillers bring the number of tokens up to one of a few totals, because a CUDA graph is captured for
-each total. They are sequences of their own, so nothing of them reaches a row.
+A packed batch is one row of B sequences, and for CUDA graphs a few of filler; positions restart
+with each. The fillers bring the number of tokens up to one of a few totals, because a graph is
+captured for each total. They are sequences of their own, so nothing of them reaches a row.
 """
 
 # Shapes: B rows, L tokens of the longest row of all, T tokens of a packed batch, S sequences in it
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 from torch.nn.functional import pad, relu
-from transformers import PreTrainedModel
+from transformers import AttentionInterface, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from nbtransfer.choices import PACKED_DECODERS, PACKED_FAMILIES, PACKED_OFFSET
-from nbtransfer.models.packed_attention import ATTENTION, LARGEST_HEAD
+from nbtransfer.models.first_token import only_first_token
+from nbtransfer.models.packed_attention import ATTENTION, LARGEST_HEAD, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,12 +60,18 @@ def why_not_packed(model: nn.Module) -> str | None:
     for kind in kinds:
         if kind.get("rope_type", "default") not in _ROPES:
             return f"its positions ({kind['rope_type']}) depend on the length of the batch"
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    if size % 8 or size > LARGEST_HEAD:
-        return f"its attention heads have {size} features; flash attention takes 8, 16, .. 256"
     kind = type(model).__name__
     if not kind.endswith(_HEAD_CLASSES):
         return f"the head of {kind} is not built for packed batches"
+    return None
+
+
+def why_not_flash(model: PreTrainedModel) -> str | None:
+    """Return why flash attention does not take the heads of `model`, or None if it does."""
+    config = model.config
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    if size % 8 or size > LARGEST_HEAD:
+        return f"its attention heads have {size} features; flash attention takes 8, 16, .. 256"
     return None
 
 
@@ -89,9 +96,13 @@ class PackedModel:
         self._compiled: list[tuple[nn.Module, Callable[..., Any]]] = []
 
     def pack(
-        self, batch: dict[str, torch.Tensor], bucket: Bucket, *, next_tokens: bool = False
+        self,
+        batch: dict[str, torch.Tensor],
+        bucket: Bucket | None = None,
+        *,
+        next_tokens: bool = False,
     ) -> dict[str, torch.Tensor]:
-        """Return a padded batch without its padding, filled up to the bucket's total.
+        """Return a padded batch without its padding, filled up to the bucket's total if any.
 
         What the padded batch says (token types, hidden tokens, labels) is taken as it stands, so
         packed and padded training see the same.
@@ -109,14 +120,16 @@ class PackedModel:
         own = batch["attention_mask"].bool()
         ids = batch["input_ids"]
         lengths = own.sum(1)
-        missing = bucket.total - int(lengths.sum())
-        fillers = torch.tensor(filler_lengths(missing, bucket.num_fillers))
-        ends = torch.cat([lengths, fillers]).cumsum(0)
+        missing, fillers = 0, []
+        if bucket is not None:
+            missing = bucket.total - int(lengths.sum())
+            fillers = filler_lengths(missing, bucket.num_fillers)
+        ends = torch.cat([lengths, torch.tensor(fillers, dtype=lengths.dtype)]).cumsum(0)
         first = self._first_position()
-        filler_positions = torch.cat([torch.arange(n) for n in fillers]) + first
+        filler_positions = [torch.arange(n) + first for n in fillers]
         found = {
             "input_ids": pad(ids[own], (0, missing), value=self._filler())[None],
-            "position_ids": torch.cat([self._positions(ids)[own], filler_positions])[None],
+            "position_ids": torch.cat([self._positions(ids)[own], *filler_positions])[None],
             "boundaries": pad(ends, (1, 0)).int(),
             "places": ends[: len(lengths)] - lengths + self._answer_places(ids, lengths),
         }
@@ -188,16 +201,28 @@ class PackedModel:
             inputs["token_type_ids"] = token_type_ids
         if self.model.config.model_type in PACKED_DECODERS:
             inputs["use_cache"] = False
-        with self._attention():
-            if not self.answers_rows:
+        on_cpu = input_ids.device.type == "cpu"
+        if on_cpu:
+            inputs["pieces"] = pieces_of(boundaries.diff().tolist())
+            inputs["padded_attention"] = self._padded_attention()
+        if not self.answers_rows:
+            with self._attention():
                 # The class's own forward: accelerate replaces the object's with one whose autocast
                 # caches casts, and a captured graph must make them anew.
                 output = type(self.model).forward(self.model, **inputs)
-                return (
-                    self._spread(output, boundaries, len(places)) if self.answers_spans else output
-                )
+            return self._spread(output, boundaries, len(places)) if self.answers_spans else output
+        cuts = on_cpu and not self._compiled
+        cut = only_first_token(self.model) if cuts else nullcontext(False)
+        with cut as is_cut, self._attention():
             hidden = self.model.base_model(**inputs).last_hidden_state[0]  # (T, H)
+            if is_cut:  # (S, H)
+                places = torch.arange(len(places))
             return SequenceClassifierOutput(logits=self._head(hidden, Layout(boundaries, places)))
+
+    def _padded_attention(self) -> str:
+        """Return under which name transformers knows what the model attends with otherwise."""
+        name = str(self.model.config._attn_implementation)
+        return name if name in AttentionInterface() else "sdpa"
 
     def _spread(
         self,

@@ -18,6 +18,7 @@ from nbtransfer.engine.graphed import GraphedStep
 from nbtransfer.engine.objectives import objective_of
 from nbtransfer.engine.optim import make_optimizer, set_learning_rate
 from nbtransfer.engine.step import EagerStep
+from nbtransfer.models.packing import PackedModel
 from nbtransfer.spec import RunSpec
 from tests.models.families import (
     LONGEST,
@@ -107,7 +108,7 @@ class Side:
     """A model with its optimizer and one way of taking steps.
 
     Args:
-        kind: `eager` or `graphed`.
+        kind: `eager`, `packed` (eager without padding) or `graphed`.
         family: of the model.
         objective: kind of the objective.
         batch: rows a step.
@@ -178,6 +179,9 @@ class Side:
         if kind == "graphed":
             common |= {"step_rows": self.step_rows, "rows_per_step": batch}
             common |= {"recorder": recorder, "compiles": compiles}
+        if kind == "packed":
+            longest = int(self.encoded.lengths.max())
+            common |= {"packed": PackedModel(self.model, longest)}
         self._make = lambda: (GraphedStep if kind == "graphed" else EagerStep)(**common)
         if prepares:
             self.prepare()

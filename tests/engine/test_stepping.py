@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from nbtransfer.engine import stepping
 from nbtransfer.engine.graphed import GraphedStep
-from nbtransfer.models import packed_attention
+from nbtransfer.models import packing
 from nbtransfer.runs.control import change_control
 from nbtransfer.spec import RunSpec
 from tests.engine.jobs import make_run, start, work
@@ -57,6 +57,7 @@ class Log:
         ({"mixed_precision": "no"}, "this run has no"),
         ({"num_processes": 2}, "one device"),
         ({"learner": tiny_model("mpnet")}, "mpnet models have"),
+        ({"learner": tiny_model("bert", num_attention_heads=8)}, "4 features"),
     ],
 )
 def test_a_worker_that_cannot_capture_says_why_and_takes_eager_steps(changes, reason):
@@ -91,9 +92,8 @@ def test_the_gap_is_rounding_where_attention_is_right_and_large_where_it_is_not(
     model = tiny_model("roberta", head, **labels)
     encoded, accelerator = encoded_rows(), accelerator_of("cpu")
     assert stepping.packing_gap(accelerator, model, encoded) < 1e-5
-    monkeypatch.setattr(
-        packed_attention, "_block_mask", lambda b, n, *_: torch.ones(n, n, dtype=torch.bool)
-    )
+    whole = packing.pieces_of
+    monkeypatch.setattr(packing, "pieces_of", lambda lengths: whole([sum(lengths)]))
     assert stepping.packing_gap(accelerator, model, encoded) > stepping._CLOSE
 
 

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from nbtransfer.choices import PACKED_DECODERS, PACKED_FAMILIES
 from nbtransfer.engine.objectives import Spans
-from nbtransfer.models import packed_attention
+from nbtransfer.models import packed_attention, packing
 from nbtransfer.models.buckets import Bucket
 from nbtransfer.models.packing import IGNORED, PackedModel, filler_lengths, why_not_packed
 from tests.models.families import (
@@ -176,8 +176,8 @@ def test_parity_would_fail_if_sequences_saw_each_other(monkeypatch):
     batch = ragged_batch(LENGTHS)
     packed_model = PackedModel(model, LONGEST)
     inputs = packed_model.pack(batch, BUCKET)
-    everything = torch.ones(BUCKET.total, BUCKET.total, dtype=torch.bool)
-    monkeypatch.setattr(packed_attention, "_block_mask", lambda *_: everything)
+    one_of_all = packed_attention.pieces_of([BUCKET.total])
+    monkeypatch.setattr(packing, "pieces_of", lambda _: one_of_all)
     assert not agree(packed_model(**inputs).logits, model(**batch).logits, 1e-2)
 
 
@@ -364,22 +364,14 @@ def traced(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("family", "device", "num_graphs"),
-    [("bert", "cpu", 1), ("bert", "meta", 1), ("llama", "meta", 1), ("modernbert", "meta", 3)],
-)
-def test_a_layer_is_compiled_whole_and_once_for_every_bucket(
-    family, device, num_graphs, traced, capturing
-):
+@pytest.mark.parametrize(("family", "num_graphs"), [("bert", 1), ("llama", 1), ("modernbert", 3)])
+def test_a_layer_is_compiled_whole_and_once_for_every_bucket(family, num_graphs, traced, capturing):
     # ModernBERT's three layers differ: the first has no norm, the second a window.
     model = tiny_model(family)
     batch = ragged_batch(LENGTHS)
-    padded = model(**batch).logits
-    packed_model = PackedModel(model.to(device), LONGEST)
+    packed_model = PackedModel(model.to("meta"), LONGEST)
     packed_model.compile_layers()
     for bucket in (BUCKET, Bucket(192, 6), Bucket(96, 2), BUCKET):
         inputs = packed_model.pack(batch, bucket)
-        logits = packed_model(**{k: v.to(device) for k, v in inputs.items()}).logits
-        logits.sum().backward()
-        assert device == "meta" or agree(logits, padded)
+        packed_model(**{k: v.to("meta") for k, v in inputs.items()}).logits.sum().backward()
     assert len(traced) == num_graphs

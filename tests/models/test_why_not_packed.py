@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nbtransfer.models.packing import why_not_packed
+from nbtransfer.models.packing import why_not_flash, why_not_packed
 from tests.models.families import tiny_model
 
 
@@ -15,7 +15,6 @@ from tests.models.families import tiny_model
         ("mpnet", {}, "mpnet models have an attention of their own"),
         ("deberta-v2", {}, "deberta-v2 models have an attention of their own"),
         ("bert", {"is_decoder": True}, "set up as a decoder"),
-        ("bert", {"num_attention_heads": 8}, "4 features"),
         (
             "llama",
             {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
@@ -25,6 +24,13 @@ from tests.models.families import tiny_model
 )
 def test_what_cannot_be_packed_is_said_in_words(family, options, reason):
     assert reason in str(why_not_packed(tiny_model(family, **options)))
+
+
+def test_heads_that_flash_attention_does_not_take_are_told_apart():
+    model = tiny_model("bert", num_attention_heads=8)
+    assert why_not_packed(model) is None
+    assert "4 features" in str(why_not_flash(model))
+    assert why_not_flash(tiny_model("bert")) is None
 
 
 def test_a_layer_on_stored_features_is_not_packed():

@@ -1,0 +1,119 @@
+"""Eager steps on batches without padding learn what padded ones do."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from nbtransfer.data.encode import EncodedFeatures
+from nbtransfer.engine import stepping
+from tests.engine.packed_jobs import Side, accelerator_of, encoded_rows
+from tests.models.families import DECODERS, ENCODERS, tiny_model
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny products on two threads wait for each other more than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def assert_same_course(num_steps: int = 4, **options: object) -> None:
+    padded, packed = Side("eager", **options), Side("packed", **options)
+    before = packed.weights()
+    assert np.allclose(packed.run(num_steps), padded.run(num_steps), rtol=1e-5, atol=1e-5)
+    if options.get("objective") != "spans":  # a bias that no loss depends on follows rounding
+        assert np.allclose(packed.weights(), padded.weights(), rtol=3e-5, atol=3e-5)
+    assert not torch.equal(packed.weights(), before)
+
+
+@pytest.mark.parametrize("objective", ["classes", "tokens", "spans"])
+@pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
+def test_losses_norms_and_weights_are_those_of_padded_steps(family, objective):
+    assert_same_course(family=family, objective=objective)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"micro": 3},
+        {"weights": [0.5, 1.0, 4.0], "micro": 3},
+        {"frozen": True},
+        {"adapters": True},
+        {"adapters": True, "family": "gpt2"},
+        {"objective": "several classes"},
+        {"objective": "score", "family": "distilbert"},
+        {"batch": 64},
+        {"batch": 1},
+    ],
+    ids=str,
+)
+def test_options_give_the_course_of_padded_steps(options):
+    assert_same_course(7, **options)  # the first step of all is a smaller one
+
+
+@pytest.mark.parametrize(
+    ("family", "cut"), [("bert", True), ("modernbert", False), ("gpt2", False)]
+)
+def test_the_last_block_answers_for_first_tokens_where_no_more_is_read(family, cut):
+    side = Side("packed", family=family)
+    rows = side.step_rows(1)
+    num_tokens = int(side.encoded.lengths[rows].sum())
+    widths = []
+    blocks = next(m for m in side.model.modules() if isinstance(m, torch.nn.ModuleList))
+    blocks[-1].register_forward_hook(lambda *a: widths.append(torch.as_tensor(a[-1]).shape[1]))
+    side.take(rows, 0)
+    assert widths == [len(rows) if cut else num_tokens]
+    assert num_tokens > len(rows)
+
+
+def test_dropout_is_drawn_anew_at_each_step_and_alike_at_each_life():
+    course = Side("packed", dropout=0.3).run(3)
+    assert Side("packed", dropout=0.3).run(3) == course
+    assert not np.allclose(course, Side("packed").run(3), rtol=1e-3)
+    first, again = Side("packed", dropout=0.3), Side("packed", dropout=0.3)
+    rows = first.step_rows(1)
+    assert float(first.take(rows, 0).loss) != float(again.take(rows, 1).loss)
+
+
+def test_dropout_inside_attention_is_drawn_by_the_passes_own_words():
+    losses = []
+    for seed in (1, 1, 2):
+        side = Side("packed")
+        for layer in side.model.bert.encoder.layer:
+            layer.attention.self.dropout.p = 0.5
+        side.take._seed = seed
+        losses.append(float(side.take(side.step_rows(1), 0).loss))
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_where_layers_are_computed_again_batches_are_padded():
+    side, padded = Side("packed"), Side("eager")
+    side.take._noise = padded.take._noise = None
+    for taking in (side.take, padded.take):
+        taking.recompute_layers()
+        assert taking.recomputes
+    assert np.allclose(side.run(3), padded.run(3), rtol=1e-6)
+
+
+def test_a_worker_packs_where_plan_model_and_rows_allow():
+    cpu, rows = accelerator_of("cpu"), encoded_rows()
+    stored = EncodedFeatures(features=np.zeros((2, 3), np.float32), lengths=np.ones(2, int))
+    several = SimpleNamespace(device=torch.device("cpu"), num_processes=2)
+
+    def packs(accelerator=cpu, rows=rows, packed=True, family="bert", **options):
+        plan = SimpleNamespace(packed=packed)
+        model = tiny_model(family, **options)
+        return stepping.packed_for(accelerator, model, rows, plan) is not None
+
+    assert packs()
+    assert packs(num_attention_heads=8)  # 4 features, which flash attention would not take
+    assert not packs(packed=False)
+    assert not packs(family="mpnet")
+    assert not packs(accelerator=several)
+    assert not packs(rows=stored)
