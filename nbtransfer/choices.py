@@ -194,9 +194,7 @@ def choose_step(
         # Arithmetic is what a step costs there, and two fifths of it would be padding; little of it
         # is where rows are sorted by length.
         kept = freezes_below(spec.technique) and model.model_type in CUT_FAMILIES
-        packed = task not in LANGUAGE_MODELING and not (
-            kept or _why_not_packed(spec, model, in_prompts)
-        )
+        packed = task not in LANGUAGE_MODELING and not (kept or _why_not_packed(spec, model))
         reason = "batches without padding" if packed else "padded batches"
         if spec.step == "graphed":
             reason += f": {hardware.name} has no CUDA graphs"
@@ -231,16 +229,16 @@ def _why_not_graphed(
         return "with fp16 the host must look at each step's gradients"
     if precision != "bf16":
         return f"flash attention takes bf16, and this run is in {precision}"
-    return _why_not_packed(spec, model, in_prompts)
+    if in_prompts:
+        return "prompts are not proven in packed ones"
+    return _why_not_packed(spec, model)
 
 
-def _why_not_packed(spec: RunSpec, model: ModelCard, in_prompts: bool) -> str | None:
+def _why_not_packed(spec: RunSpec, model: ModelCard) -> str | None:
     if spec.technique == "features":
         return "only a layer on top of stored features learns"
     if model.model_type not in PACKED_FAMILIES:
         return f"{model.model_type} models have an attention of their own"
-    if in_prompts:
-        return "prompts are not proven in packed ones"
     return None
 
 
