@@ -192,9 +192,9 @@ def choose_step(
     """
     if hardware.device == "cpu":
         # Arithmetic is what a step costs there, and two fifths of it would be padding; little of it
-        # is where rows are sorted by length.
-        kept = freezes_below(spec.technique) and model.model_type in CUT_FAMILIES
-        packed = task not in LANGUAGE_MODELING and not (kept or _why_not_packed(spec, model))
+        # is where rows are sorted by length, or where the head alone reads the first tokens.
+        padded = task in LANGUAGE_MODELING or spec.technique == "head"
+        packed = not padded and _why_not_packed(spec, model) is None
         reason = "batches without padding" if packed else "padded batches"
         if spec.step == "graphed":
             reason += f": {hardware.name} has no CUDA graphs"

@@ -20,7 +20,7 @@ from nbtransfer.engine.precision import set_determinism, set_precision, usable_p
 from nbtransfer.engine.products import take_products, usable_products
 from nbtransfer.engine.stepping import usable_kind
 from nbtransfer.language_plan import confirmed_plan
-from nbtransfer.models.freezing import cut_of
+from nbtransfer.models.freezing import Cut, cut_of
 from nbtransfer.models.load import MeanPooledClassifier, backbone_of, load_for_training
 from nbtransfer.models.vocabulary import train_used_words
 from nbtransfer.runs.cache import Cache
@@ -83,6 +83,7 @@ class Loaded:
         words: which word vectors learn, where not all of them do.
         precision: arithmetic of the passes: `fp32`, `tf32`, `bf16` or `fp16`.
         step_kind: how steps are taken: `eager` or `graphed`.
+        cut: leaves out the blocks whose answers the rows bring, if they do.
     """
 
     accelerator: Accelerator
@@ -94,6 +95,7 @@ class Loaded:
     words: UsedWords | None
     precision: str
     step_kind: str
+    cut: Cut | None = None
 
 
 def load_run(run: Run, events: EventWriter) -> Loaded:
@@ -155,7 +157,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         words=None if words is None else list(words.num_words),
     )
     learner: nn.Module = model
-    part = None
+    part = cut = None
     if isinstance(model, MeanPooledClassifier):
         learner, part = model.classifier, mean_pooled(model)
     kind = usable_kind(run.plan.step_kind, accelerator, learner, train.encoded, events)
@@ -183,6 +185,7 @@ def load_run(run: Run, events: EventWriter) -> Loaded:
         words=words,
         precision=precision,
         step_kind=kind,
+        cut=cut,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from nbtransfer.data.encode import EncodedTexts
+from nbtransfer.data.encode import EncodedFeatures, EncodedFrozen, EncodedTexts
 from nbtransfer.engine.batching import StepRows
 from nbtransfer.engine.graphed import GraphedStep
 from nbtransfer.engine.recording import Recorder
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nbtransfer.data.encode import Encoded
     from nbtransfer.engine.loading import Loaded
     from nbtransfer.engine.objectives import Objective
+    from nbtransfer.models.freezing import Cut
     from nbtransfer.planning import Plan
     from nbtransfer.runs.events import EventWriter
     from nbtransfer.runs.run import Run
@@ -119,7 +120,7 @@ def make_step(
             micro_batch_size=micro_batch_size,
             max_grad_norm=spec.max_grad_norm,
             seed=spec.seed,
-            packed=packed_for(loaded.accelerator, model, encoded, run.plan),
+            packed=packed_for(loaded.accelerator, model, encoded, run.plan, loaded.cut),
         )
     assert isinstance(encoded, EncodedTexts)  # `usable_kind` saw to it
     tokens = float(encoded.lengths.mean()) * _rows_per_step(spec)
@@ -142,7 +143,11 @@ def make_step(
 
 
 def packed_for(
-    accelerator: Accelerator, model: nn.Module, encoded: Encoded, plan: Plan
+    accelerator: Accelerator,
+    model: nn.Module,
+    encoded: Encoded,
+    plan: Plan,
+    cut: Cut | None,
 ) -> PackedModel | None:
     """Return the model for eager steps without padding, or None where they are padded.
 
@@ -153,11 +158,14 @@ def packed_for(
         model: what learns, without any wrapping.
         encoded: the training rows.
         plan: says whether steps are to be packed.
+        cut: leaves out the blocks whose answers the rows bring.
     """
     here = accelerator.device.type == "cpu" and accelerator.num_processes == 1
-    if not (plan.packed and here and isinstance(encoded, EncodedTexts)):
+    if not (plan.packed and here) or isinstance(encoded, EncodedFeatures) or why_not_packed(model):
         return None
-    return None if why_not_packed(model) else PackedModel(model, int(encoded.lengths.max()))
+    if isinstance(encoded, EncodedFrozen) and encoded.first_only:
+        return None
+    return PackedModel(model, int(encoded.lengths.max()), cut)
 
 
 def compiling_pays(num_steps: int, tokens_per_step: float, config: PretrainedConfig) -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -88,8 +89,8 @@ def _after(stack: Stack, backbone: nn.Module) -> list[nn.Module]:
 class Cut:
     """A model whose lowest blocks can be left out, given what they would have said.
 
-    Called with `frozen`, a float tensor (B, T, H), the model takes it for the output of its blocks
-    below the cut, which are not run then. Called without, it is as it was.
+    Called with `frozen`, a float tensor (B, T, H), or within `given`, the model takes it for the
+    output of its blocks below the cut, which are not run then. Otherwise it is as it was.
 
     Args:
         model: the whole model with its head.
@@ -128,9 +129,24 @@ class Cut:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         frozen = kwargs.pop("frozen", None)
         if frozen is not None:
-            self._given.hidden = frozen
-            self._stack.owner._modules[self._stack.name] = self._short
+            self._begin(frozen)
         return args, kwargs
+
+    @contextmanager
+    def given(self, frozen: torch.Tensor) -> Iterator[None]:
+        """Let the blocks below the cut have said `frozen`, float tensor (B, T, H), in passes here.
+
+        For those that do not call the model itself.
+        """
+        self._begin(frozen)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _begin(self, frozen: torch.Tensor) -> None:
+        self._given.hidden = frozen
+        self._stack.owner._modules[self._stack.name] = self._short
 
     def _leave(self, *_: object) -> None:
         self._stack.owner._modules[self._stack.name] = self._stack.layers

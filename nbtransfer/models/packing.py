@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nbtransfer.models.buckets import Bucket
+    from nbtransfer.models.freezing import Cut
 
 IGNORED = -100  # a label that is none, as cross-entropy understands it
 _ROPES = ("default", "linear", "llama3", "yarn")  # angles that depend on the position alone
@@ -85,11 +86,13 @@ class PackedModel:
     Args:
         model: one that `why_not_packed` has nothing against.
         max_length: tokens of the longest row.
+        cut: leaves out the blocks that batches bring the answers of (`frozen`), if any do.
     """
 
-    def __init__(self, model: PreTrainedModel, max_length: int) -> None:
+    def __init__(self, model: PreTrainedModel, max_length: int, cut: Cut | None = None) -> None:
         self.model = model
         self.max_length = max_length
+        self._cut = cut
         head = type(model).__name__
         self.answers_rows, self.answers_spans = head.endswith(_ROWS), head.endswith(_SPANS)
         self._configs = list({id(c): c for c in _configs_of(model)}.values())
@@ -109,13 +112,14 @@ class PackedModel:
 
         Args:
             batch: int64 `input_ids` and `attention_mask` (B, L), `token_type_ids` if there are any,
-                and `labels`, (B, ...) or, where tokens are judged, (B, L).
+                `frozen` (B, L, H) where lower blocks were asked before, and `labels`, (B, ...) or,
+                where tokens are judged, (B, L).
             bucket: the total, and into how many sequences what is missing is split.
             next_tokens: labels are read one place later, so that the first of a row has no use.
 
         Returns:
             `input_ids`, `position_ids` and `token_type_ids` (1, T), `boundaries` (S + 1,), `places`
-            (B,), and `labels`, (1, T) where tokens are judged.
+            (B,), `frozen` (1, T, H) and `labels`, (1, T) where tokens are judged.
         """
         own = batch["attention_mask"].bool()
         ids = batch["input_ids"]
@@ -135,6 +139,8 @@ class PackedModel:
         }
         if "token_type_ids" in batch:
             found["token_type_ids"] = pad(batch["token_type_ids"][own], (0, missing))[None]
+        if "frozen" in batch:
+            found["frozen"] = pad(batch["frozen"][own], (0, 0, 0, missing))[None]
         if (labels := batch.get("labels")) is not None:
             if not (self.answers_rows or self.answers_spans):
                 if next_tokens:
@@ -189,8 +195,19 @@ class PackedModel:
         boundaries: torch.Tensor,
         places: torch.Tensor,
         token_type_ids: torch.Tensor | None = None,
+        frozen: torch.Tensor | None = None,
     ) -> Any:  # noqa: ANN401 -- by architecture
         """Return the model's output for what `pack` made, without its labels."""
+        if frozen is not None:
+            assert self._cut is not None
+            with self._cut.given(frozen):
+                return self(
+                    input_ids=input_ids,
+                    position_ids=position_ids,
+                    boundaries=boundaries,
+                    places=places,
+                    token_type_ids=token_type_ids,
+                )
         inputs: dict[str, Any] = {
             "input_ids": input_ids,
             "position_ids": position_ids,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from nbtransfer.data.encode import EncodedFeatures
+from nbtransfer.data.encode import EncodedFeatures, EncodedFrozen
 from nbtransfer.engine import stepping
+from tests.engine.jobs import make_run, write_mini_model
 from tests.engine.packed_jobs import Side, accelerator_of, encoded_rows
+from tests.engine.test_parity_tasks import tagged
+from tests.engine.trainer_reference import train_ours
 from tests.models.families import DECODERS, ENCODERS, tiny_model
 
 
@@ -101,6 +105,30 @@ def test_where_layers_are_computed_again_batches_are_padded():
     assert np.allclose(side.run(3), padded.run(3), rtol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["classes", "tags"])
+def test_upper_layers_learn_from_kept_answers_what_they_learn_from_padded_ones(tmp_path, task):
+    model = write_mini_model(
+        tmp_path / "model",
+        num_layers=3,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    data = None if task == "classes" else tagged()
+    losses = []
+    for packed in (True, False):
+        run = make_run(tmp_path / "runs", model=model, data=data, technique="top:2")
+        assert run.plan.packed
+        plan = json.loads(run.paths.plan.read_text())
+        run.paths.plan.write_text(json.dumps({**plan, "packed": packed}))
+        ours, training = train_ours(type(run)(run.dir))
+        assert isinstance(training.train_rows, EncodedFrozen)
+        assert (training.take_step._packed is not None) == packed
+        losses.append(ours.losses)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert len(set(losses[0])) > 5
+
+
 def test_a_worker_packs_where_plan_model_and_rows_allow():
     cpu, rows = accelerator_of("cpu"), encoded_rows()
     stored = EncodedFeatures(features=np.zeros((2, 3), np.float32), lengths=np.ones(2, int))
@@ -109,7 +137,7 @@ def test_a_worker_packs_where_plan_model_and_rows_allow():
     def packs(accelerator=cpu, rows=rows, packed=True, family="bert", **options):
         plan = SimpleNamespace(packed=packed)
         model = tiny_model(family, **options)
-        return stepping.packed_for(accelerator, model, rows, plan) is not None
+        return stepping.packed_for(accelerator, model, rows, plan, None) is not None
 
     assert packs()
     assert packs(num_attention_heads=8)  # 4 features, which flash attention would not take
