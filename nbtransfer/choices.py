@@ -193,7 +193,7 @@ def choose_step(
     if hardware.device == "cpu":
         # Arithmetic is what a step costs there, and two fifths of it would be padding; little of it
         # is where rows are sorted by length, or where the head alone reads the first tokens.
-        padded = task in LANGUAGE_MODELING or spec.technique == "head"
+        padded = task in LANGUAGE_MODELING or reads_kept(spec.technique, model)
         packed = not padded and _why_not_packed(spec, model) is None
         reason = "batches without padding" if packed else "padded batches"
         if spec.step == "graphed":
@@ -213,6 +213,11 @@ def choose_step(
         # engine/README.md.
         return StepChoice("eager", "padded batches: graphed steps are unmeasured")
     return StepChoice("graphed", "packed batches and CUDA graphs, not measured on this release")
+
+
+def reads_kept(technique: str, model: ModelCard) -> bool:
+    """Return whether steps read nothing but what frozen layers said before the first of them."""
+    return technique == "head" and model.model_type in CUT_FAMILIES
 
 
 def freezes_below(technique: str) -> bool:

@@ -22,6 +22,7 @@ from nbtransfer.choices import (
     default_learning_rate,
     freezes_below,
     frozen_note,
+    reads_kept,
 )
 from nbtransfer.errors import SpecError
 from nbtransfer.estimates import memory_by_technique
@@ -327,13 +328,13 @@ def _estimate_time(
     if plan.technique == "features":  # every text goes through the encoder once, then only the head
         head_s = estimates.HEAD_STEP_S * plan.num_steps
         return evaluate(plan.num_train_rows + plan.num_validation_rows) + head_s
-    unlike = plan.grouped_steps == UNSORTED and not plan.packed and plan.technique != "head"
+    alike = plan.packed or plan.grouped_steps != UNSORTED or reads_kept(plan.technique, model)
     step_s = estimates.step_seconds(
         model,
         hardware,
         batch_size=plan.per_device_train_batch_size,
         accumulation=plan.gradient_accumulation_steps,
-        tokens=mean_tokens * (estimates.IN_ANY_ORDER if unlike else 1),
+        tokens=mean_tokens * (1 if alike else estimates.IN_ANY_ORDER),
         technique=plan.technique,
         precision=plan.precision,
         num_trainable=plan.num_trainable_parameters,

@@ -116,6 +116,11 @@ def test_use_cpu_leaves_the_gpu_aside():
         ({"model": changed(MODEL, model_type="mpnet")}, "eager", "padded batches"),
         ({"technique": "top:2"}, "eager", "batches without padding"),
         ({"technique": "head"}, "eager", "padded batches"),
+        (
+            {"technique": "head", "model": changed(MODEL, model_type="gpt2")},
+            "eager",
+            "batches without padding",
+        ),
         ({"hardware": A100}, "eager", "graphed steps are unmeasured"),
         ({"hardware": A100, "model": changed(MODEL, model_type="mpnet")}, "eager", "mpnet models"),
         ({"hardware": A100, "model": changed(MODEL, model_type="deberta-v2")}, "eager", "deberta"),

@@ -17,7 +17,6 @@ from nbtransfer.runs.faults import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     import numpy as np
     from accelerate import Accelerator
@@ -201,7 +200,9 @@ class EagerStep:
             batch = {name: sent(tensor, device) for name, tensor in batch.items()}
             labels = batch.pop("labels")
             reach("step.forward")
-            with self._whole_or_cut():  # and backwards: layers may be computed again there
+            # A packed model leaves out what no head reads itself.
+            cut = only_first_token(self._plain) if self._packed is None else nullcontext()
+            with cut:  # and backwards: layers may be computed again there
                 with self._accelerator.autocast():
                     output = self._objective.forward(self._packed or self._model, batch, labels)
                 loss = self._objective.loss(output, labels) / total_weight
@@ -209,10 +210,6 @@ class EagerStep:
                 self._accelerator.backward(loss)
             total += loss.detach()
         return total
-
-    def _whole_or_cut(self) -> AbstractContextManager[object]:
-        """Return what leaves out answers that no head reads; a packed model does so itself."""
-        return only_first_token(self._plain) if self._packed is None else nullcontext()
 
 
 def pinned(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

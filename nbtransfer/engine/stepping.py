@@ -165,6 +165,8 @@ def packed_for(
         return None
     if isinstance(encoded, EncodedFrozen) and encoded.first_only:
         return None
+    if encoded.lengths.min() == 0:  # nothing of such a row is there to answer from
+        return None
     return PackedModel(model, int(encoded.lengths.max()), cut)
 
 

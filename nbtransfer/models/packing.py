@@ -9,7 +9,7 @@ captured for each total. They are sequences of their own, so nothing of them rea
 # (rows and fillers), H hidden size, C classes.
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -198,16 +198,6 @@ class PackedModel:
         frozen: torch.Tensor | None = None,
     ) -> Any:  # noqa: ANN401 -- by architecture
         """Return the model's output for what `pack` made, without its labels."""
-        if frozen is not None:
-            assert self._cut is not None
-            with self._cut.given(frozen):
-                return self(
-                    input_ids=input_ids,
-                    position_ids=position_ids,
-                    boundaries=boundaries,
-                    places=places,
-                    token_type_ids=token_type_ids,
-                )
         inputs: dict[str, Any] = {
             "input_ids": input_ids,
             "position_ids": position_ids,
@@ -222,19 +212,31 @@ class PackedModel:
         if on_cpu:
             inputs["pieces"] = pieces_of(boundaries.diff().tolist())
             inputs["padded_attention"] = self._padded_attention()
-        if not self.answers_rows:
-            with self._attention():
+        with ExitStack() as stack:
+            # Before the kept answers take the place of lower blocks: it looks for the whole list.
+            cuts = on_cpu and self.answers_rows and not self._compiled
+            is_cut = stack.enter_context(only_first_token(self.model)) if cuts else False
+            if frozen is not None:
+                assert self._cut is not None
+                stack.enter_context(self._cut.given(frozen))
+            stack.enter_context(self._attention())
+            if not self.answers_rows:
                 # The class's own forward: accelerate replaces the object's with one whose autocast
                 # caches casts, and a captured graph must make them anew.
                 output = type(self.model).forward(self.model, **inputs)
-            return self._spread(output, boundaries, len(places)) if self.answers_spans else output
-        cuts = on_cpu and not self._compiled
-        cut = only_first_token(self.model) if cuts else nullcontext(False)
-        with cut as is_cut, self._attention():
-            hidden = self.model.base_model(**inputs).last_hidden_state[0]  # (T, H)
-            if is_cut:  # (S, H)
+                return (
+                    self._spread(output, boundaries, len(places)) if self.answers_spans else output
+                )
+            hidden = self.model.base_model(**inputs).last_hidden_state[0]  # (T, H), or (S, H)
+            if is_cut:
                 places = torch.arange(len(places))
             return SequenceClassifierOutput(logits=self._head(hidden, Layout(boundaries, places)))
+
+    @property
+    def base_model(self) -> nn.Module:
+        """What comes before the model's head."""
+        found: nn.Module = self.model.base_model
+        return found
 
     def _padded_attention(self) -> str:
         """Return under which name transformers knows what the model attends with otherwise."""

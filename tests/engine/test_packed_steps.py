@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,12 +12,18 @@ import pytest
 import torch
 
 from nbtransfer.data.encode import EncodedFeatures, EncodedFrozen
-from nbtransfer.engine import stepping
+from nbtransfer.data.encoding import IGNORED
+from nbtransfer.engine import step, stepping
+from nbtransfer.engine.objectives import objective_of
+from nbtransfer.models import packed_attention, packing
+from nbtransfer.models.packing import PackedModel
 from tests.engine.jobs import make_run, write_mini_model
 from tests.engine.packed_jobs import Side, accelerator_of, encoded_rows
 from tests.engine.test_parity_tasks import tagged
 from tests.engine.trainer_reference import train_ours
-from tests.models.families import DECODERS, ENCODERS, tiny_model
+from tests.models.families import DECODERS, ENCODERS, LONGEST, NEXT, tiny_model
+
+SETTINGS = {"num_beams": 1, "max_target_length": 8}
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +33,18 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(params=[packed_attention._PIECE, 50], ids=["one piece", "many pieces"])
+def pieces(request, monkeypatch):
+    """How rows of at most thirty tokens attend: all side by side, or each among its like."""
+    monkeypatch.setattr(packed_attention, "_PIECE", request.param)
+    return request.param
+
+
+def test_rows_attend_in_as_many_pieces_as_the_tests_below_ask_for(pieces):
+    lengths = Side("packed").encoded.lengths[:8]
+    assert (len(packed_attention.pieces_of(sorted(lengths.tolist()))) > 3) == (pieces == 50)
 
 
 def assert_same_course(num_steps: int = 4, **options: object) -> None:
@@ -38,7 +58,7 @@ def assert_same_course(num_steps: int = 4, **options: object) -> None:
 
 @pytest.mark.parametrize("objective", ["classes", "tokens", "spans"])
 @pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
-def test_losses_norms_and_weights_are_those_of_padded_steps(family, objective):
+def test_losses_norms_and_weights_are_those_of_padded_steps(family, objective, pieces):
     assert_same_course(family=family, objective=objective)
 
 
@@ -57,7 +77,7 @@ def test_losses_norms_and_weights_are_those_of_padded_steps(family, objective):
     ],
     ids=str,
 )
-def test_options_give_the_course_of_padded_steps(options):
+def test_options_give_the_course_of_padded_steps(options, pieces):
     assert_same_course(7, **options)  # the first step of all is a smaller one
 
 
@@ -105,17 +125,50 @@ def test_where_layers_are_computed_again_batches_are_padded():
     assert np.allclose(side.run(3), padded.run(3), rtol=1e-6)
 
 
+def counting(only_first_token, found):
+    """Return the same, noting whether it cut anything."""
+
+    @contextmanager
+    def noting(model):
+        with only_first_token(model) as is_cut:
+            found.append(is_cut)
+            yield is_cut
+
+    return noting
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_of_prompts_only_tokens_before_the_target_reach_the_head(family):
+    model, encoded = tiny_model(family, NEXT), encoded_rows("next tokens")
+    objective, seen = objective_of("continuation", None, SETTINGS), []
+    model.get_output_embeddings().register_forward_hook(lambda *a: seen.append(a[-1].shape[:-1]))
+    batch = encoded.batch(np.arange(6))
+    for prompt, labels in zip((0, 1, 0, 2, 0, 1), batch["labels"], strict=True):
+        labels[: prompt + 1] = IGNORED
+    packed = PackedModel(model, LONGEST)
+    losses = []
+    for asked, inputs in ((packed, packed.pack(dict(batch))), (model, dict(batch))):
+        labels = inputs.pop("labels")
+        losses.append(float(objective.loss(objective.forward(asked, inputs, labels), labels)))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert seen[0] == seen[1] == (1, int((batch["labels"] != IGNORED).sum()))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["classes", "tags"])
-def test_upper_layers_learn_from_kept_answers_what_they_learn_from_padded_ones(tmp_path, task):
+def test_upper_layers_learn_from_kept_answers_what_they_learn_from_padded_ones(
+    tmp_path, task, monkeypatch
+):
     model = write_mini_model(
         tmp_path / "model",
-        num_layers=3,
+        num_layers=4,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
     data = None if task == "classes" else tagged()
-    losses = []
+    losses, widths = [], []
+    monkeypatch.setattr(step, "only_first_token", counting(step.only_first_token, widths))
+    monkeypatch.setattr(packing, "only_first_token", counting(packing.only_first_token, widths))
     for packed in (True, False):
         run = make_run(tmp_path / "runs", model=model, data=data, technique="top:2")
         assert run.plan.packed
@@ -126,6 +179,7 @@ def test_upper_layers_learn_from_kept_answers_what_they_learn_from_padded_ones(t
         assert (training.take_step._packed is not None) == packed
         losses.append(ours.losses)
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert set(widths) == {task == "classes"}  # the last block's answers nobody reads
     assert len(set(losses[0])) > 5
 
 
@@ -145,3 +199,5 @@ def test_a_worker_packs_where_plan_model_and_rows_allow():
     assert not packs(family="mpnet")
     assert not packs(accelerator=several)
     assert not packs(rows=stored)
+    empty = dataclasses.replace(rows, offsets=np.concatenate([[0], rows.offsets]))
+    assert not packs(rows=empty)

@@ -18,6 +18,7 @@ from nbtransfer.runs.faults import plan_faults
 from nbtransfer.runs.files import read_table
 from tests.engine.jobs import reviews, work
 from tests.faults.comparing import rows, same_bits
+from tests.faults.poison import answers_changed, scaled
 
 pytestmark = pytest.mark.slow
 
@@ -30,27 +31,21 @@ def _poison(patch, what, value, at_step):
         if step + 1 != at_step:
             return take(self, rows_, step)
         parameter = self._learning[-1]
-        hook = None
-        if what == "loss":
-            hook = self._model.register_forward_hook(
-                lambda module, inputs, output: _scaled(output, value)
-            )
-        elif what == "gradient":
+        if what == "gradient":
             hook = parameter.register_hook(lambda gradient: gradient * value)
-        result = take(self, rows_, step)
-        if hook is not None:
+            result = take(self, rows_, step)
             hook.remove()
+        elif what == "loss":
+            with answers_changed(self, lambda batch, output: scaled(output, value)):
+                result = take(self, rows_, step)
+        else:
+            result = take(self, rows_, step)
         if what == "weight":
             with torch.no_grad():
                 parameter[0] = value
         return result
 
     patch.setattr(EagerStep, "__call__", poisoned)
-
-
-def _scaled(output, value):
-    output.logits = output.logits * value
-    return output
 
 
 def _all_finite(folder):
@@ -184,14 +179,11 @@ def _poison_word(patch, word, model):
     take = EagerStep.__call__
 
     def poisoned(self, rows_, step):
-        def spoil(module, args, batch, output):
-            return _scaled(output, math.nan) if (batch["input_ids"] == token).any() else output
+        def spoil(batch, output):
+            return scaled(output, math.nan) if (batch["input_ids"] == token).any() else output
 
-        hook = self._model.register_forward_hook(spoil, with_kwargs=True)
-        try:
+        with answers_changed(self, spoil):
             return take(self, rows_, step)
-        finally:
-            hook.remove()
 
     patch.setattr(EagerStep, "__call__", poisoned)
 
