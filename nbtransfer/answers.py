@@ -122,7 +122,7 @@ def _rows_of(
     rows = flatten_pairs(tables.splits[split])
     there = rows.column_names
     known = {role: c for role, c in card.roles.items() if c in there or label_columns(there, c)}
-    named = {role: joined_names(column) for role, column in columns.items() if column}
+    named = {role: joined_names(column) for role, column in columns.items() if column is not None}
     prepared = task_named(card.task).prepare(
         tables._replace(splits={"train": rows}),
         {**known, **named},
@@ -232,6 +232,9 @@ def inputs_of(
     from nbtransfer.tasks.inputs import wanted_of
 
     wanted = wanted_of(task_named(run.data_card.task), run.data_card)
+    column = joined_names(column)
+    if column is not None and not isinstance(column, str):
+        raise DataError(f"column={quoted(column)} must be the name of a column.")
     return open_inputs(inputs, wanted, column=column, name=name)
 
 
@@ -305,8 +308,10 @@ def embeddings(
             f"{opened.data_card.task}. Take a run of text-classification."
         )
     _ = opened.model_card  # a model without its run has none, and says so
-    if num_rows < _FEWEST_ROWS:
-        raise SpecError(f"num_rows={num_rows} must be at least {_FEWEST_ROWS}.")
+    if not isinstance(num_rows, int) or num_rows < _FEWEST_ROWS:
+        raise SpecError(
+            f"num_rows={quoted(num_rows)} must be a whole number of at least {_FEWEST_ROWS}."
+        )
     rows, shown, _ = _rows_of(opened, data, split, columns, data_name)
     if rows.num_rows < _FEWEST_ROWS:
         raise DataError(

@@ -175,7 +175,7 @@ class RunSpec:
         """Take numpy's numbers, and 16.0 where a whole number is meant, as plain numbers."""
         for name in (*_RANGES, "max_steps"):
             object.__setattr__(self, name, _plain_number(name, getattr(self, name)))
-        for name in ("label", "lora_target_modules"):
+        for name in (*ROLES, "lora_target_modules"):
             object.__setattr__(self, name, joined_names(getattr(self, name)))
 
     def problems(self) -> list[str]:
@@ -226,9 +226,13 @@ _EVAL_BATCH_SIZE = 64
 
 
 def joined_names(value: Any) -> Any:  # noqa: ANN401 -- whatever a user gives
-    """Return several names as one text, commas between; anything else as it is."""
-    if isinstance(value, (list, tuple, set)) and all(isinstance(name, str) for name in value):
-        return ",".join(value)
+    """Return several names as one text, commas between; anything else as it is.
+
+    Columns may be called by whole numbers, as in a DataFrame without names.
+    """
+    names = value if isinstance(value, (list, tuple, set)) else [value]
+    if all(isinstance(n, (str, numbers.Integral)) and not isinstance(n, bool) for n in names):
+        return ",".join(map(str, names))
     return value
 
 
@@ -312,6 +316,9 @@ def _choice_problems(spec: RunSpec) -> list[str]:
             f"class_weights={quoted(spec.class_weights)} must be 'balanced' or weights by class "
             "name, as in {'negative': 1.0, 'positive': 3.0}."
         )
+    for role, column in spec.columns.items():
+        if column is not None and not isinstance(column, str):
+            found.append(f"{role}={quoted(column)} must be the name of a column.")
     targets = spec.lora_target_modules
     if targets is not None and (not isinstance(targets, str) or not targets.strip(" ,")):
         found.append(

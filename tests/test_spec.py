@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbtransfer.errors import SpecError
-from nbtransfer.spec import _CHOICES, _RANGES, RunSpec
+from nbtransfer.spec import _CHOICES, _RANGES, ROLES, RunSpec
 
 WHOLE = [name for name, (_, _, _, whole) in _RANGES.items() if whole]
 OPTIONAL = (
@@ -263,3 +263,12 @@ def test_any_values_give_problems_in_words_and_no_crash(changes):
 def test_a_prefix_is_a_text():
     assert spec(prefix="").problems() == []
     assert only_problem(prefix=3) == "prefix=3 must be a text, as in 'summarize: '."
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_columns_may_be_called_by_numbers_and_nothing_else(role):
+    assert getattr(RunSpec(model="m", data="d", **{role: 3}), role) == "3"
+    assert getattr(RunSpec(model="m", data="d", **{role: [np.int64(0)]}), role) == "0"
+    for wrong in (1.5, True, b"text", {"text": 1}, [None]):
+        (problem,) = RunSpec(model="m", data="d", **{role: wrong}).problems()
+        assert problem.endswith("must be the name of a column.")

@@ -227,11 +227,14 @@ def with_counted_steps(run: Run, num_rows: int, events: EventWriter) -> Run:
     plan, counted = run.plan, count_steps(run.spec, num_rows)
     if counted.per_epoch == plan.steps_per_epoch:
         return run
+    changed = ("num_steps", plan.num_steps, counted.total)
+    if counted.total == plan.num_steps:  # as many as were asked for, in longer or shorter epochs
+        changed = ("steps_per_epoch", plan.steps_per_epoch, counted.per_epoch)
     events.append(
         "plan_changed",
-        field="num_steps",
-        old=plan.num_steps,
-        new=counted.total,
+        field=changed[0],
+        old=changed[1],
+        new=changed[2],
         reason=f"the model's own tokenizer makes {num_rows:,} rows of the training texts",
     )
     write_json(run.paths.plan, confirmed_plan(plan, run.spec, counted).to_json())

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from nbtransfer.panels.markup import Markup, join, tag
 from nbtransfer.tasks.language_samples import GAP, OTHER_GAP
-from nbtransfer.tasks.metric_words import metric_word
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from nbtransfer.runs.state import EvaluationRow, RunState
     from nbtransfer.tasks.findings import Example
@@ -109,15 +108,6 @@ def latest_examples(state: RunState) -> Markup | None:
     row = state.evaluations[-1]
     title = f"Written after step {row.step:,}"
     return tag("div", examples_table(row.examples, title), class_="nbt-section")
-
-
-def signature_lines(signatures: Mapping[str, str]) -> list[str]:
-    """Return how each metric was counted; metrics counted alike share a line."""
-    names: dict[str, list[str]] = {}
-    for name, signature in signatures.items():
-        if signature:
-            names.setdefault(signature, []).append(metric_word(name))
-    return [f"{', '.join(words)}: {signature}" for signature, words in names.items()]
 
 
 def _cut(text: str) -> str:

@@ -11,7 +11,7 @@ from IPython.display import display
 
 from nbtransfer.panels.answer_view import wrong_answers
 from nbtransfer.panels.entity_view import STYLE, examples_markup, examples_text
-from nbtransfer.panels.examples_view import examples_table, signature_lines
+from nbtransfer.panels.examples_view import examples_table
 from nbtransfer.panels.figure_bundle import show_figure
 from nbtransfer.panels.markup import Markup, join, style_sheet, tag
 from nbtransfer.panels.quantities import duration_text, share_text
@@ -22,6 +22,7 @@ from nbtransfer.plots.confusion_matrix import (
     confusion_matrix_png,
     confusion_matrix_text,
 )
+from nbtransfer.tasks.metric_words import signature_lines
 
 if TYPE_CHECKING:
     from nbtransfer.runs.report import Report

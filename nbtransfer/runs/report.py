@@ -18,7 +18,7 @@ from nbtransfer.tasks.findings import (
     MarkedText,
     Mistake,
 )
-from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics
+from nbtransfer.tasks.metric_words import metric_text, metric_word, shown_metrics, signature_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,7 +179,10 @@ class Report:
         return f"Report {self.run_id} on {self.split}: {first}"
 
     def __str__(self) -> str:
-        figures = [f"{word} {value}" for word, value in self.figures[:2]]
+        figures, others = [
+            [f"{word} {value}" for word, value in some]
+            for some in (self.figures[:2], self.figures[2:])
+        ]
         if self.interval is not None:
             low, high = self.interval
             figures[0] += f" (95 %: {100 * low:.1f} to {100 * high:.1f})"
@@ -188,6 +191,8 @@ class Report:
         head = [
             f"{self.run_id} on {self.split}: {count_of(self.num_rows, 'row')}",
             " · ".join(figures),
+            *([" · ".join(others)] if others else []),
+            *signature_lines(self.signatures),
             *(f"{_printable(k)} {_percent(v)}" for k, v in self.baselines.items()),
         ]
         if self.answers:

@@ -108,7 +108,8 @@ def measure_stage(layers: np.ndarray, classes: np.ndarray) -> Stage:
     from sklearn.metrics import silhouette_score
 
     last = np.asarray(layers[-1], dtype=np.float64)
-    reduced = PCA(n_components=2, svd_solver="full").fit(last)
+    with np.errstate(invalid="ignore"):  # of texts that are all the same it divides 0 by 0
+        reduced = PCA(n_components=2, svd_solver="full").fit(last)
     # A component's sign is arbitrary: its largest weight is made positive, so that maps agree.
     signs = np.sign(reduced.components_[np.arange(2), np.abs(reduced.components_).argmax(1)])
     points = reduced.transform(last) * signs
@@ -118,7 +119,7 @@ def measure_stage(layers: np.ndarray, classes: np.ndarray) -> Stage:
         silhouette = float(silhouette_score(last, classes, metric="cosine"))
     return Stage(
         points=tuple((round(float(x), 4), round(float(y), 4)) for x, y in points),
-        explained=tuple(float(share) for share in reduced.explained_variance_ratio_),  # type: ignore[arg-type]
+        explained=tuple(float(share) for share in np.nan_to_num(reduced.explained_variance_ratio_)),  # type: ignore[arg-type]
         silhouette=silhouette,
         probe_accuracies=tuple(probe_accuracy(layer, classes) for layer in layers),
     )

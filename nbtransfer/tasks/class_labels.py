@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.data.columns import column_facts, frame_name, with_article
@@ -99,6 +101,13 @@ def learn_classes(
         )
         return None
     found = [v for v in pc.unique(values).to_pylist() if v is not None]
+    if (structure := next(filter(_holds_several, found), None)) is not None:
+        problems.append(
+            f"{where} holds {quoted(structure)}: a list written as text is no class. Read it back "
+            "first (json.loads or ast.literal_eval of each value): spans are then entities, and "
+            "lists of names several classes a row."
+        )
+        return None
     names = sorted(found, key=int) if all(map(_is_number, found)) else sorted(found)
     return Classes(tuple(names), {n: i for i, n in enumerate(names)})
 
@@ -117,6 +126,20 @@ def alike_names(names: Sequence[str]) -> list[tuple[str, ...]]:
     for name in names:
         groups.setdefault(" ".join(name.casefold().split()), []).append(name)
     return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def _holds_several(text: str) -> bool:
+    """Whether a text is a list or a dict as Python or JSON writes it."""
+    if not text.lstrip().startswith(("[", "{")):
+        return False
+    try:
+        return isinstance(json.loads(text), (list, dict))
+    except ValueError:
+        pass
+    try:
+        return isinstance(ast.literal_eval(text.strip()), (list, dict))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return False
 
 
 def _is_number(text: str) -> bool:

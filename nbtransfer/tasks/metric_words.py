@@ -87,3 +87,12 @@ def _among(metrics: Mapping[str, float], left_out: frozenset[str]) -> list[str]:
     """Return the metrics we know in the order in which the task measures them."""
     known = {f"eval_{name}" for name in _WORDS if name not in left_out}
     return [name for name in metrics if name in known]
+
+
+def signature_lines(signatures: Mapping[str, str]) -> list[str]:
+    """Return how each metric was counted; metrics counted alike share a line."""
+    names: dict[str, list[str]] = {}
+    for name, signature in signatures.items():
+        if signature:
+            names.setdefault(signature, []).append(metric_word(name))
+    return [f"{', '.join(words)}: {signature}" for signature, words in names.items()]

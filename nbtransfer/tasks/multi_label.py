@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from nbtransfer.data.tables import Tables
     from nbtransfer.tasks.task import Answers, Tokenizer
 
+_SHOWN_THRESHOLDS = 8
+
 
 class MultiLabelClassification:
     """Any number of classes for each text, or for each pair of texts."""
@@ -174,6 +176,7 @@ class MultiLabelClassification:
         right, wrong = _names(actual, card).to_pylist(), _names(said, card).to_pylist()
         return Findings(
             labels=card.label_names,
+            signatures={"f1_micro": _threshold_words(card)} if card.thresholds else {},
             per_class=tuple(
                 ClassRow(name, float(p), float(r), float(f), int(n))
                 for name, p, r, f, n in zip(card.label_names, *figures, strict=True)
@@ -261,6 +264,17 @@ def best_threshold(actual: np.ndarray, shares: np.ndarray) -> float:
     cuts = np.where((below < 0.5) & (sorted_shares >= 0.5), nearest, cuts)
     ranked = np.lexsort((np.abs(cuts - 0.5), -np.round(f1, 12), ~is_cut))
     return max(0.0, float(cuts[ranked[0]]))
+
+
+def _threshold_words(card: DataCard) -> str:
+    """Return from which probability on each class is said, and what that means for figures."""
+    pairs = list(zip(card.label_names, card.thresholds, strict=True))
+    shown = ", ".join(f"{name} {least:.2f}" for name, least in pairs[:_SHOWN_THRESHOLDS])
+    more = f" and {len(pairs) - _SHOWN_THRESHOLDS} more" if len(pairs) > _SHOWN_THRESHOLDS else ""
+    return (
+        f"classes are said from a probability of {shown}{more} on. These were chosen on the "
+        "validation rows, whose own figures are better than those of other rows therefore."
+    )
 
 
 def _thresholds(card: DataCard) -> np.ndarray:

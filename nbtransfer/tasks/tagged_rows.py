@@ -115,6 +115,8 @@ def _from_tags(
                 f"{quoted(columns.tags)}). Give each word one tag."
             )
             return []
+        if missing := sum(tag is None for tag in tags):
+            odd.add("{n} words without a tag are read as outside of all entities", row, missing)
         try:
             named = [tag_of(tag) for tag in tags]
         except (IndexError, ValueError):
@@ -273,7 +275,8 @@ def _span_keys(
     if start is None or end is None or label is None:
         problems.append(
             f"spans column {quoted(columns.tags)} of {where} is of type {quoted(str(kind))}. Give "
-            "each text a list such as [{'start': 0, 'end': 5, 'label': 'PER'}]."
+            "each text a list such as [{'start': 0, 'end': 5, 'label': 'PER'}]; spans (start, end, "
+            "label) become that by [{'start': s, 'end': e, 'label': l} for s, e, l in spans]."
         )
         return None
     return start, end, label

@@ -7,12 +7,12 @@ from nbtransfer.panels.examples_view import (
     latest_examples,
     samples_lines,
     samples_table,
-    signature_lines,
 )
 from nbtransfer.panels.report_panel import report_card
 from nbtransfer.runs.report import Report
 from nbtransfer.runs.state import EvaluationRow, RunState
 from nbtransfer.tasks.findings import Example, Sample
+from nbtransfer.tasks.metric_words import signature_lines
 
 EXAMPLE = Example("<b>open</b> it", "ouvrez-le", "fermez-le", 43.2, 7)
 

@@ -208,6 +208,7 @@ def test_the_report_s_text_is_a_card_of_plain_lines():
     text = str(report_of([0, 0, 0, 1], [0, 0, 0, 2], baselines={"frozen features": 0.5}))
     assert "calm-heron-0712 on validation: 4 rows" in text
     assert "accuracy 75.0 % (95 %: 30.1 to 95.4)" in text
+    assert "macro recall 0.333 · loss 0.500" in text  # those beyond the first two as well
     assert "majority class 75.0 %" in text and "frozen features 50.0 %" in text
     assert "negative      1.000   1.000  1.000       3" in text
 

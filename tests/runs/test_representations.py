@@ -84,3 +84,10 @@ def test_the_text_says_before_and_after_layer_by_layer():
     assert "silhouette" in text and "probe on layer 1" in text
     assert "largest class" in text and "50.0 %" in text
     assert "\n" not in repr(map_of())
+
+
+def test_texts_that_are_all_the_same_lie_in_one_point():
+    found = measure_stage(np.ones((2, 12, 8), np.float32), np.arange(12) % 2)
+    assert found.explained == (0.0, 0.0)
+    assert set(found.points) == {(0.0, 0.0)}
+    assert found.silhouette == 0.0

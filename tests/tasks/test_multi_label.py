@@ -246,6 +246,9 @@ def test_thresholds_decide_what_is_said_and_are_kept_with_the_card():
     assert after["predicted"].to_pylist()[0] == ["hot", "soup"]
     assert TASK.measure(answers, 0.1, table, after, card)["eval_f1_macro"] == 1.0
     assert dataclasses.replace(card, thresholds=()) == found.card
+    (said,) = TASK.findings(answers, table, after, card).signatures.values()
+    assert "hot 0.16" in said and "chosen on the validation rows" in said
+    assert TASK.findings(answers, table, before, found.card).signatures == {}
 
 
 @settings(max_examples=200, deadline=None)

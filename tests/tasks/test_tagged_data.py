@@ -93,6 +93,8 @@ NOTES = [
     ("I- after O", {"tags": [TAGS[0], ["O", "I-LOC"], TAGS[2]]},
      "tags are written as IOB2; 4 entities begin with I- and not B-, and are read so (first: row "
      "1)"),
+    ("no tag", {"tags": [["B-PER", None, "O", "O"], ["O", "O"], TAGS[2]]},
+     "4 words without a tag are read as outside of all entities in df (first: row 0)"),
     ("empty token", {"tokens": [TOKENS[0], ["", " "], ["Leeds", "", "cold"]]},
      "12 empty tokens left out in df (first: row 1)"),
     ("empty row", {"tokens": [TOKENS[0], [], TOKENS[2]], "tags": [TAGS[0], [], TAGS[2]]},
@@ -231,7 +233,8 @@ BAD = [
     Bad(
         "spans of another form",
         {"text": TEXTS, "spans": [[{"from": 0, "to": 3, "label": "A"}]] * 12},
-        "Give each text a list such as [{'start': 0, 'end': 5, 'label': 'PER'}].",
+        "Give each text a list such as [{'start': 0, 'end': 5, 'label': 'PER'}]; spans "
+        "(start, end, label) become that by",
         {"text": "text", "spans": "spans"},
     ),
     Bad(

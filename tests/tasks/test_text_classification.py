@@ -193,6 +193,21 @@ def test_doubtful_labels_are_warned_about(row):
     assert any(re.search(says, warning) for warning in warnings), warnings
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ['[{"start": 0, "end": 4, "label": "PER"}]', "[]"],
+        ["['pos', 'neg']", "['pos']"],
+        ['{"a": 1}', '{"a": 0}'],
+    ],
+    ids=["spans", "names", "dicts"],
+)
+def test_lists_written_as_text_are_no_classes(labels):
+    with pytest.raises(DataError, match=r"a list written as text is no class. Read it back"):
+        with_label(labels * 10, label="label")
+    assert with_label(["[other]", "{x"] * 10, label="label").card.label_names == ("[other]", "{x")
+
+
 def test_class_that_only_validation_has_is_warned_about_with_its_rows():
     import datasets
 
