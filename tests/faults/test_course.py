@@ -28,7 +28,9 @@ def _said_while_it_trained(run, code):
 
 
 def test_a_learning_rate_that_is_too_high_is_told(tmp_path, make_job):
-    run = make_job(tmp_path, learning_rate=1.0, num_train_epochs=8, lr_scheduler_type="constant")
+    # The rate rises over the first steps, so that the beginning is seen before the harm.
+    options = {"num_train_epochs": 8, "warmup_steps": 8, "lr_scheduler_type": "constant"}
+    run = make_job(tmp_path, learning_rate=1.0, **options)
     said = _said_while_it_trained(run, "learning_rate_too_high")
     assert "probably too high: lower it with the slider now" in said
 
