@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbtransfer.choices import Length
@@ -10,6 +11,7 @@ from nbtransfer.data.span_corruption import MEAN_SPAN
 from nbtransfer.errors import count_of, quoted
 from nbtransfer.models.shape import language_modeling_of
 from nbtransfer.tasks.blocks import count_blocks
+from nbtransfer.tasks.span_corruption import FIRST_SENTINEL, NO_SENTINELS
 
 if TYPE_CHECKING:
     from nbtransfer.choices import Steps
@@ -76,7 +78,7 @@ def language_problems(data: DataCard, model: ModelCard) -> list[str]:
     """Return why the model's family cannot learn this way, if it cannot."""
     able = language_modeling_of(model.model_type)
     if able == data.task:
-        return []
+        return _sentinel_problems(model) if able == "span-corruption" else []
     family = quoted(model.model_type)
     if able is None:
         return [
@@ -89,6 +91,16 @@ def language_problems(data: DataCard, model: ModelCard) -> list[str]:
         f"task={data.task!r}: models of the family {family} {reads}. Take task={able!r} for "
         f"{quoted(model.name)}."
     ]
+
+
+def _sentinel_problems(model: ModelCard) -> list[str]:
+    """Return that the tokenizer has nothing to put in the place of what is hidden, if so."""
+    if model.tokenizer_file is None:  # the worker sees, and says the same
+        return []
+    names = Path(model.tokenizer_file).read_text(encoding="utf-8", errors="replace")
+    if f'"{FIRST_SENTINEL}"' in names:
+        return []
+    return [f"{quoted(model.name)}: {NO_SENTINELS}"]
 
 
 def logits_bytes(spec: RunSpec, data: DataCard, model: ModelCard, tokens: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from nbtransfer.choices import count_steps
 from nbtransfer.errors import ModelError, SpecError
 from nbtransfer.language_plan import confirmed_plan, logits_bytes
 from nbtransfer.models.shape import language_modeling_of
+from tests.engine.language_jobs import write_model
 
 TEXTS = [f"the quick brown fox number {i} jumps over the lazy dog again" for i in range(50)]
 
@@ -129,3 +131,13 @@ def test_the_families_are_those_of_transformers():
             "span-corruption": set(modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES),
         }
         assert task is None or family in known[task], family
+
+
+@pytest.mark.slow
+def test_a_t5_without_sentinels_is_refused_before_anything_starts(tmp_path):
+    folder = Path(write_model(tmp_path, "t5"))
+    assert plan(model=str(folder), task="span-corruption").num_steps > 0
+    tokenizer = folder / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text().replace("<extra_id_", "<other_"))
+    with pytest.raises(SpecError, match="has no tokens <extra_id_0>, <extra_id_1> and so on"):
+        plan(model=str(folder), task="span-corruption")

@@ -125,6 +125,12 @@ def ending_lines(
             "The first of two stages is done. The second, where it does not begin by itself:"
         )
         return lines, then
+    if about.reads_pairs:  # a line has no room for two texts
+        return lines, [
+            f"%evaluate {name}",
+            'pairs = [("a text of yours", "and another")]',
+            f"%predict {name} pairs",
+        ]
     asked = '"a text of yours"'
     if about.task == "question-answering":
         asked = '--question "Who ...?" --context "a text of yours"'

@@ -58,6 +58,7 @@ class About:
         device: planned device.
         precision: planned arithmetic.
         step_kind: planned way of taking a step.
+        reads_pairs: whether a row has two texts.
         baseline: accuracy of always saying the largest class.
         notes: choices that were made and are stated.
         warnings: what the plan warned of.
@@ -79,6 +80,7 @@ class About:
     device: str = ""
     precision: str = ""
     step_kind: str = ""
+    reads_pairs: bool = False
     baseline: float | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -104,6 +106,7 @@ class About:
             device=plan.device,
             precision=plan.precision,
             step_kind=plan.step_kind,
+            reads_pairs="text_pair" in data.roles,
             baseline=plan.baseline_accuracy if plan.num_validation_rows else None,
             notes=(*data.notes, *plan.notes),
             warnings=plan.warnings,

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from nbtransfer.tasks.language_samples import Prompt
     from nbtransfer.tasks.task import Answers, Tokenizer
 
+FIRST_SENTINEL = "<extra_id_0>"
+NO_SENTINELS = (
+    f"the tokenizer has no tokens {FIRST_SENTINEL}, <extra_id_1> and so on, which stand for what "
+    "is hidden. Take a model such as t5-small or google/mt5-small."
+)
 _MAX_SENTINELS = 100
 _GAP = re.compile("|".join(map(re.escape, MASK_WORDS)))
 
@@ -155,10 +160,7 @@ def sentinels_of(tokenizer: Tokenizer) -> tuple[int, ...]:
             break
         found.append(vocabulary[name])
     if not found:
-        raise DataError(
-            "the tokenizer has no tokens <extra_id_0>, <extra_id_1> and so on, which stand for "
-            "what is hidden. Take a model such as t5-small or google/mt5-small."
-        )
+        raise DataError(NO_SENTINELS)
     return tuple(found)
 
 

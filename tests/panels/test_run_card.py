@@ -83,6 +83,14 @@ def test_text_from_outside_is_escaped(run):
     assert not re.search(r"<(script|img|iframe)", html)
 
 
+def test_a_run_that_reads_pairs_says_how_to_give_one(run):
+    run.evaluation(10)
+    run.complete(10)
+    text = bundle_of(run, reads_pairs=True)["text/plain"]
+    assert 'pairs = [("a text of yours", "and another")]' in text
+    assert "%predict calm-heron pairs" in text
+
+
 def test_a_run_that_answers_questions_says_how_to_ask_one(run):
     run.evaluation(10)
     run.complete(10)
