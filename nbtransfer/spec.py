@@ -176,7 +176,8 @@ class RunSpec:
         for name in (*_RANGES, "max_steps"):
             object.__setattr__(self, name, _plain_number(name, getattr(self, name)))
         for name in (*ROLES, "lora_target_modules"):
-            object.__setattr__(self, name, joined_names(getattr(self, name)))
+            joined = joined_names(getattr(self, name), numbered=name in ROLES)
+            object.__setattr__(self, name, joined)
 
     def problems(self) -> list[str]:
         """Return everything wrong with the values, one line each; empty if all is well."""
@@ -225,13 +226,14 @@ _MAX_LISTED = 6
 _EVAL_BATCH_SIZE = 64
 
 
-def joined_names(value: Any) -> Any:  # noqa: ANN401 -- whatever a user gives
+def joined_names(value: Any, *, numbered: bool = True) -> Any:  # noqa: ANN401 -- whatever a user gives
     """Return several names as one text, commas between; anything else as it is.
 
-    Columns may be called by whole numbers, as in a DataFrame without names.
+    Columns are `numbered` in a DataFrame without names: whole numbers are names too.
     """
+    kinds = (str, numbers.Integral) if numbered else (str,)
     names = value if isinstance(value, (list, tuple, set)) else [value]
-    if all(isinstance(n, (str, numbers.Integral)) and not isinstance(n, bool) for n in names):
+    if all(isinstance(name, kinds) and not isinstance(name, bool) for name in names):
         return ",".join(map(str, names))
     return value
 
