@@ -310,7 +310,7 @@ def embeddings(
     _ = opened.model_card  # a model without its run has none, and says so
     if not isinstance(num_rows, int) or num_rows < _FEWEST_ROWS:
         raise SpecError(
-            f"num_rows={quoted(num_rows)} must be a whole number of at least {_FEWEST_ROWS}."
+            f"num_rows={quoted(num_rows)} must be at least {_FEWEST_ROWS}, a whole number."
         )
     rows, shown, _ = _rows_of(opened, data, split, columns, data_name)
     if rows.num_rows < _FEWEST_ROWS:
