@@ -39,5 +39,5 @@ def test_rows_are_thinned_out_evenly_and_too_few_are_refused(tmp_path, in_this_p
         api.embeddings(run, reviews(6))
     with pytest.raises(SpecError, match="num_rows=3 must be at least 10"):
         api.embeddings(run, num_rows=3)
-    with pytest.raises(SpecError, match="num_rows=.many. must be at least 10, a whole number"):
+    with pytest.raises(SpecError, match=r"num_rows=.many. must be at least 10, a whole number"):
         api.embeddings(run, num_rows="many")
