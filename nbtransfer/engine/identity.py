@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbtransfer.choices import UNSORTED
 from nbtransfer.errors import RunError, quoted
 from nbtransfer.models.folder import CONFIG_FILE
 from nbtransfer.models.freezing import frozen_digest
@@ -76,8 +77,8 @@ def job_identity(run: Run, loaded: Loaded) -> dict[str, Any]:
         **{_DECIDED + name: value for name, value in data.items() if name not in FREE_FIELDS},
         # None in checkpoints of versions that had torch's alone.
         "products": None if run.plan.products == "torch" else run.plan.products,
-        # None in checkpoints of versions that sorted the rows of 50 together, always.
-        "steps sorted by length together": None if (n := run.plan.grouped_steps) == 50 else n,
+        # None in checkpoints of versions that sorted the rows of several together, always.
+        "steps sorted by length together": UNSORTED if run.plan.grouped_steps == UNSORTED else None,
         # None in checkpoints of versions that trained all words.
         "words that learn": "those used" if run.plan.trains_used_words else None,
         **{f"{path.stem} rows": _sha256(path) for path in splits if path.is_file()},

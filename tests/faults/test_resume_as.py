@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from nbtransfer import jobs
+from nbtransfer.engine.checkpoints import read_state
 from nbtransfer.errors import RunError
 from nbtransfer.runs import launch
 from nbtransfer.runs.files import read_json, read_table, write_json, write_table
@@ -76,6 +77,15 @@ def test_another_order_by_the_plan_is_refused(killed):
     del plan["grouped_steps"]  # as in plans of versions that always sorted 50 steps' rows
     write_json(killed.paths.plan, plan)
     assert "steps sorted by length together 1 -> None" in _refusal(killed)
+
+
+def test_runs_of_a_version_that_sorted_eight_steps_and_did_not_note_it_go_on(tmp_path, make_job):
+    run = make_job(tmp_path)
+    write_json(run.paths.plan, {**read_json(run.paths.plan), "grouped_steps": 8, "packed": False})
+    run = Run(run.dir)
+    assert work(str(run.dir)), run.log()
+    (newest, *_) = sorted(run.paths.checkpoints_dir.iterdir(), reverse=True)
+    assert read_state(newest)["identity"]["steps sorted by length together"] is None
 
 
 def test_changed_order_is_refused(killed):
