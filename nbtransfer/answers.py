@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -308,7 +309,7 @@ def embeddings(
             f"{opened.data_card.task}. Take a run of text-classification."
         )
     _ = opened.model_card  # a model without its run has none, and says so
-    if not isinstance(num_rows, int) or num_rows < _FEWEST_ROWS:
+    if not isinstance(num_rows, numbers.Integral) or num_rows < _FEWEST_ROWS:
         raise SpecError(
             f"num_rows={quoted(num_rows)} must be at least {_FEWEST_ROWS}, a whole number."
         )
@@ -318,4 +319,4 @@ def embeddings(
             f"{shown} has {count_of(rows.num_rows, 'row')}: a map of so few says nothing. Give at "
             f"least {_FEWEST_ROWS}."
         )
-    return map_rows(opened, rows.take(spread_rows(rows.num_rows, num_rows)), split=shown)
+    return map_rows(opened, rows.take(spread_rows(rows.num_rows, int(num_rows))), split=shown)
