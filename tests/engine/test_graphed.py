@@ -11,14 +11,7 @@ from nbtransfer.engine.memory import MemoryFull
 from tests.engine.packed_jobs import Played, Side, encoded_rows
 from tests.models.families import DECODERS, ENCODERS
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny products on two threads wait for each other more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def close(ours, theirs, share: float = 1e-5) -> bool:

@@ -26,13 +26,7 @@ from tests.models.families import DECODERS, ENCODERS, LONGEST, NEXT, tiny_model
 SETTINGS = {"num_beams": 1, "max_target_length": 8}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny products on two threads wait for each other more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(params=[packed_attention._PIECE, 50], ids=["one piece", "many pieces"])

@@ -33,13 +33,7 @@ LENGTHS = [7, 1, LONGEST, 12, 3, 5]
 BUCKET = Bucket(128, 3)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny products on two threads wait for each other more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def gradients(model) -> dict[str, torch.Tensor]:
